@@ -1,0 +1,225 @@
+"""Building versions: source -> ingested version -> noisy version, each found if it is already there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lope_data.engines.local import run_tasks
+from lope_data.ingest import INGEST_VERSION, ingest_table
+from lope_data.manifest import version_id
+from lope_data.plan import Deal, OpPlan, plan_step
+from lope_data.recipe import Recipe
+from lope_data.registry import get_op, op_version
+from lope_data.rng import I64, row_hashes
+from lope_data.samples import SPLITS
+from lope_data.shapes import ROW_ID, SHAPE
+from lope_data.shard import EDITS, Tally, corrupt_rows
+from lope_data.source import open_source
+from lope_data.store import Store, Version, check_name
+from lope_data.writer import commit, workplace, write_shard
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, shards done, shards in all)."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A version, and whether it was there before."""
+
+    version: Version
+    existed: bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build, as opposed to what: none of this can change a version's content."""
+
+    store: Store
+    workers: int
+    shard_rows: int
+    progress: Progress
+
+
+def ingest(source: str, recipe: Recipe, limit: int | None, options: Options) -> Built:
+    """The source as a clean version of its own, named after it."""
+    opened = open_source(source)
+    name = check_name(_as_name(opened.name) + (f"-{limit}" if limit else ""))
+    how = {
+        "ingest": INGEST_VERSION,
+        "shape": recipe.shape,
+        "columns": recipe.columns.model_dump(exclude_none=True),
+        "limit": limit,
+    }
+    seed = recipe.seed if limit else 0
+    version = version_id("ingest", how, seed, {}, opened.fingerprint)
+    found = options.store.find(name, version)
+    if found:
+        options.store.set_ref(name, "latest", version)
+        return Built(found, True)
+    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, seed)
+    cuts = _cuts(len(rows), options.shard_rows)
+    with workplace(options.store, name, version) as folder:
+        for i, (low, high) in enumerate(cuts):
+            write_shard(folder, i, len(cuts), rows.slice(low, high - low), EDITS.empty_table())
+            options.progress(f"ingest {name}", i + 1, len(cuts))
+        description = {
+            "kind": "ingest",
+            "name": name,
+            "version": version,
+            "rows": len(rows),
+            "touched": 0,
+            "shapes": _count_shapes(rows),
+            "parent": None,
+            "depth": 0,
+            "source": {"name": opened.name, "fingerprint": opened.fingerprint},
+            "seed": seed,
+            "recipe": how,
+            "ops": {},
+            "report": [],
+            "hints": {},
+        }
+        return Built(commit(options.store, folder, len(cuts), description), False)
+
+
+def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -> Built:
+    """The noisy version of a parent.
+
+    Raises:
+        NoiseError: the mix cannot touch as many rows as the ratio asks for.
+        StoreError: the parent cannot be read, or the store not be written.
+    """
+    name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
+    resolved = recipe.resolved()
+    ops = {op: op_version(get_op(op)) for step in recipe.steps for op in step.weights}
+    version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"])
+    found = options.store.find(name, version)
+    if found:
+        options.store.set_ref(name, "latest", version)
+        return Built(found, True)
+    rows = parent.rows
+    context = (recipe.seed, int(parent.manifest["depth"]) + 1)
+    deals, plans = plan(rows, recipe, context)
+    cuts = _cuts(len(rows), options.shard_rows)
+    with workplace(options.store, name, version) as folder:
+        tasks = [
+            _Shard(
+                parent.folder,
+                folder,
+                i,
+                len(cuts),
+                low,
+                high,
+                [deal.part(low, high) for deal in deals],
+                context,
+            )
+            for i, (low, high) in enumerate(cuts)
+        ]
+        tally = Tally()
+        for done, part in enumerate(run_tasks(_run_shard, tasks, options.workers), start=1):
+            tally.add(part)
+            options.progress(f"build {name}", done, len(cuts))
+        description = {
+            "kind": "build",
+            "name": name,
+            "version": version,
+            "rows": len(rows),
+            "touched": len(np.unique(np.concatenate([deal.rows for deal in deals]))),
+            "shapes": parent.manifest["shapes"],
+            "parent": {key: parent.manifest[key] for key in ("name", "version", "content_digest")},
+            "depth": context[1],
+            "source": parent.manifest["source"],
+            "seed": recipe.seed,
+            "recipe": resolved,
+            "ops": ops,
+            "report": _report(recipe, plans, tally),
+            "hints": {"embedding_alpha": recipe.embedding.alpha},
+        }
+        return Built(commit(options.store, folder, len(cuts), description), False)
+
+
+def plan(rows: pa.Table, recipe: Recipe, context: tuple[int, int]) -> tuple[list[Deal], list[list[OpPlan]]]:
+    """The deals of all steps; each step is planned on the rows as the steps before it leave them."""
+    hashes = row_hashes(rows[ROW_ID])
+    deals: list[Deal] = []
+    plans: list[list[OpPlan]] = []
+
+    def current(places: I64) -> pa.Table:
+        taken = rows.take(pa.array(places)).combine_chunks()
+        if not deals:
+            return taken
+        return corrupt_rows(taken, hashes[places], [deal.pick(places) for deal in deals], context)[0]
+
+    for step in recipe.steps:
+        deal, planned = plan_step(rows, hashes, current, step, context)
+        deals.append(deal)
+        plans.append(planned)
+    return deals, plans
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """All that a worker needs: the parent is read from disk, so a task is small."""
+
+    parent: Path
+    folder: Path
+    index: int
+    count: int
+    low: int
+    high: int
+    deals: list[Deal]
+    context: tuple[int, int]
+
+
+def _run_shard(task: _Shard) -> Tally:
+    rows = Version(task.parent, {}).rows.slice(task.low, task.high - task.low).combine_chunks()
+    noisy, edits, tally = corrupt_rows(rows, row_hashes(rows[ROW_ID]), task.deals, task.context)
+    write_shard(task.folder, task.index, task.count, noisy, edits)
+    return tally
+
+
+def _cuts(rows: int, shard_rows: int) -> list[tuple[int, int]]:
+    return [(low, min(low + shard_rows, rows)) for low in range(0, rows, shard_rows)]
+
+
+def _count_shapes(rows: pa.Table) -> dict[str, int]:
+    counts = rows[SHAPE].combine_chunks().value_counts()
+    return {count["values"]: count["counts"] for count in counts.to_pylist()}
+
+
+def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": step.name,
+            "op": plan.op,
+            "unit": get_op(plan.op).unit,
+            "weight": str(plan.weight),
+            "rows_asked": plan.asked,
+            "rows": plan.dealt,
+            "passed_over": plan.passed_over,
+            "needs": plan.needs,
+            "level": step.level,
+            "units": tally.units.get((step.name, plan.op), 0),
+            "expected": plan.expected,
+            "changed": tally.changed.get((step.name, plan.op), 0),
+        }
+        for step, planned in zip(recipe.steps, plans, strict=True)
+        for plan in planned
+    ]
+
+
+def _as_name(text: str) -> str:
+    """A source's name with what a folder of the store cannot hold replaced."""
+    kept = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text)
+    return kept.lstrip("._-")[:90] or "source"
+
+
+def ingest_samples(recipe: Recipe, limit: int | None, options: Options) -> Built:
+    """The embedded sample; its held-out split is ingested beside it, whole, for those who evaluate."""
+    built = {name: ingest(name, Recipe(), None, options) for name in SPLITS}
+    return ingest("sample", recipe, limit, options) if limit else built["sample"]

@@ -1,0 +1,196 @@
+"""A batch of rows as one UTF-8 buffer, and the spans (graphemes, words) in it.
+
+A row is a run of cells: its input columns, side by side. Ops see byte positions in the shared buffer and never build
+a Python string, so their work grows with the edits and not with the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import regex
+
+from lope_data.rng import I64, ranges
+
+Bytes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+# A grapheme of several code points holds at least one of these; the rest of Unicode is one grapheme a code point.
+_JOINING = regex.compile(
+    r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}\p{GCB=Prepend}"
+    r"\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{GCB=Regional_Indicator}\r]"
+)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Byte spans [start, end) in the buffer, ordered; row i owns spans first[i] to first[i + 1].
+
+    `measure` counts the units of each row that a level is a share of, where they are not the spans themselves.
+    """
+
+    start: I64
+    end: I64
+    first: I64
+    measure: I64 | None = None
+
+    @cached_property
+    def count(self) -> I64:
+        """Spans a row, shape (rows,)."""
+        return np.diff(self.first)
+
+    @property
+    def size(self) -> I64:
+        """Units a row, shape (rows,)."""
+        return self.count if self.measure is None else self.measure
+
+    def select(self, keep: Mask) -> Spans:
+        """The spans where `keep` is true."""
+        kept = np.concatenate(([0], np.cumsum(keep)))
+        return Spans(self.start[keep], self.end[keep], kept[self.first])
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cell j is data[bounds[j]:bounds[j + 1]]; row i owns cells row_bounds[i] to row_bounds[i + 1]."""
+
+    data: Bytes
+    bounds: I64
+    row_bounds: I64
+
+    @classmethod
+    def of(cls, values: pa.Array, cells_per_row: int | I64) -> Cells:
+        """From a string array of all cells, row after row; nulls read as empty."""
+        values = values.cast(pa.large_string())
+        if values.null_count:
+            values = values.fill_null("")
+        buffers = values.buffers()
+        offsets = np.frombuffer(buffers[1], np.int64)[values.offset : values.offset + len(values) + 1]
+        if not len(values):
+            offsets = np.zeros(1, np.int64)
+        whole = np.frombuffer(buffers[2], np.uint8) if buffers[2] is not None else np.empty(0, np.uint8)
+        if isinstance(cells_per_row, int):
+            row_bounds = np.arange(0, len(values) + 1, cells_per_row)
+        else:
+            row_bounds = np.concatenate(([0], np.cumsum(cells_per_row)))
+        return cls(whole[offsets[0] : offsets[-1]], offsets - offsets[0], row_bounds)
+
+    @property
+    def rows(self) -> int:
+        return len(self.row_bounds) - 1
+
+    @cached_property
+    def ascii(self) -> bool:
+        """Whether every character is one byte and one grapheme (no CR, which joins a following LF)."""
+        return not len(self.data) or (int(self.data.max()) < 0x80 and not (self.data == 0x0D).any())
+
+    @cached_property
+    def graphemes(self) -> Spans:
+        """User-perceived characters (UAX #29 extended grapheme clusters); none crosses a cell."""
+        if self.ascii:
+            starts = np.arange(len(self.data))
+            return Spans(starts, starts + 1, self.bounds[self.row_bounds])
+        starts = np.flatnonzero((self.data & 0xC0) != 0x80)
+        codes = np.frombuffer(self.data.tobytes().decode().encode("utf-32-le"), np.uint32)
+        joining = np.flatnonzero(_joining(codes))
+        if len(joining):
+            cells = np.unique(np.searchsorted(self.bounds, starts[joining], side="right") - 1)
+            inner = [self._inside_graphemes(int(cell)) for cell in cells]
+            starts = np.setdiff1d(starts, np.concatenate(inner), assume_unique=True)
+        ends = np.append(starts[1:], len(self.data))
+        return Spans(starts, ends, np.searchsorted(starts, self.bounds[self.row_bounds]))
+
+    def _inside_graphemes(self, cell: int) -> I64:
+        """Byte positions in one cell where a code point begins but no grapheme does."""
+        low, high = self.bounds[cell], self.bounds[cell + 1]
+        text = self.data[low:high].tobytes().decode()
+        sizes = [len(part.encode()) for part in regex.findall(r"\X", text)]
+        begins = np.concatenate(([0], np.cumsum(sizes)))[:-1] + low
+        points = np.flatnonzero((self.data[low:high] & 0xC0) != 0x80) + low
+        return np.setdiff1d(points, begins, assume_unique=True)
+
+    @cached_property
+    def words(self) -> Spans:
+        """Maximal runs of characters without Unicode's White_Space property; none crosses a cell."""
+        inked = ~self._whitespace()
+        starts = inked.copy()
+        starts[1:] &= ~inked[:-1]
+        ends = inked.copy()
+        ends[:-1] &= ~inked[1:]
+        edges = np.unique(self.bounds)
+        inner = edges[(edges > 0) & (edges < len(inked))]
+        starts[inner] = inked[inner]
+        ends[inner - 1] = inked[inner - 1]
+        start = np.flatnonzero(starts)
+        return Spans(start, np.flatnonzero(ends) + 1, np.searchsorted(start, self.bounds[self.row_bounds]))
+
+    def _whitespace(self) -> Mask:
+        data = self.data
+        white: Mask = (data == 0x20) | ((data >= 0x09) & (data <= 0x0D))
+        if self.ascii or not len(data):
+            return white
+        lead = np.flatnonzero((data == 0xC2) | ((data >= 0xE1) & (data <= 0xE3)))
+        size = np.where(data[lead] == 0xC2, 2, 3)
+        padded = np.concatenate((data, np.zeros(2, np.uint8))).astype(np.uint32)
+        code = (padded[lead] << 16) | (padded[lead + 1] << 8) | np.where(size == 3, padded[lead + 2], 0)
+        wide = np.isin(code, _WIDE_SPACES)
+        lead, size = lead[wide], size[wide]
+        white[np.repeat(lead, size) + ranges(size)] = True
+        return white
+
+    def cell_of(self, position: I64) -> I64:
+        """The cell that holds each byte position (a position on a border belongs to the cell that begins there)."""
+        return np.searchsorted(self.bounds, position, side="right") - 1
+
+    def text(self, start: I64, end: I64) -> pa.Array:
+        """The bytes of each span as a large_binary array."""
+        return gather(self.data, start, end)
+
+
+# The UTF-8 bytes, as one number, of the white space beyond ASCII (two-byte forms padded with a zero byte).
+_WIDE_SPACES = np.array(
+    [
+        int.from_bytes(chr(code).encode().ljust(3, b"\0"), "big")
+        for code in (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
+    ],
+    np.uint32,
+)
+
+_UNKNOWN, _ALONE, _JOINS = 0, 1, 2
+_grapheme_class = np.zeros(0x110000, np.uint8)  # filled as code points are met
+
+
+def _joining(codes: npt.NDArray[np.uint32]) -> Mask:
+    """For each code point, whether it can be part of a grapheme of several code points."""
+    for code in np.unique(codes[_grapheme_class[codes] == _UNKNOWN]).tolist():
+        _grapheme_class[code] = _JOINS if _JOINING.match(chr(code)) else _ALONE
+    joins: Mask = _grapheme_class[codes] == _JOINS
+    return joins
+
+
+def gather(data: Bytes, start: I64, end: I64) -> pa.Array:
+    """data[start[i]:end[i]] for each i, as a large_binary array; spans may overlap and come in any order."""
+    sizes = end - start
+    offsets = np.concatenate(([0], np.cumsum(sizes)))
+    index = np.repeat(start - offsets[:-1], sizes) + np.arange(offsets[-1])
+    return binary(offsets, data[index])
+
+
+def binary(offsets: I64, data: Bytes | bytes) -> pa.Array:
+    """A large_binary array over a buffer."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(data)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+
+
+def offsets_and_data(values: pa.Array) -> tuple[I64, Bytes]:
+    """The offsets (from 0) and bytes of a large_binary or large_string array without nulls."""
+    buffers = values.buffers()
+    if not len(values):
+        return np.zeros(1, np.int64), np.empty(0, np.uint8)
+    offsets = np.frombuffer(buffers[1], np.int64)[values.offset : values.offset + len(values) + 1]
+    data = np.frombuffer(buffers[2], np.uint8) if buffers[2] is not None else np.empty(0, np.uint8)
+    return offsets - offsets[0], data[offsets[0] : offsets[-1]]

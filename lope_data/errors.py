@@ -1,0 +1,33 @@
+"""What a user can get wrong. The message says what is wrong, where, and what to do; the CLI exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LopeDataError(Exception):
+    """Base of every error that a user of `lope_data` can cause."""
+
+
+class RecipeError(LopeDataError):
+    """A recipe, or an option that stands for a part of one, which cannot be followed."""
+
+
+class SourceError(LopeDataError):
+    """A source that is missing, unreadable, or whose rows have no known shape."""
+
+
+class StoreError(LopeDataError):
+    """A name or reference that is not in the store, or a version that cannot be read or written."""
+
+
+class NoiseError(LopeDataError):
+    """Noise that cannot be made as asked."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known name, else the list of known names."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

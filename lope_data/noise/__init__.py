@@ -1,0 +1,5 @@
+"""The noise ops. Importing this package registers them; a new op is one decorated function in one of its modules."""
+
+from lope_data.noise import char, label, word
+
+__all__ = ["char", "label", "word"]

@@ -1,0 +1,65 @@
+"""The tables that ops read: nlpaug's own files, opened without importing nlpaug."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lope_data.errors import NoiseError
+
+
+def nlpaug_file(path: str) -> bytes:
+    """The bytes of a file of the installed nlpaug.
+
+    Raises:
+        NoiseError: nlpaug is not installed whole.
+    """
+    spec = importlib.util.find_spec("nlpaug")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        file = Path(folder) / "res" / path
+        if file.is_file():
+            return file.read_bytes()
+    raise NoiseError(f"nlpaug's table res/{path} is not installed; install it with: pip install nlpaug==1.1.11")
+
+
+@cache
+def keyboard_file() -> bytes:
+    """nlpaug's English keyboard: for each key, the keys beside it."""
+    return nlpaug_file("char/keyboard/en.json")
+
+
+@cache
+def keyboard() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """For each byte, how many neighbours its key has (0: no key) and which, shapes (256,) and (256, 16).
+
+    Letters have the neighbours of their key in their own case.
+    """
+    count = np.zeros(256, np.int64)
+    near = np.zeros((256, 16), np.uint8)
+    for key, neighbours in json.loads(keyboard_file()).items():
+        for cased in {key, key.upper()}:
+            letters = [n.upper() if cased != key else n for n in neighbours]
+            codes = sorted({ord(n) for n in letters if len(n) == 1 and n.isascii() and n != cased})
+            count[ord(cased)] = len(codes)
+            near[ord(cased), : len(codes)] = codes
+    return count, near
+
+
+@cache
+def vocabulary_file() -> bytes:
+    """nlpaug's spelling table: correct words, each followed by its misspellings."""
+    return nlpaug_file("word/spelling/spelling_en.txt")
+
+
+@cache
+def vocabulary() -> pa.Array:
+    """The correct words of the spelling table that are plain lower-case English, sorted, as large_binary."""
+    words = {line.split()[0] for line in vocabulary_file().decode().splitlines() if line.strip()}
+    plain = sorted(w for w in words if w.isascii() and w.isalpha() and w.islower() and 3 <= len(w) <= 12)
+    return pa.array([w.encode() for w in plain], pa.large_binary())

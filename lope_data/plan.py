@@ -1,0 +1,259 @@
+"""The plan of a step: which rows it touches, which op each gets, which new target. Small, global, before any shard.
+
+Rows are ranked by a keyed hash of their id, so the rows at a ratio are among those at a larger one; the op of rank j
+depends on the ranks before it alone, so a larger ratio never changes a row's op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lope_data.errors import NoiseError
+from lope_data.recipe import Step
+from lope_data.registry import LEVELS, LabelOp, TextOp, get_op, level_of
+from lope_data.rng import I64, U64, Draw
+from lope_data.shapes import SHAPE, cells_of
+
+
+@dataclass(frozen=True)
+class Deal:
+    """What a step does to which rows.
+
+    Attributes:
+        rows: the touched rows' places in the dataset, ascending.
+        op: for each, an index into `ops`.
+        after, detail: for each, the new target and its record where a label op was dealt, else null.
+    """
+
+    step: Step
+    ops: tuple[str, ...]
+    rows: I64
+    op: I64
+    after: pa.Array
+    detail: pa.Array
+
+    def part(self, low: int, high: int) -> Deal:
+        """The deal of rows low to high, their places counted from low."""
+        a, b = np.searchsorted(self.rows, (low, high))
+        cut = slice(a, b)
+        return Deal(self.step, self.ops, self.rows[cut] - low, self.op[cut], self.after[cut], self.detail[cut])
+
+    def pick(self, places: I64) -> Deal:
+        """The deal of the rows at these places, each counted by its position in `places`."""
+        position = np.searchsorted(self.rows, places)
+        position[position == len(self.rows)] = 0
+        hit = np.flatnonzero(self.rows[position] == places) if len(self.rows) else np.empty(0, np.int64)
+        taken = pa.array(position[hit])
+        return Deal(self.step, self.ops, hit, self.op[position[hit]], self.after.take(taken), self.detail.take(taken))
+
+
+@dataclass(frozen=True)
+class OpPlan:
+    """What the plan says of one op: rows asked (its weight's share), rows dealt, rows passed over and why."""
+
+    op: str
+    weight: Fraction
+    asked: float
+    dealt: int
+    passed_over: int
+    needs: str
+    expected: float
+
+
+def plan_step(
+    population: pa.Table,
+    hashes: U64,
+    current: Callable[[I64], pa.Table],
+    step: Step,
+    context: tuple[int, int],
+) -> tuple[Deal, list[OpPlan]]:
+    """Plans one step.
+
+    Args:
+        population: the parent's rows.
+        hashes: `row_hashes` of their ids, shape (rows,).
+        current: the rows at given places as the steps before this one leave them.
+        context: (seed, chain depth).
+
+    Raises:
+        NoiseError: fewer rows than asked can be changed by any op of the mix.
+    """
+    names = tuple(step.weights)
+    wanted = round(step.ratio * len(population)) if step.level > 0 else 0
+    rank = Draw((*context, step.name), hashes).bits("rank")
+    order = np.lexsort((hashes, rank))
+    block = _Block.empty(len(names))
+    seen = 0
+    while block.changeable < wanted:
+        if seen == len(order):
+            raise NoiseError(
+                f"step {step.name!r} asks for {wanted} rows (ratio {step.ratio:g} of {len(population)}), but its mix "
+                f"can change only {block.changeable}; lower the ratio or add ops that apply to these rows"
+            )
+        size = max(wanted - block.changeable, 64) if seen else wanted
+        places = order[seen : seen + size]
+        block = block.join(_examine(places, current(places), hashes[places], population, step, context))
+        seen += len(places)
+    block = block.first(wanted)
+    dealt = deal([step.weights[name] for name in names], names, block.able)
+    return _finish(block, dealt, names, step, wanted)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Ranked rows and, for each op, whether it can change them, the units it would, and the target it would give."""
+
+    places: I64
+    able: npt.NDArray[np.bool_]
+    expected: npt.NDArray[np.float64]
+    after: list[pa.Array]
+    detail: list[pa.Array]
+
+    @classmethod
+    def empty(cls, ops: int) -> _Block:
+        none = [pa.nulls(0, pa.large_string())] * ops
+        return cls(np.empty(0, np.int64), np.empty((ops, 0), np.bool_), np.empty((ops, 0)), none, none)
+
+    @property
+    def changeable(self) -> int:
+        return int(self.able.any(axis=0).sum())
+
+    def join(self, other: _Block) -> _Block:
+        return _Block(
+            np.concatenate((self.places, other.places)),
+            np.concatenate((self.able, other.able), axis=1),
+            np.concatenate((self.expected, other.expected), axis=1),
+            [pa.concat_arrays(pair) for pair in zip(self.after, other.after, strict=True)],
+            [pa.concat_arrays(pair) for pair in zip(self.detail, other.detail, strict=True)],
+        )
+
+    def first(self, wanted: int) -> _Block:
+        """The block cut after the last row that is needed."""
+        changeable = np.flatnonzero(self.able.any(axis=0))[:wanted]
+        end = int(changeable[-1]) + 1 if wanted else 0
+        return _Block(
+            self.places[:end],
+            self.able[:, :end],
+            self.expected[:, :end],
+            [values[:end] for values in self.after],
+            [values[:end] for values in self.detail],
+        )
+
+
+def _examine(
+    places: I64, rows: pa.Table, hashes: U64, population: pa.Table, step: Step, context: tuple[int, int]
+) -> _Block:
+    cells = cells_of(rows)
+    size = len(places)
+    able = np.zeros((len(step.weights), size), np.bool_)
+    expected = np.zeros(able.shape)
+    after = [pa.nulls(size, pa.large_string()) for _ in step.weights]
+    detail = list(after)
+    for i, name in enumerate(step.weights):
+        op = get_op(name)
+        params = step.params_of(name)
+        if isinstance(op, TextOp):
+            spans = op.units(cells, params)
+            able[i] = op.room(spans) > 0
+            expected[i] = op.expected(spans, step.level)
+        else:
+            after[i], detail[i] = _propose(op, rows, hashes, population, params, (*context, step.name, name))
+            able[i] = np.asarray(after[i].is_valid())
+            expected[i] = 1
+    return _Block(places, able, expected, after, detail)
+
+
+def _propose(
+    op: LabelOp,
+    rows: pa.Table,
+    hashes: U64,
+    population: pa.Table,
+    params: object,
+    context: tuple[str | int, ...],
+) -> tuple[pa.Array, pa.Array]:
+    """The op's proposals for rows of its shape, null for the others."""
+    of_shape = np.flatnonzero(np.asarray(pc.equal(rows[SHAPE].combine_chunks(), op.shape)))
+    if not len(of_shape):
+        return pa.nulls(len(rows), pa.large_string()), pa.nulls(len(rows), pa.large_string())
+    after, detail = op.propose(rows.take(pa.array(of_shape)), population, Draw(context, hashes[of_shape]), params)
+    back = np.full(len(rows), -1)
+    back[of_shape] = np.arange(len(of_shape))
+    places = pa.array(back, mask=back < 0)
+    return after.cast(pa.large_string()).take(places), detail.cast(pa.large_string()).take(places)
+
+
+def deal(weights: list[Fraction], names: tuple[str, ...], able: npt.NDArray[np.bool_]) -> I64:
+    """Deals ops to ranked rows, -1 where no op can change a row; prefix-stable.
+
+    Level by level, then op by op within the level, by the quota method (Balinski and Young 1975): of those whose count
+    is below ceil(weight * turn), the one with the smallest (count + 1) / weight. While every row can take every level,
+    each level stays within one row of its share. Levels that tie are told apart by the op that is owed most.
+    """
+    levels = [level for level in LEVELS if any(level_of(name) == level for name in names)]
+    members = [[i for i, name in enumerate(names) if level_of(name) == level] for level in levels]
+    of_level = [_Quota(sum((weights[i] for i in group), Fraction(0))) for group in members]
+    of_op = [_Quota(weights[i] / of_level[levels.index(level_of(name))].weight) for i, name in enumerate(names)]
+    dealt, turns = np.full(able.shape[1], -1), 0
+    for row, can in enumerate(able.T.tolist()):
+        choices = {k: [i for i in group if can[i]] for k, group in enumerate(members)}
+        open_levels = [k for k, group in choices.items() if group]
+        if not open_levels:
+            continue
+        turns += 1
+        within = [k for k in open_levels if of_level[k].has_room(turns)]
+        owed = {k: min(of_op[i].due * of_level[k].scale for i in choices[k]) for k in open_levels}
+        level = min(within or open_levels, key=lambda k: (of_level[k].due, owed[k]))
+        of_level[level].take()
+        allowed = [i for i in choices[level] if of_op[i].has_room(of_level[level].count)]
+        dealt[row] = min(allowed or choices[level], key=lambda i: of_op[i].due)
+        of_op[dealt[row]].take()
+    return dealt
+
+
+class _Quota:
+    """The count of one level or op, and when it is due: quotients of integers, so every machine decides alike."""
+
+    def __init__(self, weight: Fraction) -> None:
+        self.weight = weight
+        self.scale = weight.denominator / weight.numerator
+        self.count = 0
+        self.due = self.scale
+
+    def has_room(self, turns: int) -> bool:
+        """Whether the count is below ceil(weight * turns)."""
+        return self.count < -(-self.weight.numerator * turns // self.weight.denominator)
+
+    def take(self) -> None:
+        self.count += 1
+        self.due = (self.count + 1) * self.weight.denominator / self.weight.numerator
+
+
+def _finish(block: _Block, dealt: I64, names: tuple[str, ...], step: Step, wanted: int) -> tuple[Deal, list[OpPlan]]:
+    touched = np.flatnonzero(dealt >= 0)
+    touched = touched[np.argsort(block.places[touched])]
+    op = dealt[touched]
+    index = pa.array(op * len(block.places) + touched)  # each touched row's entry among those of its own op
+    after = pa.concat_arrays(block.after).take(index)
+    detail = pa.concat_arrays(block.detail).take(index)
+    plans = []
+    for i, name in enumerate(names):
+        mine = touched[op == i]
+        plans.append(
+            OpPlan(
+                op=name,
+                weight=step.weights[name],
+                asked=float(step.weights[name] * wanted),
+                dealt=len(mine),
+                passed_over=int((~block.able[i]).sum()),
+                needs=get_op(name).needs,
+                expected=float(block.expected[i][mine].sum()),
+            )
+        )
+    return Deal(step, names, block.places[touched], op, after, detail), plans

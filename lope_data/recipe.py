@@ -1,0 +1,191 @@
+"""Recipes: what noise, how much of it, from which seed. Read from TOML, checked whole, and resolved to plain data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lope_data.errors import RecipeError, suggest
+from lope_data.registry import LEVELS, Params, get_op, level_of, ops
+from lope_data.shapes import SHAPES
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Strict):
+    """How the source names the columns: canonical name -> its name there; `id` names a column of row ids."""
+
+    id: str | None = None
+    instruction: str | None = None
+    input: str | None = None
+    output: str | None = None
+    question: str | None = None
+    choices: str | None = None
+    answer: str | None = None
+    text: str | None = None
+    label: str | None = None
+
+
+class Embedding(_Strict):
+    """A hint to trainers: the scale of the embedding noise of stage I (paper Sec. 3.2.1). No text op reads it."""
+
+    alpha: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.05
+
+
+class Step(_Strict):
+    """One pass of noise: the share of rows it touches, the ops it deals to them, and how hard these hit.
+
+    Attributes:
+        ratio: share of rows touched; exactly round(ratio * rows) of them.
+        level: share of a touched row's units that a text op changes; at least one unit.
+        mix: weights of levels and ops; a level's weight is shared equally by its ops.
+        params: parameters of ops, by op.
+    """
+
+    name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
+    ratio: Share = 0.05
+    level: Share = 0.1
+    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(LEVELS, 1.0))
+    params: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Step:
+        known = ops()
+        for name in self.mix:
+            if name not in LEVELS and name not in known:
+                raise ValueError(f"unknown op or level {name!r} in mix{suggest(name, [*LEVELS, *known])}")
+        if not any(self.mix.values()):
+            raise ValueError("the mix has no weight above 0")
+        for name in self.params:
+            if name not in self.weights:
+                raise ValueError(f"params for {name!r}, which the mix does not use{suggest(name, self.weights)}")
+        for name in self.weights:
+            self.params_of(name)
+        return self
+
+    @property
+    def weights(self) -> dict[str, Fraction]:
+        """The weight of each op in the mix, exact, summing to 1."""
+        weights: dict[str, Fraction] = {}
+        for name, weight in self.mix.items():
+            members = [op for op in ops() if level_of(op) == name] if name in LEVELS else [name]
+            for op in members:
+                weights[op] = weights.get(op, Fraction(0)) + Fraction(str(weight)) / len(members)
+        total = sum(weights.values())
+        return {op: weights[op] / total for op in ops() if weights.get(op)}
+
+    def params_of(self, op: str) -> Params:
+        """The parameters of an op, checked."""
+        return get_op(op).params.model_validate(self.params.get(op, {}))
+
+
+class Recipe(_Strict):
+    """A whole recipe. `shape` and `columns` speak of the source and are used when it is ingested."""
+
+    name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 614
+    shape: str | None = None
+    columns: Columns = Columns()
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (Step(),)
+    embedding: Embedding = Embedding()
+
+    @field_validator("shape")
+    @classmethod
+    def _known_shape(cls, value: str | None) -> str | None:
+        if value is not None and value not in SHAPES:
+            raise ValueError(f"unknown shape {value!r}{suggest(value, SHAPES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct_steps(self) -> Recipe:
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise ValueError("two steps have the same name; steps are told apart by it")
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """What decides a build's noise, as plain data, with every default and the share of every op spelled out."""
+        return {
+            "name": self.name,
+            "steps": [
+                {
+                    "name": step.name,
+                    "ratio": step.ratio,
+                    "level": step.level,
+                    "mix": {op: str(weight) for op, weight in step.weights.items()},
+                    "params": {op: step.params_of(op).model_dump(mode="json") for op in step.weights},
+                }
+                for step in self.steps
+            ],
+        }
+
+
+def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
+    """A recipe from a TOML file (None: the default one), with what was typed put over it.
+
+    Args:
+        overrides: `seed`, and `ratio`, `level`, `mix` of a recipe's only step; None stands for not typed.
+
+    Raises:
+        RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.
+    """
+    where = "the recipe" if path is None else str(path)
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise RecipeError(f"cannot read the recipe {path}: {reason}") from error
+    recipe = _validate(data, where)
+    typed = {key: value for key, value in overrides.items() if value is not None}
+    if not typed:
+        return recipe
+    step_keys = [key for key in ("ratio", "level", "mix") if key in typed]
+    if step_keys and len(recipe.steps) > 1:
+        raise RecipeError(f"--{step_keys[0]} speaks of one step and {where} has {len(recipe.steps)}; set it there")
+    data = recipe.model_dump(exclude_unset=True)
+    data |= {key: value for key, value in typed.items() if key not in step_keys}
+    data["steps"] = [
+        recipe.steps[0].model_dump(exclude_unset=True) | {k: typed[k] for k in step_keys},
+        *data.get("steps", [])[1:],
+    ]
+    return _validate(data, "the options" if path is None else f"{path} with the options")
+
+
+def _validate(data: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = [str(key) for key in first["loc"]]
+        place = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).lstrip(".")
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(keys[:-1]))}"
+        elif "input" in first and isinstance(first["input"], str | int | float) and first["type"] != "value_error":
+            message += f", not {first['input']!r}"
+        raise RecipeError(f"{where}: {place}: {message}" if place else f"{where}: {message}") from error
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    """The keys that may stand in the table at this place of a recipe."""
+    models: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Recipe,
+        ("steps",): Step,
+        ("columns",): Columns,
+        ("embedding",): Embedding,
+    }
+    model = models.get(tuple(key for key in parents if not key.isdigit()))
+    return list(model.model_fields) if model else []
