@@ -30,6 +30,11 @@ class Edits:
     after: pa.Array
     detail: pa.Array | None = None
 
+    @classmethod
+    def none(cls) -> Edits:
+        nowhere = np.empty(0, np.int64)
+        return cls(nowhere, nowhere, nowhere, nowhere, pa.array([], pa.large_binary()))
+
     def __len__(self) -> int:
         return len(self.start)
 

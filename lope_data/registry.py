@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from lope_data.cells import Cells, Spans
+from lope_data.cells import Cells, Spans, binary
 from lope_data.edits import Edits
 from lope_data.errors import RecipeError, suggest
 from lope_data.rng import I64, Draw, choose
@@ -63,6 +63,10 @@ class Hits:
         """The bytes of each hit, large_binary."""
         return self.cells.text(self.start, self.end)
 
+    def nothing(self) -> pa.Array:
+        """An empty replacement for each hit."""
+        return binary(np.zeros(len(self.row) + 1, np.int64), b"")
+
     def replace(self, after: pa.Array, detail: pa.Array | None = None) -> Edits:
         """Edits that put `after` (large_binary, one a hit) in the hits' place."""
         return Edits(self.row, self.cells.cell_of(self.start), self.start, self.end, after, detail)
@@ -75,6 +79,7 @@ class TextOp:
     Attributes:
         unit: what is counted, in the singular.
         units: the spans of a batch that the op can change.
+        edit: what it makes of those that were hit, at least one; it may leave some as they are.
         least: the fewest units that it can change at once; a dealt row always changes.
         keep: units of a row that must stay.
         per_hit: units that one hit changes (a swap changes two).
@@ -115,6 +120,8 @@ class TextOp:
         hits = np.floor(target + draw.unit("rounding")).astype(np.int64)
         hits = np.minimum(np.maximum(hits, self.least), self.room(spans))
         row, place = choose(draw, spans.count, hits, "units", self.gap)
+        if not len(row):
+            return Edits.none(), spans
         edits = self.edit(Hits(cells, spans, row, spans.first[row] + place, draw), params)
         return edits.effective(cells), spans
 

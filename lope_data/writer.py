@@ -138,7 +138,8 @@ tags: [lope, {"noisy" if manifest["kind"] == "build" else "clean"}]
 # {manifest["name"]}
 
 Version `{manifest["version"]}`, made by `lope_data` from {origin}:
-{manifest["rows"]:,} rows, {manifest["touched"]:,} of them with noise. `manifest.json` holds the recipe, the seed and what was realised; `edits/` every edit.
+{manifest["rows"]:,} rows, {manifest["touched"]:,} of them with noise.
+`manifest.json` holds the recipe, the seed and what was realised; `edits/` every edit.
 
 ```python
 import datasets

@@ -49,7 +49,7 @@ def insert(hits: Hits, params: InsertParams) -> Edits:
 @text_op("char.delete", version=1, unit="character", units=_graphemes, keep=1, needs="two characters")
 def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a character (CD); the last one stays."""
-    return hits.replace(binary(np.zeros(len(hits.row) + 1, np.int64), b""))
+    return hits.replace(hits.nothing())
 
 
 def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001

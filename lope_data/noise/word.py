@@ -34,7 +34,7 @@ def shuffle(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     row, index = hits.row, _with_a_difference(hits)
     place = index - hits.units.first[row]
     order = np.lexsort((hits.draw.bits("order", row, place), row))
-    last = np.append(row[1:] != row[:-1], True)[: len(row)]
+    last = np.append(row[1:] != row[:-1], True)
     successor = np.where(last, np.searchsorted(row, row), np.arange(len(row)) + 1)  # in its row; the last wraps
     source = np.empty_like(index)
     source[order] = order[successor]
@@ -73,14 +73,13 @@ def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a word with the white space that parts it from the next; one word stays."""
     words, index = hits.units, hits.index
     cell = hits.cells.cell_of(words.start)
-    has_next = np.append(cell[1:] == cell[:-1], False)[: len(cell)]
-    has_previous = np.append(False, has_next[:-1])[: len(cell)]
+    has_next = np.append(cell[1:] == cell[:-1], False)
+    has_previous = np.append(False, has_next[:-1])
     # Deleted words that end a cell have no white space after them to take: they take what is before them instead.
-    run = np.cumsum(np.append(True, (np.diff(index) != 1) | ~has_next[index[:-1]])) - 1 if len(index) else index
+    run = np.cumsum(np.append(True, (np.diff(index) != 1) | ~has_next[index[:-1]])) - 1
     run_end = np.append(np.flatnonzero(np.diff(run)), len(index) - 1)
     at_tail = ~has_next[index[run_end]][run]
     start = np.where(at_tail & has_previous[index], words.end[index - 1], words.start[index])
     following = words.start[np.minimum(index + 1, len(words.start) - 1)]
     end = np.where(at_tail | ~has_next[index], words.end[index], following)
-    empty = pa.array([b""], pa.large_binary()).take(pa.array(np.zeros(len(index), np.int64)))
-    return Edits(hits.row, cell[index], start, end, empty)
+    return Edits(hits.row, cell[index], start, end, hits.nothing())

@@ -1,0 +1,100 @@
+"""Fixtures of the data half: a store, a runner for the command line, and rows of every shape."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lope_data import cli
+from lope_data.build import Options, build, ingest
+from lope_data.recipe import Columns, Recipe
+from lope_data.ingest import ingest_table
+from lope_data.store import Store, Version
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a call of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.out.strip().splitlines()[-1]))
+
+
+@pytest.fixture
+def lope_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Run]:
+    """Runs `python -m lope_data ARGS` in this process, in a folder of its own, with the hub out of reach."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOPE_STORE", raising=False)
+
+    def run(*args: str | Path) -> Run:
+        monkeypatch.setattr(sys, "argv", ["lope_data", *map(str, args)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Run(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def options(store: Store) -> Options:
+    return Options(store, workers=1, shard_rows=1000, progress=lambda what, done, total: None)
+
+
+@pytest.fixture
+def sample(options: Options) -> Version:
+    """The embedded sample, ingested."""
+    return ingest("sample", Recipe(), None, options).version
+
+
+@pytest.fixture
+def make_recipe() -> Callable[..., Recipe]:
+    """A recipe of one step: `make_recipe(ratio=0.2, seed=1)`."""
+
+    def make(seed: int = 614, **step: Any) -> Recipe:
+        return Recipe.model_validate({"seed": seed, "steps": [step]})
+
+    return make
+
+
+@pytest.fixture
+def noisy(sample: Version, options: Options, make_recipe: Callable[..., Recipe]) -> Callable[..., Version]:
+    """Builds a version of the sample: `noisy(ratio=0.2)`."""
+
+    def make(parent: Version = sample, name: str | None = None, **keys: Any) -> Version:
+        return build(parent, make_recipe(**keys), name, options).version
+
+    return make
+
+
+@pytest.fixture
+def ingest_rows() -> Callable[..., pa.Table]:
+    """Canonical rows from plain ones."""
+
+    def make(rows: list[dict[str, Any]], shape: str | None = None, columns: Columns | None = None) -> pa.Table:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        table = pa.table({name: [row.get(name) for row in rows] for name in names})
+        return ingest_table(table, "rows", shape, columns or Columns(), None, 0)
+
+    return make

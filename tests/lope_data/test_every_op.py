@@ -1,0 +1,121 @@
+"""What every text op must hold, over the whole registry: a new op is tested by being registered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lope_data.cells import Cells
+from lope_data.edits import Edits, splice
+from lope_data.registry import TextOp, op_version, ops
+from lope_data.rng import Draw, row_hashes
+
+GOLDEN = Path(__file__).parent / "golden_ops.json"
+TEXT_OPS = [op for op in ops().values() if isinstance(op, TextOp)]
+every_text_op = pytest.mark.parametrize("op", TEXT_OPS, ids=lambda op: op.name)
+
+CORPUS = [
+    "The quick brown fox jumps over the lazy dog.",
+    "Name three primary colours,\nand say why they are called so!",
+    "def f(x):\n    return x + 1  # keep\tmy  spaces\r\n",
+    "Ärger über öffentliche Gebäude: naïve café, cafe\u0301.",
+    "👨\u200d👩\u200d👧 family 🇩🇪 flag 日本語 テキスト العربية",
+    "aaaa aaaa bbbb",
+    "to be or not to be, that is the question",
+]
+
+messy = st.text(
+    st.sampled_from("ab \n\r\t\0é\u0301\u200d👩👧🇩🇪日ا가가\u00a0\u3000!"), max_size=30
+) | st.text(max_size=30)
+
+
+def corrupt(op: TextOp, texts: list[str], level: float, ids: list[str] | None = None) -> tuple[list[str], Edits, Cells]:
+    """The op on the texts that it can change, one cell a row."""
+    cells = Cells.of(pa.array(texts, pa.string()), 1)
+    draw = Draw((614, 1, "test", op.name), row_hashes(pa.array(ids or [str(i) for i in range(len(texts))])))
+    edits, _ = op.apply(cells, draw, level, op.params())
+    return splice(cells, edits).to_pylist(), edits, cells
+
+
+def changeable(op: TextOp, texts: list[str]) -> list[int]:
+    cells = Cells.of(pa.array(texts, pa.string()), 1)
+    return np.flatnonzero(op.room(op.units(cells, op.params()))).tolist()
+
+
+@every_text_op
+def test_output_is_golden(op: TextOp) -> None:
+    """The committed digest of each op's output: when it changes, the op's version must."""
+    texts = [CORPUS[i] for i in changeable(op, CORPUS)]
+    noisy, _, _ = corrupt(op, texts, 0.2)
+    digest = hashlib.sha256("\x1e".join(noisy).encode()).hexdigest()[:16]
+    assert json.loads(GOLDEN.read_text())[op.name] == {"version": op_version(op), "digest": digest, "first": noisy[0]}
+
+
+@every_text_op
+@settings(max_examples=60)
+@given(texts=st.lists(messy, max_size=12), level=st.sampled_from([0.01, 0.1, 0.3, 0.7, 1.0]))
+def test_changes_every_row_and_replays_both_ways(op: TextOp, texts: list[str], level: float) -> None:
+    texts = [texts[i] for i in changeable(op, texts)]
+    noisy, edits, cells = corrupt(op, texts, level)
+    forward, backward = [text.encode() for text in texts], [text.encode() for text in noisy]
+    shift = 0
+    for i, after in enumerate(edits.after.to_pylist()):
+        cell = int(edits.cell[i])
+        if i == 0 or cell != edits.cell[i - 1]:
+            shift = 0
+        start, end = (int(edge[i] - cells.bounds[cell]) for edge in (edits.start, edits.end))
+        before = texts[cell].encode()[start:end]
+        assert 0 <= start <= end <= len(texts[cell].encode())
+        forward[cell] = forward[cell][: start + shift] + after + forward[cell][end + shift :]
+        shift += len(after) - (end - start)
+        backward[cell] = backward[cell][:start] + before + backward[cell][start + len(after) :]
+    assert [text.decode() for text in forward] == noisy
+    assert [text.decode() for text in backward] == texts
+    assert all(before != after for before, after in zip(texts, noisy, strict=True))
+
+
+@every_text_op
+def test_rows_do_not_depend_on_their_neighbours(op: TextOp) -> None:
+    rows = changeable(op, CORPUS)
+    texts, ids = [CORPUS[i] for i in rows], [str(i) for i in rows]
+    whole, _, _ = corrupt(op, texts, 0.3, ids)
+    backwards, _, _ = corrupt(op, texts[::-1], 0.3, ids[::-1])
+    assert backwards[::-1] == whole
+    assert [corrupt(op, [text], 0.3, [i])[0][0] for text, i in zip(texts, ids, strict=True)] == whole
+
+
+@every_text_op
+def test_different_rows_get_different_noise(op: TextOp) -> None:
+    """NL-Augmenter re-seeded in every call, so each row got the same noise; recode's seeds changed nothing."""
+    noisy, _, _ = corrupt(op, [CORPUS[0]] * 50, 0.3)
+    assert len(set(noisy)) > 20
+
+
+@every_text_op
+@pytest.mark.parametrize("level", [0.05, 0.1, 0.3])
+def test_realised_level_is_the_expected_one(op: TextOp, level: float) -> None:
+    texts = [f"{CORPUS[i % 2]} Row {i} says {CORPUS[(i + 1) % 2]}" for i in range(2000)]
+    cells = Cells.of(pa.array(texts), 1)
+    spans = op.units(cells, op.params())
+    _, edits, _ = corrupt(op, texts, level)
+    changed, expected = len(edits) * op.per_hit, op.expected(spans, level).sum()
+    assert changed == pytest.approx(expected, rel=0.02)
+
+
+@every_text_op
+def test_every_place_is_hit(op: TextOp) -> None:
+    """butter_fingers never hit 83 of the first 90 places."""
+    text = "abcdefghij klmnopqrst uvwxyzabcd efghijklmn opqrstuvwx yzabcdefgh ijklmnopqr stuvwxyzab cd"
+    cells = Cells.of(pa.array([text]), 1)
+    spans = op.units(cells, op.params())
+    _, edits, many = corrupt(op, [text] * 600, 0.2)
+    hit = set((edits.start - many.bounds[edits.cell]).tolist())
+    starts = set(spans.start.tolist())
+    assert len(starts - hit) <= (1 if op.name == "word.delete" else 0)  # the last word goes with the space before it

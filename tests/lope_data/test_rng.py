@@ -1,0 +1,85 @@
+"""Randomness is a pure function of its key."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lope_data.rng import Draw, choose, context_key, mix, row_hashes
+
+
+def draw(rows: int, *context: str | int) -> Draw:
+    return Draw(context or (614,), row_hashes(pa.array([str(i) for i in range(rows)])))
+
+
+def test_mix_is_splitmix64() -> None:
+    # the first outputs of SplitMix64 from state 0: mix(1 * GOLDEN), mix(2 * GOLDEN)
+    states = np.array([0x9E3779B97F4A7C15, 0x3C6EF372FE94F82A], np.uint64)
+    assert mix(states).tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
+
+
+def test_context_parts_are_framed() -> None:
+    keys = {context_key("ab", "c"), context_key("a", "bc"), context_key("abc"), context_key(1), context_key("1")}
+    assert len(keys) == 5
+
+
+@pytest.mark.parametrize("other", [(615,), (614, "x"), (614, 0)])
+def test_another_context_gives_unrelated_numbers(other: tuple[str | int, ...]) -> None:
+    one, two = draw(4000).unit("p"), draw(4000, *other).unit("p")
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.06
+    assert not (one == two).any()
+
+
+def test_draws_do_not_depend_on_the_batch() -> None:
+    whole = draw(50)
+    part = whole.take(np.arange(10, 20))
+    assert np.array_equal(whole.bits("p")[10:20], part.bits("p"))
+    assert np.array_equal(whole.bits("p", np.array([12]), np.array([7])), part.bits("p", np.array([2]), np.array([7])))
+
+
+def test_unit_and_below_are_uniform() -> None:
+    units = draw(40_000).unit("p")
+    assert 0 <= units.min() and units.max() < 1
+    assert abs(units.mean() - 0.5) < 4 * math.sqrt(1 / 12 / len(units))
+    counts = np.bincount(draw(40_000).below(7, "q"), minlength=7)
+    expected = 40_000 / 7
+    assert ((counts - expected) ** 2 / expected).sum() < 22.5  # chi-squared, 6 degrees of freedom, p = 0.001
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (5, 4), (7, 3)])
+def test_every_subset_is_equally_likely(n: int, k: int) -> None:
+    rows = 20_000
+    _, place = choose(draw(rows), np.full(rows, n), np.full(rows, k), "p")
+    counts = Counter(map(tuple, place.reshape(rows, k).tolist()))
+    expected = rows / math.comb(n, k)
+    assert len(counts) == math.comb(n, k)
+    chi2 = sum((count - expected) ** 2 / expected for count in counts.values())
+    freedom = len(counts) - 1
+    assert chi2 < freedom + 4 * math.sqrt(2 * freedom)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=20), st.sampled_from([1, 2]))
+def test_choose_gives_what_was_asked(sizes: list[tuple[int, float]], gap: int) -> None:
+    n = np.array([size for size, _ in sizes])
+    k = np.array([round(share * size / (2 if gap == 2 else 1) * (0.5 if gap == 2 else 1)) for size, share in sizes])
+    row, place = choose(draw(len(n)), n, k, "p", gap)
+    assert ((place >= 0) & (place < n[row])).all()
+    counts = np.bincount(row, minlength=len(n))
+    assert (counts == k).all() if gap == 1 else (counts <= k).all()
+    same = np.diff(row) == 0
+    assert (np.diff(row) >= 0).all()
+    assert (np.diff(place)[same] >= gap).all()
+
+
+def test_choose_does_not_depend_on_the_batch() -> None:
+    n, k = np.arange(1, 41), np.arange(1, 41) // 3
+    row, place = choose(draw(40), n, k, "p")
+    alone_row, alone = choose(draw(40).take(np.array([30])), n[30:31], k[30:31], "p")
+    assert np.array_equal(alone, place[row == 30])
+    assert not alone_row.any()
