@@ -10,7 +10,7 @@ CHOICES = 4
 
 
 def choice_row(draw: Draw, question: str, right: str, wrong: Iterable[str]) -> Row:
-    """The question with `right` at a keyed position among three of `wrong`, which may hold `right` and repeats."""
+    """The question with `right` at a keyed position among three of `wrong` (`right` and repeats are ignored)."""
     choices = draw.sample(sorted(set(wrong) - {right}), CHOICES - 1)
     answer = draw.below(CHOICES)
     choices.insert(answer, right)

@@ -50,8 +50,8 @@ def _aside(draw: Draw, label: str) -> str:
 
 
 def _slot_words(slot: str) -> list[str]:
-    slots: dict[str, list[str]] = table("classification")["slots"]
-    return slots[slot] if slot in slots else words(f"{slot}s")
+    own: dict[str, list[str]] = table("classification")["slots"]
+    return own.get(slot) or words(f"{slot}s")
 
 
 KINDS = (message,)

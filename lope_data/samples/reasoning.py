@@ -102,7 +102,7 @@ def alphabet(draw: Draw) -> Row:
 
 def calendar(draw: Draw) -> Row:
     """The day or month some steps after or before another."""
-    unit, names = draw.pick([("day", words("days")), ("month", words("months"))])
+    unit, on, names = draw.pick([("day", "on", words("days")), ("month", "in", words("months"))])
     start, steps = draw.below(len(names)), draw.between(1, 4)
     direction, moved, sign = draw.pick([("after", "later", 1), ("before", "earlier", -1)])
     distance = f"one {unit}" if steps == 1 else f"{words('numbers')[steps - 2]} {unit}s"
@@ -111,7 +111,7 @@ def calendar(draw: Draw) -> Row:
         [
             f"Which {unit} comes {distance} {direction} {names[start]}?",
             f"The party was planned for {names[start]} but is {distance} {moved}. Which {unit} is that?",
-            f"{name} chose {names[start]}, the others a date {distance} {moved}. Which {unit} did they choose?",
+            f"{name} came {on} {names[start]}, the others {distance} {moved}. Which {unit} was that?",
         ]
     )
     return choice_row(draw, question, names[(start + sign * steps) % len(names)], names)

@@ -1,0 +1,277 @@
+"""A tiny pretrained-like model and a tiny store, both written to disk by hand: nothing is downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lope_train.settings import TrainSettings
+from lope_train.trainer import train
+
+SEED = 7
+BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+
+INSTRUCTIONS = [
+    ("Name the capital of France.", "", "Paris is the capital of France."),
+    ("Add the two numbers.", "3 and 4", "7"),
+    ("Translate to German.", "good morning", "guten Morgen"),
+    ("Write one sentence about rain.", "", "The rain fell softly on the roof."),
+    ("Sort the words by length.", "banana fig apple", "fig apple banana"),
+    ("Give the opposite of the word.", "cold", "hot"),
+    ("Say how many days a week has.", "", "A week has seven days."),
+    ("Fix the spelling.", "teh cat", "the cat"),
+    ("Name a colour of the sky.", "", "blue"),
+    ("Repeat the word twice.", "tree", "tree tree"),
+]
+QUESTIONS = [
+    ("Which of these is a fruit?", ["stone", "apple", "chair", "river"], 1),
+    ("What is two plus two?", ["3", "5", "4"], 2),
+    ("Which animal can fly?", ["sparrow", "cow"], 0),
+    ("What is frozen water called?", ["steam", "ice", "sand", "glass"], 1),
+    ("Which month comes after May?", ["June", "April", "July"], 0),
+    ("Which one is a metal?", ["wood", "wool", "iron"], 2),
+]
+TEXTS = [
+    ("I loved every minute of it.", "positive"),
+    ("The worst film of the year.", "negative"),
+    ("A warm and funny story.", "positive"),
+    ("Dull from start to end.", "negative"),
+]
+CHATS = [
+    ("How do I boil an egg?", "Put it in boiling water for eight minutes."),
+    ("What is a prime number?", "A number with exactly two divisors."),
+    ("Tell me a greeting.", "Hello there!"),
+    ("What do bees make?", "Bees make honey."),
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random 2-layer Llama (hidden 32) with a byte-level BPE tokenizer, no chat template."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    tokenizer = _tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=[BOS, EOS, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = [" ".join(row) for row in INSTRUCTIONS] + [text for row in CHATS for text in row]
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        model_max_length=512,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with `tiny` (an ingest, 24 rows of all four shapes) and `tiny-noisy` (a build on it).
+
+    Of `tiny-noisy` rows 0 (instruction) and 10 (question) carry text noise, rows 1 (output), 11 (answer) and
+    16 (label) label noise; `hints.embedding_alpha` is 0.05.
+    """
+    store = tmp_path_factory.mktemp("store")
+    clean = _rows()
+    parent = _write_version(store, "tiny", clean, edits=[], parent=None)
+    noisy = [dict(row, lope_ops=[]) for row in clean]
+    edits: list[dict[str, Any]] = []
+
+    def edit(index: int, column: str, op: str, after: Any) -> None:
+        row = noisy[index]
+        edits.append(_edit(row, column, op, after))
+        row[column] = after
+        row["lope_ops"] = [op]
+
+    edit(0, "instruction", "char.swap", "Nmae the capital of France.")
+    edit(10, "question", "word.shuffle", "of Which these is a fruit?")
+    edit(1, "output", "label.swap_response", "guten Morgen")
+    edit(11, "answer", "label.choice", 0)
+    edit(16, "label", "label.flip", "negative")
+    _write_version(store, "tiny-noisy", noisy, edits=edits, parent=parent)
+    return store
+
+
+def _edit(row: dict[str, Any], column: str, op: str, after: Any) -> dict[str, Any]:
+    before, replaced = str(row[column]), str(after)
+    return {
+        "row_id": row["lope_row_id"],
+        "step": op.split(".")[0],
+        "seq": 0,
+        "path": column,
+        "op": op,
+        "start": 0,
+        "end": len(before.encode()),
+        "new_end": len(replaced.encode()),
+        "before": before,
+        "after": replaced,
+        "detail": None,
+    }
+
+
+def _rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    rows += [
+        {"lope_shape": "instruction", "instruction": instruction, "input": extra, "output": output}
+        for instruction, extra, output in INSTRUCTIONS
+    ]
+    rows += [
+        {"lope_shape": "multiple_choice", "question": question, "choices": choices, "answer": answer}
+        for question, choices, answer in QUESTIONS
+    ]
+    rows += [{"lope_shape": "classification", "text": text, "label": label} for text, label in TEXTS]
+    rows += [
+        {
+            "lope_shape": "chat",
+            "messages": [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}],
+        }
+        for user, assistant in CHATS
+    ]
+    return [{**row, "lope_row_id": f"row-{index:02d}", "lope_ops": []} for index, row in enumerate(rows)]
+
+
+COLUMNS = pa.schema(
+    {
+        "instruction": pa.string(),
+        "input": pa.string(),
+        "output": pa.string(),
+        "question": pa.string(),
+        "choices": pa.list_(pa.string()),
+        "answer": pa.int64(),
+        "text": pa.string(),
+        "label": pa.string(),
+        "messages": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
+        "lope_row_id": pa.string(),
+        "lope_shape": pa.string(),
+        "lope_ops": pa.list_(pa.string()),
+    }
+)
+EDITS = pa.schema(
+    {
+        **{name: pa.string() for name in ("row_id", "step")},
+        "seq": pa.int32(),
+        **{name: pa.string() for name in ("path", "op")},
+        **{name: pa.int64() for name in ("start", "end", "new_end")},
+        **{name: pa.string() for name in ("before", "after", "detail")},
+    }
+)
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _write_version(
+    store: Path,
+    name: str,
+    rows: list[dict[str, Any]],
+    edits: list[dict[str, Any]],
+    parent: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write one version as `lope_data/FORMAT.md` says, and return its manifest."""
+    table = pa.Table.from_pylist(rows, schema=COLUMNS)
+    digest = "sha256:" + hashlib.sha256(_canonical([table.to_pylist(), edits])).hexdigest()
+    source = {"name": "tiny", "fingerprint": "sha256:" + hashlib.sha256(b"tiny").hexdigest()}
+    kind = "build" if parent else "ingest"
+    recipe: dict[str, Any] = {"name": name}
+    ops = {edit["op"]: 1 for edit in edits}
+    key = parent["content_digest"] if parent else source["fingerprint"]
+    identity = {"format": 1, "kind": kind, "recipe": recipe, "seed": SEED, "ops": ops, "input": key}
+    version = hashlib.sha256(_canonical(identity)).hexdigest()[:16]
+    folder = store / name / version
+    datasets.Dataset(table).save_to_disk(folder)
+    (folder / "edits").mkdir()
+    pq.write_table(pa.Table.from_pylist(edits, schema=EDITS), folder / "edits/00000-of-00001.parquet")
+    (folder / "README.md").write_text(f"# {name}\n")
+    shapes = [row["lope_shape"] for row in rows]
+    manifest: dict[str, Any] = {
+        "format": 1,
+        "kind": kind,
+        "name": name,
+        "version": version,
+        "rows": len(rows),
+        "touched": sum(bool(row["lope_ops"]) for row in rows),
+        "shapes": {shape: shapes.count(shape) for shape in set(shapes)},
+        "content_digest": digest,
+        "parent": {key: parent[key] for key in ("name", "version", "content_digest")} if parent else None,
+        "depth": 1 if parent else 0,
+        "source": source,
+        "seed": SEED,
+        "recipe": recipe,
+        "ops": ops,
+        "report": [],
+        "hints": {"embedding_alpha": 0.05} if parent else {},
+        "libraries": {"datasets": datasets.__version__},
+        "files": [
+            {
+                "path": path.relative_to(folder).as_posix(),
+                "bytes": path.stat().st_size,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ],
+    }
+    manifest["manifest_sha256"] = hashlib.sha256(_canonical(manifest)).hexdigest()
+    (folder / "manifest.json").write_bytes(_canonical(manifest))
+    refs = store / name / "refs"
+    refs.mkdir()
+    (refs / "latest").write_text(version + "\n")
+    return manifest
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_model: Path, tiny_store: Path) -> Callable[..., TrainSettings]:
+    """Settings of a training on `tiny-noisy` that takes a second; keywords override."""
+
+    def make(out: Path, **values: Any) -> TrainSettings:
+        tiny = {"data": "tiny-noisy", "model": str(tiny_model), "store": tiny_store, "batch_size": 6}
+        return TrainSettings(**{**tiny, "learning_rate": 0.01, "max_length": 256, "out": out, **values})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tiny_settings: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished run folder of each method: lope, hydralora, lora. Copy one before changing it."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {method: train(tiny_settings(folder / method, method=method)) for method in ("lope", "hydralora", "lora")}
