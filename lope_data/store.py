@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,9 +70,9 @@ class Store:
         """Points a reference at a version, in one step."""
         folder = self.root / check_name(name) / "refs"
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
-            file.write(version + "\n")
-        Path(file.name).replace(folder / ref)
+        partial = folder / f".{ref}-{os.getpid()}"
+        partial.write_text(version + "\n", encoding="utf-8")
+        partial.replace(folder / ref)
 
     def resolve(self, ref: str) -> Version:
         """The version that NAME, NAME@REF, NAME@VERSION or a path means.

@@ -6,8 +6,8 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,9 +49,8 @@ def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
     home = store.folder(name, version).parent
     try:
         home.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=home))
-        (folder / "edits").mkdir()
-        folder.chmod(0o755)
+        folder = home / f".{version}-{os.getpid()}-{secrets.token_hex(4)}"
+        (folder / "edits").mkdir(parents=True)
     except OSError as error:
         raise StoreError(
             f"cannot write to the store {store.root} ({error.strerror}); choose another with --store"

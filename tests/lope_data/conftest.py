@@ -14,8 +14,8 @@ import pytest
 
 from lope_data import cli
 from lope_data.build import Options, build, ingest
-from lope_data.recipe import Columns, Recipe
 from lope_data.ingest import ingest_table
+from lope_data.recipe import Columns, Recipe
 from lope_data.store import Store, Version
 
 

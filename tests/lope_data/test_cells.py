@@ -11,7 +11,23 @@ from hypothesis import strategies as st
 from lope_data.cells import Cells, binary
 from lope_data.edits import Edits, splice
 
-PIECES = ["a", "b", " ", "\t", "\n", "\r", "\r\n", "é", "e\u0301", "\u0301", "\u200d", "👨\u200d👩\u200d👧", "🇩🇪", "🇫", "日本"]
+PIECES = [
+    "a",
+    "b",
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\r\n",
+    "é",
+    "e\u0301",
+    "\u0301",
+    "\u200d",
+    "👨\u200d👩\u200d👧",
+    "🇩🇪",
+    "🇫",
+    "日本",
+]
 PIECES += ["ا", "가", "ᄀ", "ᅡ", "ᆨ", "\0", "\u00a0", "\u3000", "\u2028", "\u0085", "\u1680", "!", "𝒳", "क्षि"]
 texts = st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=12), max_size=8)
 

@@ -31,9 +31,9 @@ CORPUS = [
     "to be or not to be, that is the question",
 ]
 
-messy = st.text(
-    st.sampled_from("ab \n\r\t\0é\u0301\u200d👩👧🇩🇪日ا가가\u00a0\u3000!"), max_size=30
-) | st.text(max_size=30)
+messy = st.text(st.sampled_from("ab \n\r\t\0é\u0301\u200d👩👧🇩🇪日ا가가\u00a0\u3000!"), max_size=30) | st.text(
+    max_size=30
+)
 
 
 def corrupt(op: TextOp, texts: list[str], level: float, ids: list[str] | None = None) -> tuple[list[str], Edits, Cells]:

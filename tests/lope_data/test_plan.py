@@ -17,9 +17,9 @@ from lope_data.build import plan
 from lope_data.errors import NoiseError
 from lope_data.plan import deal
 from lope_data.recipe import Recipe
-from lope_data.shard import corrupt_rows
-from lope_data.shapes import OPS, ROW_ID
 from lope_data.rng import row_hashes
+from lope_data.shapes import OPS, ROW_ID
+from lope_data.shard import corrupt_rows
 from lope_data.store import Version
 
 MakeRecipe = Callable[..., Recipe]
@@ -66,7 +66,9 @@ def test_touches_exactly_round_ratio_times_rows(sample: Version, make_recipe: Ma
 def test_levels_and_ops_get_their_shares(sample: Version, make_recipe: MakeRecipe) -> None:
     noisy, _ = corrupt(sample.rows, make_recipe(ratio=0.2))
     counts = Counter(op for ops in noisy[OPS].to_pylist() for op in ops)
-    levels = Counter({level: sum(n for op, n in counts.items() if op.startswith(level)) for level in ("char", "word", "label")})
+    levels = Counter(
+        {level: sum(n for op, n in counts.items() if op.startswith(level)) for level in ("char", "word", "label")}
+    )
     assert levels == {"char": 160, "word": 160, "label": 160}
     assert all(abs(counts[op] - 40) <= 1 for op in counts if op.startswith("char"))
     assert all(abs(counts[op] - 160 / 3) <= 1 for op in counts if not op.startswith("char"))

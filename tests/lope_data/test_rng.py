@@ -45,7 +45,8 @@ def test_draws_do_not_depend_on_the_batch() -> None:
 
 def test_unit_and_below_are_uniform() -> None:
     units = draw(40_000).unit("p")
-    assert 0 <= units.min() and units.max() < 1
+    assert units.min() >= 0
+    assert units.max() < 1
     assert abs(units.mean() - 0.5) < 4 * math.sqrt(1 / 12 / len(units))
     counts = np.bincount(draw(40_000).below(7, "q"), minlength=7)
     expected = 40_000 / 7

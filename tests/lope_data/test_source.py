@@ -18,7 +18,7 @@ from lope_data.recipe import Columns
 from lope_data.shapes import ROW_ID, SHAPE
 from lope_data.source import open_source
 
-ROWS = [{"text": f"a, \"text\"\nnumber {i} é", "label": "xy"[i % 2]} for i in range(20)]
+ROWS = [{"text": f'a, "text"\nnumber {i} é', "label": "xy"[i % 2]} for i in range(20)]
 
 
 def write(path: Path) -> None:
@@ -110,4 +110,7 @@ def test_row_ids_are_golden(ingest_rows: Callable[..., pa.Table]) -> None:
         {"instruction": "Añade 1", "input": None, "output": ""},
         {"question": "q", "choices": ["a", None], "answer": 1},
     ]
-    assert ingest_rows(rows)[ROW_ID].to_pylist() == ["ffd8081ab5236f466cae29db728fb00d", "a6b265295057a870c452a4c44ec9039f"]
+    assert ingest_rows(rows)[ROW_ID].to_pylist() == [
+        "ffd8081ab5236f466cae29db728fb00d",
+        "a6b265295057a870c452a4c44ec9039f",
+    ]

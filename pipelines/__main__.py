@@ -1,0 +1,65 @@
+"""`python -m pipelines run demo`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_data.errors import LopeDataError
+from pipelines.errors import PipelineError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@app.callback()
+def _root() -> None:
+    """Whole experiments from one recipe: build, train, evaluate, report."""
+
+
+@app.command(epilog="[bold]Example[/bold]\n\n  python -m pipelines run demo")
+def run(
+    pipeline: Annotated[str, typer.Argument(help="A recipe in pipelines/, without .toml, or a file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of runs, results and report.html; default: runs/NAME.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
+    ] = None,
+) -> None:
+    """Runs what has no result yet, and writes report.html; a second call does only what is missing."""
+    from pipelines.recipe import load
+    from pipelines.report import write_report
+    from pipelines.runner import run as follow
+
+    recipe = load(pipeline)
+    folder = out or Path("runs") / Path(pipeline).stem
+    console = Console(highlight=False, stderr=False)
+    console.print(f"[bold]{recipe.title}[/bold]\n{recipe.about}".rstrip())
+    started = time.monotonic()
+    done = follow(recipe, folder, store, console)
+    report = write_report(recipe, done, folder)
+    console.print(f"\n[bold]{report}[/bold]  open it in a browser ({time.monotonic() - started:.0f} s in all)")
+
+
+def main() -> None:
+    try:
+        app(standalone_mode=False)
+    except typer.TyperException as error:
+        if message := error.format_message():
+            print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    except (PipelineError, LopeDataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; finished steps are kept, run it again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""report.html: what a pipeline did, on one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lope_data.manifest import read_manifest
+from lope_data.report import sample_edits
+from lope_data.store import Version
+from pipelines.recipe import HERE, Pipeline
+from pipelines.runner import Done
+
+EXAMPLES = 6
+
+
+def write_report(pipeline: Pipeline, done: Sequence[Done], out: Path) -> Path:
+    """Writes report.html into `out`; every text from a dataset or a model is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("report.html.jinja").render(
+        pipeline=pipeline,
+        steps=[{"title": d.step.title, "command": d.command, "seconds": d.seconds} for d in done],
+        noise=[_noise(d) for d in done if d.step.run == "lope_data build"],
+        runs=[_run(d) for d in done if d.step.run == "lope_train train"],
+        tables=[{"title": d.step.title, **d.result} for d in done if d.step.run == "lope_train evaluate"],
+    )
+    path = out / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _noise(done: Done) -> dict[str, Any]:
+    version = _version(Path(done.result["path"]))
+    parent = version.manifest["parent"]
+    clean = _version(version.folder.parents[1] / parent["name"] / parent["version"])
+    return {
+        "title": done.step.title,
+        "manifest": version.manifest,
+        "samples": sample_edits(version, clean, EXAMPLES),
+    }
+
+
+def _version(folder: Path) -> Version:
+    return Version(folder, read_manifest(folder))
+
+
+def _run(done: Done) -> dict[str, Any]:
+    record = json.loads((Path(done.result["path"]) / "run.json").read_text(encoding="utf-8"))
+    return {"title": done.step.title, **record}
