@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from lope_data.cells import Cells, Spans, binary
 from lope_data.edits import Edits
 from lope_data.errors import RecipeError, suggest
-from lope_data.rng import I64, Draw, choose
+from lope_data.rng import I64, Draw, choose, choose_apart
 
 LEVELS = ("char", "word", "label")
 
@@ -83,7 +83,7 @@ class TextOp:
         least: the fewest units that it can change at once; a dealt row always changes.
         keep: units of a row that must stay.
         per_hit: units that one hit changes (a swap changes two).
-        gap: the least distance between hits; 2 keeps them from touching.
+        apart: whether no two hits may be neighbours among the units.
         table: the bytes of the table that the op reads, if any; they count as part of its version.
     """
 
@@ -98,14 +98,14 @@ class TextOp:
     least: int
     keep: int
     per_hit: int
-    gap: int
+    apart: bool
     table: Callable[[], bytes] | None
 
     def room(self, spans: Spans) -> I64:
         """The most hits that each row can take, shape (rows,)."""
         room = np.maximum(spans.count - self.keep, 0)
-        if self.gap > 1:
-            room = (room + self.gap - 1) // self.gap
+        if self.apart:
+            room = (room + 1) // 2
         return np.where(room >= self.least, room, 0)
 
     def expected(self, spans: Spans, level: float) -> npt.NDArray[np.float64]:
@@ -119,7 +119,8 @@ class TextOp:
         target = spans.size * level / self.per_hit
         hits = np.floor(target + draw.unit("rounding")).astype(np.int64)
         hits = np.minimum(np.maximum(hits, self.least), self.room(spans))
-        row, place = choose(draw, spans.count, hits, "units", self.gap)
+        pick = choose_apart if self.apart else choose
+        row, place = pick(draw, spans.count, hits, "units")
         if not len(row):
             return Edits.none(), spans
         edits = self.edit(Hits(cells, spans, row, spans.first[row] + place, draw), params)
@@ -168,7 +169,7 @@ def text_op(
     least: int = 1,
     keep: int = 0,
     per_hit: int = 1,
-    gap: int = 1,
+    apart: bool = False,
     table: Callable[[], bytes] | None = None,
 ) -> Callable[[Callable[[Hits, Any], Edits]], Callable[[Hits, Any], Edits]]:
     """Registers a text op; see `TextOp`. The first line of the function's docstring is its summary."""
@@ -187,7 +188,7 @@ def text_op(
                 least=least,
                 keep=keep,
                 per_hit=per_hit,
-                gap=gap,
+                apart=apart,
                 table=table,
             )
         )

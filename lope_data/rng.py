@@ -57,9 +57,15 @@ class Draw:
 
     def bits(self, purpose: str, row: I64 | None = None, counter: I64 | int = 0) -> U64:
         """64 random bits for each (row, counter); `row` indexes the batch and defaults to every row once."""
-        keys = self.rows if row is None else self.rows[row]
+        context = np.uint64(context_key(*self.context, purpose))
+        if row is None:
+            keys = mix(self.rows ^ context)
+        elif len(row) > len(self.rows):
+            keys = mix(self.rows ^ context)[row]
+        else:
+            keys = mix(self.rows[row] ^ context)
         counters = np.asarray(counter).astype(np.uint64) + np.uint64(1)
-        return mix(mix(keys ^ np.uint64(context_key(*self.context, purpose))) + counters * _GOLDEN)
+        return mix(keys + counters * _GOLDEN)
 
     def below(self, bound: I64 | int, purpose: str, row: I64 | None = None, counter: I64 | int = 0) -> I64:
         """Uniform integers in [0, bound), bound < 2**32, by multiply-shift (bias below 2**-32 * bound)."""
@@ -71,42 +77,60 @@ class Draw:
         return (self.bits(purpose, row, counter) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def choose(draw: Draw, n: I64, k: I64, purpose: str, gap: int = 1) -> tuple[I64, I64]:
-    """For each row i, k[i] distinct integers of range(n[i]), each subset equally likely when `gap` is 1.
+def choose(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
+    """For each row i, k[i] distinct integers of range(n[i]), k[i] <= n[i], every subset equally likely.
 
-    Candidates are drawn by counter and rejected when taken (with gap 2: or beside one taken), so the work grows with
-    k, not with n. With gap 2 a crowded row may jam below k[i]; the caller sees it in the count.
+    Candidates are drawn by counter and rejected where taken; a row that takes more than half is drawn by what it
+    leaves. So the work grows with k, but for one byte a unit.
 
     Returns:
         (row, position), sorted by row, then position.
     """
-    if gap == 1:  # dense rows are drawn by what stays, so that rejection stays rare
-        dense = 2 * k > n
-        row, position = _reject(draw, n, np.where(dense, n - k, k), purpose, gap)
-        return _invert(row, position, n, dense) if dense.any() else (row, position)
-    return _reject(draw, n, k, purpose, gap)
+    dense = 2 * k > n
+    first = np.concatenate(([0], np.cumsum(n)))
+    taken = np.zeros(first[-1], np.bool_)
+    owner = np.empty(first[-1], np.int64)  # read only where it has just been written
+    rows = np.arange(len(k))
+    missing, used = np.where(dense, n - k, k), np.zeros_like(k)
+    while len(rows := rows[missing > 0]):
+        missing = missing[missing > 0]
+        row = np.repeat(rows, missing)
+        counter = ranges(missing) + np.repeat(used[rows], missing)
+        flat = first[row] + draw.below(n[row], purpose, row, counter)
+        turn = np.arange(len(flat))
+        owner[flat] = turn
+        new = (owner[flat] == turn) & ~taken[flat]
+        taken[flat[new]] = True
+        used[rows] += missing
+        missing = missing - np.add.reduceat(new, np.cumsum(missing) - missing, dtype=np.int64)
+    if dense.any():
+        taken ^= np.repeat(dense, n)
+    row = np.repeat(np.arange(len(k)), k)
+    return row, np.flatnonzero(taken) - first[row]
 
 
-def _reject(draw: Draw, n: I64, k: I64, purpose: str, gap: int) -> tuple[I64, I64]:
-    stride = np.concatenate(([0], np.cumsum(n + gap)))  # the room between rows keeps neighbours apart
+def choose_apart(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
+    """As `choose`, but no two positions of a row are neighbours; k[i] <= (n[i] + 1) // 2.
+
+    A crowded row may jam below k[i], since what is taken stays; at a third of all units taken none has been seen to.
+    """
+    stride = np.concatenate(([0], np.cumsum(n + 2)))  # the room between rows keeps their positions apart
     taken = np.empty(0, np.int64)
     missing, used = k.copy(), np.zeros_like(k)
     for _ in range(64):
-        open_rows = np.flatnonzero(missing > 0)
-        if not len(open_rows):
+        rows = np.flatnonzero(missing > 0)
+        if not len(rows):
             break
-        count = missing[open_rows]
-        row = np.repeat(open_rows, count)
-        counter = used[row] + ranges(count)
-        used[open_rows] += count
-        flat = stride[row] + draw.below(n[row], purpose, row, counter)
-        new = np.unique(flat)
-        if gap > 1:
-            new = _apart(new, gap)
-        new = new[_free(new, taken, gap)]
-        taken = np.sort(np.concatenate((taken, new))) if len(taken) else np.sort(new)
-        row_of_taken = np.searchsorted(stride, taken, side="right") - 1
-        missing = k - np.bincount(row_of_taken, minlength=len(k))
+        count = missing[rows]
+        row = np.repeat(rows, count)
+        counter = ranges(count) + np.repeat(used[rows], count)
+        used[rows] += count
+        new = _thin(np.unique(stride[row] + draw.below(n[row], purpose, row, counter)))
+        after = np.searchsorted(taken, new)
+        padded = np.concatenate(([-2], taken, [stride[-1] + 2]))
+        new = new[(new - padded[after] > 1) & (padded[after + 1] - new > 1)]
+        taken = np.sort(np.concatenate((taken, new)))
+        missing = k - np.bincount(np.searchsorted(stride, taken, side="right") - 1, minlength=len(k))
     row = np.searchsorted(stride, taken, side="right") - 1
     return row, taken - stride[row]
 
@@ -117,31 +141,10 @@ def ranges(counts: I64) -> I64:
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
-def _apart(flat: I64, gap: int) -> I64:
-    """Drops, from sorted candidates, those nearer than `gap` to the one kept before them."""
+def _thin(flat: I64) -> I64:
+    """Drops, from sorted positions, each that is a neighbour of the one kept before it."""
     while True:
-        near = np.flatnonzero(np.diff(flat) < gap) + 1
+        near = np.flatnonzero(np.diff(flat) < 2) + 1
         if not len(near):
             return flat
-        first_of_run = near[np.concatenate(([True], np.diff(near) > 1))]
-        flat = np.delete(flat, first_of_run)
-
-
-def _free(new: I64, taken: I64, gap: int) -> npt.NDArray[np.bool_]:
-    if not len(taken):
-        return np.ones(len(new), np.bool_)
-    after = np.searchsorted(taken, new)
-    left = np.where(after > 0, new - taken[np.maximum(after - 1, 0)], gap)
-    right = np.where(after < len(taken), taken[np.minimum(after, len(taken) - 1)] - new, gap)
-    return (left >= gap) & (right >= gap)
-
-
-def _invert(row: I64, position: I64, n: I64, dense: npt.NDArray[np.bool_]) -> tuple[I64, I64]:
-    """Complements the chosen positions in dense rows."""
-    first = np.concatenate(([0], np.cumsum(n)))
-    keep = np.repeat(dense, n)
-    flat = first[row] + position
-    keep[flat] = ~dense[row]
-    chosen = np.flatnonzero(keep)
-    row = np.searchsorted(first, chosen, side="right") - 1
-    return row, chosen - first[row]
+        flat = np.delete(flat, near[np.concatenate(([True], np.diff(near) > 1))])

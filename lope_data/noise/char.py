@@ -74,7 +74,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     unit="character",
     units=_unequal_neighbours,
     per_hit=2,
-    gap=2,
+    apart=True,
     needs="two neighbouring characters that differ",
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001

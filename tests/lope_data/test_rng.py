@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.rng import Draw, choose, context_key, mix, row_hashes
+from lope_data.rng import Draw, choose, choose_apart, context_key, mix, row_hashes
 
 
 def draw(rows: int, *context: str | int) -> Draw:
@@ -65,17 +65,25 @@ def test_every_subset_is_equally_likely(n: int, k: int) -> None:
     assert chi2 < freedom + 4 * math.sqrt(2 * freedom)
 
 
-@given(st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=20), st.sampled_from([1, 2]))
-def test_choose_gives_what_was_asked(sizes: list[tuple[int, float]], gap: int) -> None:
+@given(st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=20))
+def test_choose_gives_what_was_asked(sizes: list[tuple[int, float]]) -> None:
     n = np.array([size for size, _ in sizes])
-    k = np.array([round(share * size / (2 if gap == 2 else 1) * (0.5 if gap == 2 else 1)) for size, share in sizes])
-    row, place = choose(draw(len(n)), n, k, "p", gap)
+    k = np.array([round(share * size) for size, share in sizes])
+    row, place = choose(draw(len(n)), n, k, "p")
     assert ((place >= 0) & (place < n[row])).all()
-    counts = np.bincount(row, minlength=len(n))
-    assert (counts == k).all() if gap == 1 else (counts <= k).all()
-    same = np.diff(row) == 0
+    assert (np.bincount(row, minlength=len(n)) == k).all()
     assert (np.diff(row) >= 0).all()
-    assert (np.diff(place)[same] >= gap).all()
+    assert (np.diff(place)[np.diff(row) == 0] >= 1).all()
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(3, 60))
+def test_choose_apart_leaves_room_between(sizes: list[int], part: int) -> None:
+    n = np.array(sizes)
+    k = n // part
+    row, place = choose_apart(draw(len(n)), n, k, "p")
+    assert ((place >= 0) & (place < n[row])).all()
+    assert (np.bincount(row, minlength=len(n)) == k).all()
+    assert (np.diff(place)[np.diff(row) == 0] >= 2).all()
 
 
 def test_choose_does_not_depend_on_the_batch() -> None:
