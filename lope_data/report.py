@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lope_data.shapes import ROW_ID
+from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store import Version
 
 _CONTROL = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\n"} | {10: "⏎"}
@@ -54,10 +54,11 @@ def ops_table(manifest: Mapping[str, Any]) -> Table:
 
 
 def sample_edits(version: Version, parent: Version, count: int) -> list[dict[str, Any]]:
-    """Touched rows, one op after another: `ops`, and for each column that changed, its text before and after.
+    """Touched rows, the levels in turn, and for each column that changed its text before and after.
 
     Returns:
-        Dictionaries `{row_id, ops, columns: [{path, pieces: [(kept or None, before, after)]}]}`.
+        Dictionaries `{row_id, ops, prompt, columns: [{path, pieces: [(kept, before, after)]}]}`; `prompt` is the row's
+        clean text where only its target changed, else empty, and an answer is shown as its choice.
     """
     rows, clean = version.rows, parent.rows
     edits = version.edits
@@ -72,11 +73,23 @@ def sample_edits(version: Version, parent: Version, count: int) -> list[dict[str
         place = pc.index(rows[ROW_ID], row_id).as_py()
         mine = edits.filter(pc.equal(edits["row_id"], row_id)).to_pylist()
         before = clean.slice(place, 1).to_pylist()[0]
+        shape = SHAPES[before[SHAPE]]
         columns = [
             {"path": path, "pieces": _pieces(before[path], [edit for edit in mine if edit["path"] == path])}
             for path in dict.fromkeys(edit["path"] for edit in mine)
         ]
-        samples.append({"row_id": row_id, "ops": rows.slice(place, 1)["lope_ops"].to_pylist()[0], "columns": columns})
+        for column in columns:
+            if column["path"] == "answer":
+                column["pieces"] = [("", *(str(before["choices"][int(i)]) for i in column["pieces"][0][1:]))]
+        only_target = all(column["path"] == shape.target for column in columns)
+        samples.append(
+            {
+                "row_id": row_id,
+                "ops": rows.slice(place, 1)[OPS].to_pylist()[0],
+                "prompt": before[shape.key] if only_target else "",
+                "columns": columns,
+            }
+        )
     return samples
 
 
@@ -103,6 +116,10 @@ def _pieces(value: Any, edits: list[dict[str, Any]]) -> list[tuple[str, str, str
 def _before_after(sample: Mapping[str, Any]) -> Text:
     text = Text()
     text.append(", ".join(sample["ops"]), style="bold")
+    if sample["prompt"]:
+        prompt = Text(_safe(sample["prompt"]))
+        prompt.truncate(240, overflow="ellipsis")
+        text.append("\n  of: ", style="dim").append_text(prompt)
     for column in sample["columns"]:
         clean, noisy = Text(), Text()
         for kept, before, after in column["pieces"]:

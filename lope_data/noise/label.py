@@ -17,7 +17,7 @@ _Proposal = tuple[pa.Array, pa.Array]
     version=1,
     shape="classification",
     column="label",
-    needs="a label, and a second class in the dataset",
+    needs="a classification row, and two classes in the dataset",
 )
 def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Replaces the label by another class, each equally likely."""
@@ -37,7 +37,7 @@ def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _P
     version=1,
     shape="multiple_choice",
     column="answer",
-    needs="a choice that differs from the right one",
+    needs="a multiple-choice row with a choice unlike the right one",
 )
 def choice(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Makes another choice the answer, one whose text differs from the right one's."""
@@ -57,7 +57,7 @@ def choice(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> 
     version=1,
     shape="instruction",
     column="output",
-    needs="another row with another response",
+    needs="an instruction row, and another with another response",
 )
 def swap_response(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Replaces the response by another row's; which one is a derangement of the whole dataset."""

@@ -1,0 +1,134 @@
+"""The README is true: its generated blocks are current, and its commands are ones that the command lines take.
+
+`python tests/test_readme.py` writes the blocks anew.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import typer
+from rich.console import Console
+
+from lope_data.build import Options, build, ingest, plan
+from lope_data.recipe import Recipe
+from lope_data.registry import TextOp, ops
+from lope_data.report import ops_table
+from lope_data.rng import row_hashes
+from lope_data.shard import corrupt_rows
+from lope_data.store import Store, Version
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+EXAMPLE = 1  # the classification row of the sample that the README shows
+
+
+def sample_build(folder: Path) -> tuple[Version, Version]:
+    """`python -m lope_data build --ratio 0.2`, and its parent."""
+    options = Options(Store(folder), 1, 100_000, lambda what, done, total: None)
+    parent = ingest("sample", Recipe(), None, options).version
+    recipe = Recipe.model_validate({"steps": [{"ratio": 0.2}]})
+    return build(parent, recipe, None, options).version, parent
+
+
+def examples_block(parent: Version) -> str:
+    """One clean row, and what ops of every level make of it."""
+    rows = parent.rows.filter(pc.equal(parent.rows["lope_shape"], "classification"))
+    lines = ["| | text | label |", "|---|---|---|", example_line("clean", rows)]
+    for op in ("char.delete", "char.keyboard", "word.shuffle", "word.replace", "label.flip"):
+        recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "mix": {op: 1.0}}]})
+        deals, _ = plan(rows, recipe, (614, 1))
+        noisy, _, _ = corrupt_rows(rows, row_hashes(rows["lope_row_id"]), deals, (614, 1))
+        lines.append(example_line(f"`{op}`", noisy))
+    return "\n".join(lines)
+
+
+def example_line(name: str, rows: pa.Table) -> str:
+    return f"| {name} | {rows['text'][EXAMPLE]} | {rows['label'][EXAMPLE]} |"
+
+
+def build_block(version: Version) -> str:
+    console = Console(file=StringIO(), width=100)
+    console.print(ops_table(version.manifest))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return "```text\n" + "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n```"
+
+
+def ops_block() -> str:
+    lines = ["| op | what it does | unit of its level | needs |", "|---|---|---|---|"]
+    for op in ops().values():
+        unit = op.unit if isinstance(op, TextOp) else f"the row's {op.column}"
+        lines.append(f"| `{op.name}` | {op.summary} | {unit} | {op.needs} |")
+    return "\n".join(lines)
+
+
+def blocks() -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        version, parent = sample_build(Path(folder))
+        return {"examples": examples_block(parent), "build": build_block(version), "ops": ops_block()}
+
+
+def pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def current() -> dict[str, str]:
+    return blocks()
+
+
+@pytest.mark.parametrize("name", ["examples", "build", "ops"])
+def test_generated_blocks_are_current(current: dict[str, str], name: str) -> None:
+    found = pattern(name).search(README.read_text(encoding="utf-8"))
+    assert found
+    assert found[2].strip() == current[name], "write it anew with: python tests/test_readme.py"
+
+
+def commands() -> Iterator[str]:
+    for block in re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                yield line[2:].partition("  #")[0].strip()
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("python -m ")])
+def test_commands_are_taken_by_their_command_lines(command: str) -> None:
+    """Parses each command without running it: every option and argument must exist and have the right type."""
+    module, *words = shlex.split(command)[2:]
+    app: Any = {
+        "lope_data": __import__("lope_data.cli", fromlist=["app"]).app,
+        "lope_train": __import__("lope_train.cli", fromlist=["app"]).app,
+    }[module]
+    group = typer.main.get_command(app)
+    name, subcommand, rest = group.resolve_command(group.make_context(module, words, resilient_parsing=True), words)  # type: ignore[attr-defined]
+    assert subcommand.make_context(name, list(rest)).params
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
+def test_make_targets_exist(command: str) -> None:
+    assert f"\n{command.split()[1]}:" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize(
+    "path", re.findall(r"`(tests/[\w/]+\.py)`|\]\(([\w/.]+)\)", README.read_text(encoding="utf-8"))
+)
+def test_files_named_are_there(path: tuple[str, str]) -> None:
+    assert (ROOT / (path[0] or path[1])).is_file()
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    for block, content in blocks().items():
+        text = pattern(block).sub(lambda found, new=content: f"{found[1]}{new}\n{found[3]}", text)  # type: ignore[misc]
+    README.write_text(text, encoding="utf-8")
+    sys.exit(0)
