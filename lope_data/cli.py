@@ -22,6 +22,9 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = 130
+
+
 @app.callback()
 def _root() -> None:
     """Keeps `build` a subcommand."""
@@ -167,7 +170,7 @@ def _parse_mix(text: str) -> dict[str, float]:
 def main() -> None:
     """Runs the command line; a user's error is one line on stderr and exit code 2."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():
             print(f"error: {message}", file=sys.stderr)
@@ -175,6 +178,6 @@ def main() -> None:
     except LopeDataError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
+    if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
         print("interrupted; nothing half-written was kept", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(code)

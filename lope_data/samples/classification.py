@@ -5,9 +5,9 @@ from __future__ import annotations
 from lope_data.samples.draw import Draw, Row
 from lope_data.samples.tables import capitalise, table, words
 
-ASIDE_PERCENT = 50
-OPENING_PERCENT = 40
-CLOSING_PERCENT = 40
+ASIDE_PERCENT = 20
+OPENING_PERCENT = 25
+CLOSING_PERCENT = 25
 
 
 class _Slots:
@@ -46,7 +46,8 @@ def _aside(draw: Draw, label: str) -> str:
     solved: list[str] = tables["solved"]["remarks"]
     if label == "praise":
         return draw.pick(solved)
-    return draw.pick([text for topic, texts in tables["asides"].items() if topic != label for text in texts])
+    others: list[str] = [text for topic, texts in tables["asides"].items() if topic != label for text in texts]
+    return draw.pick(others)
 
 
 def _slot_words(slot: str) -> list[str]:

@@ -21,16 +21,16 @@ def plural(draw: Draw) -> Row:
 
 
 def past_tense(draw: Draw) -> Row:
-    """`Mia walks home.` -> `Mia walked home.`"""
+    """The past form of the verb of a sentence."""
     name, (_, present, past, rest) = _sentence(draw)
     asked = draw.pick(
         [
-            "Put the sentence into the past tense.",
-            "Rewrite the sentence as if it happened long ago.",
-            "Change the verb of this sentence from the present to the past.",
+            "Write the verb of this sentence in the past tense.",
+            "If this happened long ago, what would its verb be?",
+            f"Give the past form of '{present}', as used here.",
         ]
     )
-    return _row(asked, f"{name} {present} {rest}.", f"{name} {past} {rest}.")
+    return _row(asked, f"{name} {present} {rest}.", past)
 
 
 def negation(draw: Draw) -> Row:
@@ -44,19 +44,6 @@ def negation(draw: Draw) -> Row:
         ]
     )
     return _row(asked, f"{name} {present} {rest}.", f"{name} does not {plain} {rest}.")
-
-
-def question(draw: Draw) -> Row:
-    """`Mia walks home.` -> `Does Mia walk home?`"""
-    name, (plain, present, _, rest) = _sentence(draw)
-    asked = draw.pick(
-        [
-            "Turn the statement into a yes-or-no question.",
-            "Ask whether this is so.",
-            "Rewrite the sentence as a question that starts with 'Does'.",
-        ]
-    )
-    return _row(asked, f"{name} {present} {rest}.", f"Does {name} {plain} {rest}?")
 
 
 def edge_word(draw: Draw) -> Row:
@@ -82,8 +69,8 @@ def sort_words(draw: Draw) -> Row:
 
 
 def reverse_list(draw: Draw) -> Row:
-    """Three or four nouns from back to front."""
-    nouns = _nouns(draw, draw.between(3, 4))
+    """Three nouns from back to front."""
+    nouns = _nouns(draw, 3)
     asked = draw.pick(
         [
             "Write the list in reverse order.",
@@ -132,18 +119,6 @@ def extract(draw: Draw) -> Row:
     return _row(asked, template.format_map(details), details[wanted])
 
 
-def title_case(draw: Draw) -> Row:
-    """A title in capitals, or with each word capitalised."""
-    tables = table("instruction")
-    adjective, noun, place = (draw.pick(tables[f"title_{part}"]) for part in ("adjectives", "nouns", "places"))
-    title = f"the {adjective} {noun} of {place}"
-    if draw.below(2):
-        asked = draw.pick(["Write the title in capital letters.", "Print this book title in upper case."])
-        return _row(asked, title, title.upper())
-    asked = draw.pick(["Let each word of the title start with a capital.", "Capitalise every word of this book title."])
-    return _row(asked, title, " ".join(capitalise(word) for word in title.split()))
-
-
 def add(draw: Draw) -> Row:
     """The sum of two numbers."""
     first, second = draw.between(2, 60), draw.between(2, 39)
@@ -168,28 +143,6 @@ def continue_list(draw: Draw) -> Row:
         ]
     )
     return _row(asked, ", ".join(items[:-2]), ", ".join(items[-2:]))
-
-
-def order_line(draw: Draw) -> Row:
-    """What an order comes to."""
-    goods = f"{draw.pick(table('instruction')['colours'])} {draw.pick(table('instruction')['goods'])}"
-    count, price = draw.between(2, 9), draw.between(2, 9)
-    asked = draw.pick(
-        [
-            "Summarise the order with its total.",
-            "What is ordered, and what does it cost in all?",
-            "Write the order line with the full price.",
-        ]
-    )
-    return _row(asked, f"{count} {goods} at {price} euros each", f"{count} {goods}, {count * price} euros")
-
-
-def convert(draw: Draw) -> Row:
-    """A measure in a smaller unit."""
-    big, small, factor = draw.pick(words("units"))
-    count = draw.between(2, 12)
-    asked = draw.pick([f"Convert the measure to {small}.", f"Express this in {small}.", f"How many {small} is it?"])
-    return _row(asked, f"{count} {big}", f"{count * factor} {small}")
 
 
 def politely(draw: Draw) -> Row:
@@ -230,16 +183,12 @@ KINDS = (
     plural,
     past_tense,
     negation,
-    question,
     edge_word,
     sort_words,
     reverse_list,
     odd_one_out,
     extract,
-    title_case,
     add,
     continue_list,
-    order_line,
-    convert,
     politely,
 )

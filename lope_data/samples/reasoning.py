@@ -26,49 +26,6 @@ def next_number(draw: Draw) -> Row:
     return choice_row(draw, question, str(right), _near(right))
 
 
-def extreme_number(draw: Draw) -> Row:
-    """The largest or smallest of four numbers."""
-    numbers = draw.sample(range(10, 1000), CHOICES)
-    asked, right = draw.pick([("largest", max(numbers)), ("smallest", min(numbers))])
-    options = [str(number) for number in numbers]
-    question = draw.pick(
-        [
-            f"Which of these numbers is the {asked}: {listing(options, 'or')}?",
-            f"{draw.pick(words('names'))} wrote down {listing(options)}. Which is the {asked} of them?",
-        ]
-    )
-    return choice_row(draw, question, str(right), options)
-
-
-def word_problem(draw: Draw) -> Row:
-    """A sum or difference of things that somebody has."""
-    have, change = draw.between(12, 60), draw.between(2, 11)
-    thing = draw.pick(
-        ["apples", "stamps", "marbles", "coins", "books", "shells", "eggs", "tickets", "pencils", "cards"]
-    )
-    name = draw.pick(words("names"))
-    verb, right = draw.pick([("gets", have + change), ("gives away", have - change)])
-    more = " more" if verb == "gets" else ""
-    question = f"{name} has {have} {thing} and {verb} {change}{more}. How many {thing} does {name} have now?"
-    return choice_row(draw, question, str(right), [*_near(right), str(have)])
-
-
-def unit_count(draw: Draw) -> Row:
-    """How many small units some large ones hold."""
-    big, small, factor = draw.pick(words("units"))
-    count = draw.between(2, 10)
-    number = words("numbers")[count - 2]
-    question = draw.pick(
-        [
-            f"How many {small} are there in {number} {big}?",
-            f"{draw.pick(words('names'))} asks how many {small} make {number} {big}. How many is it?",
-        ]
-    )
-    right = count * factor
-    wrong = [right + factor, right - factor, count * 100, count * 10, count * 1000, right + 10, factor]
-    return choice_row(draw, question, str(right), map(str, wrong))
-
-
 def part_of_speech(draw: Draw) -> Row:
     """The noun, verb, adjective or adverb of a sentence."""
     grammar = table("multiple_choice")["grammar"]
@@ -117,19 +74,8 @@ def calendar(draw: Draw) -> Row:
     return choice_row(draw, question, names[(start + sign * steps) % len(names)], names)
 
 
-def tallest(draw: Draw) -> Row:
-    """The first or last of four people, given as a chain of comparisons."""
-    order = draw.sample(words("names"), CHOICES)
-    more, most, least = draw.pick(
-        [("taller", "tallest", "shortest"), ("older", "oldest", "youngest"), ("faster", "fastest", "slowest")]
-    )
-    facts = [f"{order[i]} is {more} than {order[i + 1]}." for i in range(CHOICES - 1)]
-    asked, right = draw.pick([(most, order[0]), (least, order[-1])])
-    return choice_row(draw, f"{' '.join(draw.sample(facts, len(facts)))} Who is the {asked}?", right, order)
-
-
 def _near(right: int) -> list[str]:
     return [str(right + shift) for shift in (-10, -2, -1, 1, 2, 10) if right + shift > 0]
 
 
-KINDS = (next_number, extreme_number, word_problem, unit_count, part_of_speech, alphabet, calendar, tallest)
+KINDS = (next_number, part_of_speech, alphabet, calendar)

@@ -7,8 +7,6 @@ import string
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import pytest
@@ -23,8 +21,8 @@ COLUMNS = {
     "classification": {"text", "label"},
 }
 GOLDEN = {
-    "train": "",
-    "heldout": "",
+    "train": "6ea2cbca42c14f759c369b302f67da3cd1f92f49b3a0da593deac911be297332",
+    "heldout": "24a53f309e0d26ad62fbccbeabb207e363545a0a1dfcb6e5f6d4799390dcc005",
 }
 TRAIN = generate("train")
 HELDOUT = generate("heldout")
@@ -149,52 +147,16 @@ def numbers(text: str) -> list[int]:
 
 def series(question: str) -> int:
     first, *_, before, last = numbers(question)
-    assert before != first
+    assert before != first, question
     return last + (last - before)
 
 
-def extreme(question: str) -> int:
-    return (max if "largest" in question else min)(numbers(question))
-
-
-def things_left(question: str) -> int:
-    have, change = numbers(question)
-    return have + change if " gets " in question else have - change
-
-
-SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800}
-MONTHS = {"months": 1, "years": 12, "decades": 120, "centuries": 1200}
-MILLIMETRES = {"millimetres": 1, "centimetres": 10, "metres": 1000, "kilometres": 1000000}
-OTHERS = {"grams": 1, "kilograms": 1000, "tonnes": 1000000}, {"millilitres": 1, "litres": 1000}
-SCALES = (SECONDS, MONTHS, MILLIMETRES, *OTHERS)
-
-
-def measured(count: int, big: str, small: str) -> int:
-    scale = next(scale for scale in SCALES if {big, small} <= scale.keys())
-    return count * scale[big] // scale[small]
-
-
-def units(question: str) -> int:
-    small, number, big = re.search(r"how many (\w+) (?:are there in|make) (\w+) (\w+)", question, re.I).groups()  # type: ignore[union-attr]
-    return measured(words("numbers").index(number) + 2, big, small)
-
-
-NUMERIC_QUESTIONS: dict[str, tuple[str, Callable[[str], int]]] = {
-    "series": (r"series|counts|row of houses", series),
-    "extreme": (r"largest|smallest", extreme),
-    "word problem": (r"does \w+ have now", things_left),
-    "units": (r"how many \w+ (are there in|make) ", units),
-}
-
-
 @BOTH
-@pytest.mark.parametrize("kind", NUMERIC_QUESTIONS)
-def test_numeric_questions_are_right(rows: list[dict[str, Any]], kind: str) -> None:
-    pattern, solve = NUMERIC_QUESTIONS[kind]
-    found = [row for row in of_shape(rows, "multiple_choice") if re.search(pattern, row["question"], re.I)]
+def test_series_questions_are_right(rows: list[dict[str, Any]]) -> None:
+    found = [row for row in of_shape(rows, "multiple_choice") if re.search(r"(\d+, ){3}", row["question"])]
     assert len(found) >= 15
     for row in found:
-        assert int(gold(row)) == solve(row["question"]), row
+        assert int(gold(row)) == series(row["question"]), row
 
 
 @BOTH
@@ -209,20 +171,6 @@ def test_calendar_questions_are_right(rows: list[dict[str, Any]]) -> None:
                 start = next(name for name in names if re.search(rf"\b{name}\b", row["question"]))
                 assert gold(row) == names[(names.index(start) + sign * steps) % len(names)], row
                 found += 1
-    assert found >= 15
-
-
-@BOTH
-def test_chains_of_comparisons_are_right(rows: list[dict[str, Any]]) -> None:
-    found = 0
-    for row in of_shape(rows, "multiple_choice"):
-        pairs = re.findall(r"(\w+) is (\w+) than (\w+)\.", row["question"])
-        if not pairs:
-            continue
-        ahead, behind = {first for first, _, _ in pairs}, {second for _, _, second in pairs}
-        comparative, asked = pairs[0][1], re.search(r"Who is the (\w+)\?", row["question"])[1]  # type: ignore[index]
-        assert {gold(row)} == (ahead - behind if asked == f"{comparative[:-2]}est" else behind - ahead), row
-        found += 1
     assert found >= 15
 
 
@@ -252,25 +200,19 @@ def test_category_questions_have_one_right_choice(rows: list[dict[str, Any]]) ->
 
 
 @BOTH
-def test_sums_and_totals_are_right(rows: list[dict[str, Any]]) -> None:
+def test_sums_and_series_are_right(rows: list[dict[str, Any]]) -> None:
     found: Counter[str] = Counter()
     for row in of_shape(rows, "instruction"):
         given, output = row["input"], row["output"]
         if re.fullmatch(r"\d+ and \d+", given):
             assert int(output) == sum(numbers(given)), row
             found["sum"] += 1
-        elif " euros each" in given:
-            assert numbers(output)[1] == prod(numbers(given)), row
-            found["order"] += 1
-        elif match := re.fullmatch(r"(\d+) (\w+)", given):
-            assert numbers(output) == [measured(int(match[1]), match[2], output.split()[1])], row
-            found["convert"] += 1
         elif re.fullmatch(r"\d+(, \d+){3}", given):
             first, second, *_, last = numbers(given)
             step = second - first
             assert numbers(output) == [last + step, last + 2 * step], row
             found["continue"] += 1
-    assert min(found[kind] for kind in ("sum", "order", "convert", "continue")) >= 3, found
+    assert min(found[kind] for kind in ("sum", "continue")) >= 3, found
 
 
 @BOTH
