@@ -16,6 +16,9 @@ from pipelines.errors import PipelineError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
+_INTERRUPTED = 130
+
+
 @app.callback()
 def _root() -> None:
     """Whole experiments from one recipe: build, train, evaluate, report."""
@@ -47,8 +50,9 @@ def run(
 
 
 def main() -> None:
+    """Runs the command line; a user's error is one line on stderr and exit code 2."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():
             print(f"error: {message}", file=sys.stderr)
@@ -56,9 +60,9 @@ def main() -> None:
     except (PipelineError, LopeDataError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
         print("interrupted; finished steps are kept, run it again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

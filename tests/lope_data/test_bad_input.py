@@ -178,3 +178,18 @@ def test_a_read_only_store(lope_data: Cli, tmp_path: Path) -> None:
 def test_a_store_that_is_a_file(lope_data: Cli, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
     assert "cannot write to the store" in refused(lope_data, tmp_path, "--store", "store")
+
+
+def test_an_interrupt_is_said_and_leaves_nothing(
+    lope_data: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    assert lope_data("build", "--limit", "50").code == 0
+    before = {p for p in tmp_path.rglob("*") if p.is_file()}
+    monkeypatch.setattr("lope_data.build.write_shard", interrupt)
+    run = lope_data("build", "--limit", "50", "--ratio", "0.5")
+    assert run.code == 130
+    assert "interrupted" in run.err
+    assert {p for p in tmp_path.rglob("*") if p.is_file()} == before

@@ -74,7 +74,9 @@ def test_keys_follow_peft(tiny_runs: dict[str, Path]) -> None:
 def test_a_run_loads_for_inference(
     method: str, tiny_runs: dict[str, Path], tiny_model: Path, base: Callable[[], Any]
 ) -> None:
+    before = torch.random.get_rng_state()
     model, tokenizer = load_run(tiny_runs[method])
+    assert torch.equal(before, torch.random.get_rng_state())
     again, _ = load_run(tiny_runs[method], str(tiny_model))
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())

@@ -246,7 +246,10 @@ def test_gram_matrices_are_kept_until_a_weight_changes() -> None:
             if in_place:
                 parameter.copy_(changed)
             else:
-                setattr(layer, name, nn.Parameter(changed * 2, requires_grad=False))
+                replacement = nn.Parameter(changed * 2, requires_grad=False)
+                while replacement._version < parameter._version:
+                    replacement.mul_(1)  # a replacement whose version number is the same
+                setattr(layer, name, replacement)
             after = layer(x)
             layer._grams = None
             assert torch.equal(after, layer(x)), name

@@ -92,9 +92,7 @@ def test_batches_are_bounded_and_change_nothing(model: Any, monkeypatch: pytest.
     asked = queries(5, count=40)
     whole, done = log_likelihoods(model, asked), []
     widths = []
-    model.register_forward_pre_hook(
-        lambda _, __, kwargs: widths.append(kwargs["input_ids"].numel()), with_kwargs=True
-    )
+    model.register_forward_pre_hook(lambda _, __, kwargs: widths.append(kwargs["input_ids"].numel()), with_kwargs=True)
     monkeypatch.setattr(likelihood, "_TOKENS", 60)
     small = log_likelihoods(model, asked, done.append)
     assert max(widths) <= 60

@@ -28,9 +28,7 @@ def test_a_folder_is_loaded_in_the_dtype_asked_for(tiny_model: Path) -> None:
         models.load_base(str(tiny_model), "float23")
 
 
-def test_the_alias_leads_to_the_cache(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_alias_leads_to_the_cache(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOPE_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match="`python -m lope_train get-model smollm2-135m`"):
         models.resolve_model("smollm2-135m")
@@ -46,9 +44,7 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert models.cache_folder() == Path("/x/lope")
 
 
-def test_a_hub_id_is_passed_through_where_the_hub_cache_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_id_is_passed_through_where_the_hub_cache_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     snapshot = tmp_path / "models--some--model/snapshots/abc"
@@ -65,16 +61,12 @@ def test_what_no_hub_gives_is_one_error(name: str, monkeypatch: pytest.MonkeyPat
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(
-        ModelError, match=f"no model {name!r}: there is no such folder, and the hub"
-    ) as caught:
+    with pytest.raises(ModelError, match=f"no model {name!r}: there is no such folder, and the hub") as caught:
         models.resolve_model(name)
     assert ("did you mean 'smollm2-135m'" in str(caught.value)) == (name == "smollm2-135")
 
 
-@pytest.mark.parametrize(
-    "name", ["", "./nowhere", "/no/such/folder", "a/b/c", "../x", "a b", "https://x.y/z"]
-)
+@pytest.mark.parametrize("name", ["", "./nowhere", "/no/such/folder", "a/b/c", "../x", "a b", "https://x.y/z"])
 def test_names_that_are_neither_folder_nor_hub_id(name: str) -> None:
     with pytest.raises(ModelError, match="no model folder at"):
         models.resolve_model(name)

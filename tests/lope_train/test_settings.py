@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from lope_train.errors import SettingsError
+from lope_train.methods import METHODS
 from lope_train.settings import TrainSettings
 
 REQUIRED: dict[str, Any] = {"data": "tiny", "model": "m", "out": Path("run")}
@@ -54,6 +55,10 @@ def test_bad_settings_are_one_clear_line(values: dict[str, Any], message: str) -
         TrainSettings(**{**REQUIRED, **values})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_method_that_may_be_asked_for_exists() -> None:
+    assert get_args(TrainSettings.model_fields["method"].annotation) == tuple(METHODS)
 
 
 def test_a_missing_setting_is_named() -> None:

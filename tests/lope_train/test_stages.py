@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from lope_train.attach import attach
 from lope_train.config import LopeConfig
 from lope_train.dataset import Collator, tokenize
+from lope_train.embedding_noise import EmbeddingNoise
 from lope_train.errors import ModelError, RunError
 from lope_train.loop import run_stage
 from lope_train.methods import METHODS, enter
@@ -89,6 +90,13 @@ def test_hydralora_trains_all_it_has_and_its_experts_differ(training: Callable[.
     assert all((experts[i] - experts[j]).abs().max() > 1e-4 for i, j in combinations(range(4), 2))
 
 
+def test_the_seed_keys_the_order_of_the_rows(training: Callable[..., Training]) -> None:
+    one, two = (training(method="hydralora", seed=seed) for seed in (1, 2))
+    two.model.load_state_dict(one.state())
+    after_one, after_two = one.run(0), two.run(0)
+    assert changed(after_one, after_two) == {"A", "B", "router"}
+
+
 def test_embedding_noise_is_of_stage_1_alone(training: Callable[..., Training]) -> None:
     quiet, loud = training(), training()
     after_quiet, after_loud = quiet.run(0, alpha=0.0), loud.run(0, alpha=1.0)
@@ -97,6 +105,24 @@ def test_embedding_noise_is_of_stage_1_alone(training: Callable[..., Training]) 
     after_quiet, after_loud = quiet.run(1, alpha=0.0), loud.run(1, alpha=1.0)
     assert changed(after_quiet, after_loud) == set()
     assert not loud.model.get_input_embeddings()._forward_hooks
+
+
+def test_embedding_noise_is_keyed_by_step_and_row(
+    training: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[tuple[int, list[int]]] = []
+    real = EmbeddingNoise.next_batch
+
+    def spy(self: EmbeddingNoise, step: int, rows: Tensor, mask: Tensor) -> None:
+        keys.append((step, rows.tolist()))
+        real(self, step, rows, mask)
+
+    monkeypatch.setattr(EmbeddingNoise, "next_batch", spy)
+    training().run(0)
+    for epoch in (0, 1):
+        rows = [row for step, part in keys if step // 4 == epoch for row in part]
+        assert sorted(rows) == list(range(24))
+    assert {step for step, _ in keys} == set(range(8))
 
 
 @pytest.fixture
@@ -146,3 +172,6 @@ def test_stage_1_needs_a_poisoning_expert(tiny_model: Path) -> None:
 def test_lora_trains_its_two_matrices(training: Callable[..., Training]) -> None:
     lora = training(method="lora")
     assert enter(lora.model, lora.stages[0]) == 2 * (4 * (32 + 32) + 4 * (32 + 16))
+    lora.model.get_base_model().lm_head.weight.requires_grad_(True)
+    with pytest.raises(RunError, match=r"embed_tokens\.weight trains but must be frozen"):
+        enter(lora.model, lora.stages[0])

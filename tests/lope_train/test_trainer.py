@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lope_train.errors import RunError, VersionError
-from lope_train.loop import completion_loss
+from lope_train.loop import completion_loss, split_by_length
 from lope_train.settings import TrainSettings
 from lope_train.trainer import train
 from lope_train.versions import resolve
@@ -34,8 +34,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 def same(a: Path, b: Path) -> bool:
     first, second = weights(a), weights(b)
-    assert first.keys() == second.keys()
-    return all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("method", ["lope", "hydralora", "lora"])
@@ -90,6 +89,9 @@ def test_global_generators_are_left_as_they_were(tiny_settings: Make, tmp_path: 
     def state() -> list[Any]:
         return [random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist()]  # type: ignore[index, union-attr]
 
+    random.seed(99)
+    np.random.seed(99)
+    torch.manual_seed(99)
     before = state()
     train(tiny_settings(tmp_path / "run", method="lora", lora_dropout=0.1))
     assert state() == before
@@ -103,6 +105,28 @@ def test_reading_the_noise_and_more_epochs(
     assert not same(noisy, tiny_runs["hydralora"])
     twice = train(tiny_settings(tmp_path / "twice", method="hydralora", epochs=2))
     assert record(twice)["stages"][0]["steps"] == 8
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"warmup": 0.5},
+        {"weight_decay": 0.5},
+        {"schedule": "linear"},
+        {"learning_rate": 0.02},
+        {"batch_size": 5},
+        {"max_length": 190},
+        {"num_experts": 3},
+        {"router_input": "hidden"},
+        {"lora_alpha": 16},
+        {"r": 2},
+        {"target_modules": ("k_proj",)},
+    ],
+)
+def test_every_setting_reaches_the_training(
+    values: dict[str, Any], tiny_settings: Make, tiny_runs: dict[str, Path], tmp_path: Path
+) -> None:
+    assert not same(train(tiny_settings(tmp_path / "run", method="hydralora", **values)), tiny_runs["hydralora"])
 
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 0.05), (0.3, 0.3), (0.0, 0.0)])
@@ -178,20 +202,51 @@ def test_a_failed_write_leaves_nothing_behind(
     assert not any(tmp_path.iterdir())
 
 
-def test_the_loss_is_that_of_the_model(tiny_model: Path) -> None:
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Five rows of 12, 7, 12, 9 and 8 tokens, padded on the right, with labels on their ends."""
+    lengths = torch.tensor([12, 7, 12, 9, 8])
+    ids = torch.randint(3, 200, (5, 12), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(12) < lengths[:, None]).long()
+    labels = ids.where((torch.arange(12) > 4) & (mask == 1), torch.tensor(-100))
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def test_the_loss_is_that_of_the_model(tiny_model: Path, batch: dict[str, torch.Tensor]) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
-    source = torch.Generator().manual_seed(0)
-    ids = torch.randint(3, 200, (3, 12), generator=source)
-    labels = ids.clone()
-    labels[:, :5] = -100
-    labels[0, :9] = -100
-    labels[2, 8:] = -100
-    mask = torch.ones_like(ids)
-    mask[2, 8:] = 0
-    batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    ours, theirs = completion_loss(model, batch), model(**batch).loss
-    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
-    gradients = [torch.autograd.grad(loss, model.model.layers[0].mlp.up_proj.weight) for loss in (ours, theirs)]
-    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-8)
+    weight = model.model.layers[0].mlp.up_proj.weight
+    theirs = model(**batch).loss
+    items = (batch["labels"] != -100).sum()
+    in_parts = [completion_loss(model, part, items) for part in split_by_length(batch, 2)]
+    for ours in (completion_loss(model, batch), torch.stack(in_parts).sum()):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
+        gradients = [torch.autograd.grad(loss, weight, retain_graph=True) for loss in (ours, theirs)]
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-8)
     scaled = completion_loss(model, batch, 100)
     torch.testing.assert_close(scaled, model(**batch, num_items_in_batch=100).loss, rtol=1e-6, atol=0)
+
+
+def test_parts_hold_every_row_once_and_no_needless_pad(batch: dict[str, torch.Tensor]) -> None:
+    batch["row"] = torch.arange(5)
+    parts = list(split_by_length(batch, 2))
+    assert [part["row"].tolist() for part in parts] == [[1, 4], [3, 0], [2]]
+    assert [part["input_ids"].shape[1] for part in parts] == [8, 12, 12]
+    for part in parts:
+        width = part["labels"].shape[1]
+        for name in ("input_ids", "attention_mask", "labels"):
+            assert torch.equal(part[name], batch[name][part["row"], :width])
+
+
+def test_a_step_of_the_trainer_is_one_of_the_whole_batch(tiny_settings: Make, tmp_path: Path) -> None:
+    """24 rows of many lengths under embedding noise, four at a time or all at once: one update, up to rounding."""
+
+    def trained(rows: int) -> dict[str, torch.Tensor]:
+        settings = tiny_settings(tmp_path / str(rows), batch_size=24, warmup=0, embedding_alpha=1.0, epochs=2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lope_train.loop._PART_ROWS", rows)
+            return weights(train(settings))
+
+    parts, whole = trained(4), trained(24)
+    for name, tensor in parts.items():
+        assert tensor.any()
+        torch.testing.assert_close(tensor, whole[name], rtol=1e-3, atol=1e-5)

@@ -64,9 +64,7 @@ def test_a_parent_is_found_beside_a_version_given_by_its_folder(tiny_store: Path
     assert versions.parent(version, tmp_path / "no-such-store").name == "tiny"
 
 
-def test_the_default_store_is_the_variable_then_the_folder(
-    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_store_is_the_variable_then_the_folder(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOPE_STORE", raising=False)
     assert versions.default_store() == Path("lope-store")
     monkeypatch.setenv("LOPE_STORE", str(tiny_store))

@@ -1,0 +1,3 @@
+from lope_train.cli import main
+
+main()

@@ -1,0 +1,152 @@
+"""What is evaluated: items with options, from versions and local tasks, the same items in every noisy version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from lope_train.errors import SettingsError, VersionError
+from lope_train.local_tasks import load_task
+from lope_train.prompts import has_prompt, options
+from lope_train.versions import Version, parent, resolve
+
+DEFAULT_DATA = "sample-heldout"
+_TARGETS = ("lope_shape", "choices", "answer", "label")
+_COLUMNS = ("lope_row_id", "question", "text", *_TARGETS)
+_KEY = 614
+"""Keys which items a limit takes."""
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """Items to choose an option for. `rows`, `texts` (the options) and `gold` (the right one) go together."""
+
+    name: str
+    rows: list[dict[str, Any]]
+    texts: list[list[str]]
+    gold: list[int]
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Rows of the version that are no items, by reason."""
+    clean: str | None = None
+    """The name of the set with the same items without the noise."""
+
+    @property
+    def chance(self) -> float:
+        """Expected accuracy of a blind guess."""
+        return sum(1 / len(texts) for texts in self.texts) / len(self.texts)
+
+
+def build_sets(
+    data: str | None,
+    noise: Sequence[str],
+    tasks: Sequence[str],
+    data_dir: Path | None,
+    store: Path | None,
+    limit: int | None,
+) -> list[EvalSet]:
+    """The sets that were asked for, in the order data, noise, tasks.
+
+    `data` is a version (None: the held-out sample, unless only tasks are asked for); `noise` are versions made
+    from it that differ in text alone. `limit` takes that many items, the first by a hash of their ids, so they are
+    the same in every run, and a larger limit keeps them. Raises VersionError, TaskError or SettingsError.
+    """
+    if limit is not None and limit < 1:
+        raise SettingsError(f"limit is {limit}; it must be at least 1")
+    if tasks and data_dir is None:
+        raise SettingsError("tasks are read from local files: name their folder with --data-dir")
+    if data is None and (noise or not tasks):
+        data = DEFAULT_DATA
+    sets = [] if data is None else _version_sets(data, list(dict.fromkeys(noise)), store, limit)
+    for name in dict.fromkeys(tasks):
+        rows = load_task(name, data_dir or Path())
+        picked = [rows[index] for index in _pick([row["lope_row_id"] for row in rows], limit)]
+        sets.append(EvalSet(name, picked, [row["choices"] for row in picked], [row["answer"] for row in picked]))
+    return sets
+
+
+def _version_sets(data: str, noise: list[str], store: Path | None, limit: int | None) -> list[EvalSet]:
+    clean = resolve(data, store)
+    noisy = {name: resolve(name, store) for name in noise}
+    for version in noisy.values():
+        _check_descends(version, clean, store)
+    table = clean.dataset()
+    tables = {name: version.dataset() for name, version in noisy.items()}
+    for name, other in tables.items():
+        _check_same_items(noisy[name], other, clean, table)
+
+    columns = [column for column in table.column_names if column in _COLUMNS]
+    table = table.select_columns(columns)
+    classes = sorted(set(table.unique("label")) - {None}) if "label" in columns else []
+    skipped = {"without options": 0, "without a prompt": 0}
+    items: list[int] = []
+    found: dict[int, tuple[list[str], int]] = {}
+    noisy_rows = [other.select_columns(columns) for other in tables.values()]
+    for index, rows in enumerate(zip(table, *noisy_rows, strict=True)):
+        choice = options(rows[0], classes)
+        if choice is None:
+            skipped["without options"] += 1
+        elif not all(map(has_prompt, rows)):
+            skipped["without a prompt"] += 1
+        else:
+            items.append(index)
+            found[index] = choice
+    if not items:
+        raise VersionError(
+            f"{clean.ref}: no row to evaluate: accuracy over options needs multiple_choice or classification rows"
+        )
+    ids = table["lope_row_id"][:]
+    picked = [items[i] for i in _pick([ids[index] for index in items], limit)]
+    texts, gold = [found[index][0] for index in picked], [found[index][1] for index in picked]
+    sets = [EvalSet(data, [table[index] for index in picked], texts, gold, skipped)]
+    for name, other in tables.items():
+        sets.append(EvalSet(name, [other[index] for index in picked], texts, gold, skipped, clean=data))
+    return sets
+
+
+def _pick(ids: Sequence[str], limit: int | None) -> list[int]:
+    """Indices of the first `limit` ids by keyed hash, in the given order."""
+    if limit is None or limit >= len(ids):
+        return list(range(len(ids)))
+    ranked = sorted(
+        range(len(ids)), key=lambda index: (xxhash.xxh3_64_intdigest(ids[index].encode(), seed=_KEY), ids[index])
+    )
+    return sorted(ranked[:limit])
+
+
+def _check_descends(version: Version, clean: Version, store: Path | None) -> None:
+    at = version
+    while at.content_digest != clean.content_digest:
+        link = at.manifest["parent"]
+        if link is None:
+            raise VersionError(
+                f"{version.ref} was not made from {clean.ref}, so its items cannot be paired; "
+                f"make noise on it with `python -m lope_data build --from {clean.ref}`"
+            )
+        if link["content_digest"] == clean.content_digest:
+            return
+        at = parent(at, store)
+
+
+def _check_same_items(version: Version, noisy: Any, clean_version: Version, clean: Any) -> None:
+    """Same rows in the same order, same options and answers: noise in the text alone."""
+    if noisy["lope_row_id"][:] != clean["lope_row_id"][:]:
+        raise VersionError(f"{version.ref}: its rows are not those of {clean_version.ref}, in order")
+    for column in _TARGETS:
+        if (column in noisy.column_names) != (column in clean.column_names):
+            raise VersionError(f"{version.ref}: column {column!r} is not as in {clean_version.ref}")
+        if column not in clean.column_names:
+            continue
+        left, right = (side.select_columns(column).with_format("arrow")[:][column] for side in (noisy, clean))
+        if left.equals(right):
+            continue
+        changed = [i for i, (a, b) in enumerate(zip(left.to_pylist(), right.to_pylist(), strict=True)) if a != b]
+        if changed:
+            raise VersionError(
+                f"{version.ref}: {len(changed)} rows differ from {clean_version.ref} in {column!r} "
+                f"(first {noisy[changed[0]]['lope_row_id']!r}); evaluation needs text noise alone, "
+                "build it with `--mix char=1,word=1`"
+            )

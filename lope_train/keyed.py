@@ -1,0 +1,31 @@
+"""Randomness from a key: no global generator is read, and none stays moved."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from transformers import set_seed
+
+
+def generator(seed: int, *names: str) -> torch.Generator:
+    """A CPU generator whose state is a function of the seed and the names, and of nothing else."""
+    key = "\0".join([str(seed), *names]).encode()
+    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1)
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed the global generators, for libraries that draw from them (peft, Trainer); restored at the end."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        set_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -1,0 +1,173 @@
+"""Rows of every shape as a prompt and the completion to learn.
+
+Models with a chat template get it; base models get the template of Stanford Alpaca, as in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jinja2.exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CLASSIFY = "What is the label of this text?"
+
+_WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
+_WITHOUT_INPUT = (
+    "Below is an instruction that describes a task. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:\n"
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """The text before the model's turn, and the turn itself with the token that ends it."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked: the last user turn in two parts, with the turns before it."""
+
+    instruction: str
+    target: str
+    input: str = ""
+    history: tuple[tuple[str, str], ...] = ()
+
+
+class PromptTemplate:
+    """Prompts in the form that one tokenizer's model expects.
+
+    Rendered text holds its special tokens as text, so it is encoded with `encode_prompts` and
+    `encode_completions`; the two are joined as token ids, so the boundary between them is exact.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self.is_chat = bool(tokenizer.chat_template)
+        self.end_of_turn = self._end_of_turn()
+        self._prefix = [] if self.is_chat else self._leading_specials()
+
+    def render(self, row: Mapping[str, Any]) -> Example | None:
+        """The row's prompt and target; None where one is missing or the chat template refuses the turns."""
+        request = _request(row)
+        if request is None:
+            return None
+        try:
+            prompt = self._chat_prompt(request) if self.is_chat else _alpaca_prompt(request)
+        except TemplateError:  # for instance two user turns in a row
+            return None
+        return Example(prompt, request.target + self.end_of_turn)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Token ids of rendered prompts; a base model's leading special tokens are put before them."""
+        return [self._prefix + ids for ids in self._encode(prompts)]
+
+    def encode_completions(self, completions: Sequence[str]) -> list[list[int]]:
+        """Token ids of completions or options, without special tokens of the tokenizer's own."""
+        return self._encode(completions)
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        encoded = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return encoded["input_ids"]  # type: ignore[no-any-return]
+
+    def _chat_prompt(self, request: _Request) -> str:
+        last = f"{request.instruction}\n\n{request.input}" if request.input else request.instruction
+        turns = [*request.history, ("user", last)]
+        return self._chat([{"role": role, "content": content} for role, content in turns], True)
+
+    def _chat(self, messages: list[dict[str, str]], generation: bool) -> str:
+        text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
+        return str(text)
+
+    def _end_of_turn(self) -> str:
+        """What the template puts after an answer; it need not be the tokenizer's eos token (Llama 3)."""
+        eos = str(self._tokenizer.eos_token)
+        if not self.is_chat:
+            return eos
+        answer = "lope"
+        probe = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]
+        return self._chat(probe, False).rpartition(answer)[2].strip() or eos
+
+    def _leading_specials(self) -> list[int]:
+        with_specials: list[int] = self._tokenizer("a")["input_ids"]
+        plain = self._encode(["a"])[0]
+        return with_specials[: with_specials.index(plain[0])]
+
+
+def has_prompt(row: Mapping[str, Any]) -> bool:
+    """Whether the row has a prompt and a target, as far as the row alone can tell."""
+    return _request(row) is not None
+
+
+def options(row: Mapping[str, Any], classes: Sequence[str]) -> tuple[list[str], int] | None:
+    """The texts to choose from and the index of the right one; None where the row has no options.
+
+    `classes` are a classification row's options. Options are completions in cloze form: no letters, no list.
+    """
+    shape = row.get("lope_shape")
+    if shape == "classification":
+        texts: list[Any] = list(classes)
+        gold = texts.index(row["label"]) if row.get("label") in texts else None
+    elif shape == "multiple_choice":
+        texts, gold = list(row.get("choices") or ()), row.get("answer")
+    else:
+        return None
+    if len(texts) < 2 or gold is None or not 0 <= gold < len(texts) or not all(map(_is_text, texts)):
+        return None
+    return texts, gold
+
+
+def _request(row: Mapping[str, Any]) -> _Request | None:
+    shape = row.get("lope_shape")
+    if shape == "chat":
+        return _last_exchange(row.get("messages"))
+    if shape == "instruction":
+        asked, target, given = row.get("instruction"), row.get("output"), row.get("input")
+    elif shape == "classification":
+        asked, target, given = CLASSIFY, row.get("label"), row.get("text")
+        if not _is_text(given):
+            return None
+    elif shape == "multiple_choice":
+        found = options(row, ())
+        asked, target, given = row.get("question"), found and found[0][found[1]], None
+    else:
+        return None
+    if not _is_text(asked) or not _is_text(target):
+        return None
+    return _Request(str(asked), str(target), str(given) if _is_text(given) else "")
+
+
+def _last_exchange(messages: Sequence[Mapping[str, Any]] | None) -> _Request | None:
+    """The last assistant message as the target, all before it as the prompt, ending with a user's turn."""
+    turns = [(m["role"], m["content"]) for m in messages or () if m is not None]
+    last = max((i for i, (role, _) in enumerate(turns) if role == "assistant"), default=0)
+    if last == 0 or turns[last - 1][0] != "user" or not all(_is_text(text) for _, text in turns[: last + 1]):
+        return None
+    return _Request(turns[last - 1][1], turns[last][1], history=tuple(turns[: last - 1]))
+
+
+def _alpaca_prompt(request: _Request) -> str:
+    instruction = request.instruction
+    if request.history:  # a base model has no turns: the conversation becomes its instruction
+        turns = [*request.history, ("user", request.instruction)]
+        instruction = "\n\n".join(f"{str(role).capitalize()}: {text}" for role, text in turns)
+    template = _WITH_INPUT if request.input else _WITHOUT_INPUT
+    return template.format(instruction=instruction, input=request.input)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

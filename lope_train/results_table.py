@@ -1,0 +1,51 @@
+"""The table that `evaluate` prints, and the same for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from lope_train.eval_sets import EvalSet
+from lope_train.evaluate import Result
+
+
+def results_table(results: Sequence[Result], sets: Sequence[EvalSet]) -> Table:
+    """Rows are run and mode, columns are sets; accuracy in per cent with Wilson's 95 % interval."""
+    table = Table(title="accuracy in %, with its 95 % interval", title_justify="left")
+    for title in ("run", "method", "poisoning expert"):
+        table.add_column(title, overflow="fold")
+    for one in sets:
+        table.add_column(f"{one.name}\n{len(one.rows)} items", justify="right", overflow="fold")
+    lines: dict[tuple[str, str, str], dict[str, str]] = {}
+    for result in results:
+        line = lines.setdefault((result.subject.name, result.subject.method, result.mode), {})
+        line[result.set.name] = _cell(result)
+    for key, cells in lines.items():
+        table.add_row(*key, *(cells[one.name] for one in sets))
+    table.add_section()
+    table.add_row("chance", "", "", *(f"{100 * one.chance:.1f}" for one in sets), style="dim")
+    return table
+
+
+def summary(results: Sequence[Result], sets: Sequence[EvalSet]) -> dict[str, Any]:
+    """One JSON object: what was evaluated, and every figure."""
+    return {
+        "sets": [
+            {
+                "name": one.name,
+                "items": len(one.rows),
+                "chance": one.chance,
+                "skipped": one.skipped,
+                "clean": one.clean,
+            }
+            for one in sets
+        ],
+        "results": [result.as_dict() for result in results],
+    }
+
+
+def _cell(result: Result) -> str:
+    low, high = result.score.interval
+    return f"{100 * result.score.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"

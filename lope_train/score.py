@@ -1,0 +1,62 @@
+"""From log-likelihoods to accuracies with intervals, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+_Z = 1.959963984540054
+"""The normal quantile of a two-sided 95 % interval."""
+
+
+def wilson(correct: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of the share correct / count, count > 0."""
+    share = correct / count
+    centre = share + _Z**2 / (2 * count)
+    half = _Z * sqrt(share * (1 - share) / count + (_Z / (2 * count)) ** 2)
+    scale = 1 + _Z**2 / count
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one model did on one set; shares are in 0..1."""
+
+    right: tuple[bool, ...]
+    """Item by item: whether the right option has the largest total log-likelihood (the first, where equal)."""
+    right_per_byte: tuple[bool, ...]
+    """The same with each log-likelihood divided by its option's length in UTF-8 bytes."""
+
+    @property
+    def accuracy(self) -> float:
+        return sum(self.right) / len(self.right)
+
+    @property
+    def accuracy_per_byte(self) -> float:
+        return sum(self.right_per_byte) / len(self.right_per_byte)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of `accuracy`."""
+        return wilson(sum(self.right), len(self.right))
+
+
+def score(values: Sequence[Sequence[float]], texts: Sequence[Sequence[str]], gold: Sequence[int]) -> Score:
+    """The score of items with log-likelihoods `values` of the options `texts`, of which `gold` are right."""
+    right, per_byte = [], []
+    for logs, options, answer in zip(values, texts, gold, strict=True):
+        shares = [log / len(option.encode()) for log, option in zip(logs, options, strict=True)]
+        right.append(_best(logs) == answer)
+        per_byte.append(_best(shares) == answer)
+    return Score(tuple(right), tuple(per_byte))
+
+
+def discordant(clean: Score, noisy: Score) -> tuple[int, int]:
+    """Of the same items: how many are right only on `clean`, and how many only on `noisy` (as for McNemar's test)."""
+    pairs = list(zip(clean.right, noisy.right, strict=True))
+    return pairs.count((True, False)), pairs.count((False, True))
+
+
+def _best(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=values.__getitem__)

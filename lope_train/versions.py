@@ -1,0 +1,202 @@
+"""Reading dataset versions, by `lope_data/FORMAT.md` alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from lope_train.errors import VersionError, suggest
+
+if TYPE_CHECKING:
+    import datasets
+
+FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"[0-9a-f]{16}")
+_PREFIX = re.compile(r"[0-9a-f]{4,16}")
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "version": str,
+    "kind": str,
+    "rows": int,
+    "content_digest": str,
+    "parent": (dict, type(None)),
+    "files": list,
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version on disk whose manifest has been checked; made by `resolve`."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> str:
+        """16 hexadecimal digits."""
+        return str(self.manifest["version"])
+
+    @property
+    def ref(self) -> str:
+        """`name@version`: what a user types to get exactly this."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def content_digest(self) -> str:
+        return str(self.manifest["content_digest"])
+
+    @property
+    def rows(self) -> int:
+        return int(self.manifest["rows"])
+
+    @property
+    def embedding_alpha(self) -> float | None:
+        """The strength of the embedding noise that the version hints at; None where it does not."""
+        alpha = (self.manifest.get("hints") or {}).get("embedding_alpha")
+        return None if alpha is None else float(alpha)
+
+    def dataset(self) -> datasets.Dataset:
+        """The rows, memory-mapped. Raises VersionError where the files cannot be read or rows are missing."""
+        import datasets
+
+        try:
+            opened = datasets.load_from_disk(str(self.path))
+        except Exception as error:  # datasets lets the errors of pyarrow, json and its own features through
+            raise VersionError(
+                f"{self.path}: cannot be opened as a dataset: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(opened, datasets.Dataset) or len(opened) != self.rows:
+            raise VersionError(f"{self.path}: does not hold the {self.rows} rows that its manifest promises")
+        return opened
+
+
+def default_store() -> Path:
+    """`$LOPE_STORE`, else `./lope-store`."""
+    return Path(os.environ.get("LOPE_STORE") or "lope-store")
+
+
+def resolve(ref: str, store: Path | None = None) -> Version:
+    """The version that `ref` names: NAME, NAME@REF, NAME@VERSION (or a prefix of it), or a version's folder.
+
+    Raises VersionError where there is none, or where its manifest or files are not as they were written.
+    """
+    if "/" in ref or os.sep in ref:
+        return _open(Path(ref).expanduser())
+    store = default_store() if store is None else store
+    name, at, wanted = ref.partition("@")
+    if not _NAME.fullmatch(name) or name == "refs" or (at and not _NAME.fullmatch(wanted)):
+        raise VersionError(
+            f"{ref!r} is not a dataset reference: NAME, NAME@REF or NAME@VERSION (letters, "
+            "digits, '.', '_', '-'), or the path of a version's folder"
+        )
+    folder = store / name
+    if not folder.is_dir():
+        raise VersionError(_no_such_name(name, store))
+    return _open(folder / _find(name, wanted if at else "latest", folder))
+
+
+def parent(version: Version, store: Path | None = None) -> Version:
+    """The version that `version` was made from, looked for in `store`, then beside `version` itself.
+
+    Raises VersionError where it has none, where it is missing, or where it holds other rows than it did then.
+    """
+    link = version.manifest["parent"]
+    if link is None:
+        raise VersionError(f"{version.ref} is an ingested source: it has no parent")
+    name, wanted = str(link["name"]), str(link["version"])
+    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(wanted):
+        raise VersionError(f"{version.path}: the manifest's parent {name!r}@{wanted!r} is not a version")
+    stores = [default_store() if store is None else store, version.path.absolute().parent.parent]
+    found = next((path for root in stores if (path := root / name / wanted).is_dir()), None)
+    if found is None:
+        raise VersionError(
+            f"{version.ref} was made from {name}@{wanted}, which is not in the store {stores[0]}; "
+            "name the store that holds both with --store"
+        )
+    opened = _open(found)
+    if opened.content_digest != link["content_digest"]:
+        raise VersionError(f"{found}: holds other rows than those that {version.ref} was made from")
+    return opened
+
+
+def _find(name: str, wanted: str, folder: Path) -> str:
+    """The version's folder name for a full version, a ref, or a unique prefix, in this order."""
+    versions = sorted(path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name))
+    if wanted in versions:
+        return wanted
+    pointer = folder / "refs" / wanted
+    if pointer.is_file():
+        target = pointer.read_text(encoding="utf-8").strip()
+        if target not in versions:
+            raise VersionError(f"{pointer}: points to {target!r}, which is not a version of {name!r}")
+        return target
+    near = [v for v in versions if v.startswith(wanted)] if _PREFIX.fullmatch(wanted) else []
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise VersionError(f"{name}@{wanted} fits {len(near)} versions ({', '.join(near)}); give more digits")
+    refs = [path.name for path in (folder / "refs").iterdir()] if (folder / "refs").is_dir() else []
+    raise VersionError(f"{folder.parent}: {name!r} has no version {wanted!r}{suggest(wanted, versions + refs)}")
+
+
+def _no_such_name(name: str, store: Path) -> str:
+    # Without a name a build makes the embedded sample, its held-out split and noise on it.
+    named = "" if name.startswith("sample") else f" --name {name}"
+    make = f"make it with `python -m lope_data build{named}`"
+    if not store.is_dir():
+        return f"no store at {store} (set by --store or LOPE_STORE), so no dataset {name!r}; {make}"
+    known = [path.name for path in store.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+    return f"{store}: no dataset {name!r}{suggest(name, known) if known else ''}; {make}"
+
+
+def _open(path: Path) -> Version:
+    file = path / "manifest.json"
+    if not file.is_file():
+        raise VersionError(f"{path}: not a version (no manifest.json there)")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+        raise VersionError(f"{file}: not a version's manifest (no whole number under 'format')")
+    if manifest["format"] > FORMAT:
+        raise VersionError(
+            f"{file}: written in format {manifest['format']}, this lope reads up to {FORMAT}; install a newer lope"
+        )
+    _check_manifest(file, manifest)
+    _check_files(path, manifest["files"])
+    return Version(path, manifest)
+
+
+def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    canonical = json.dumps(rest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    if hashlib.sha256(f"{canonical}\n".encode()).hexdigest() != manifest.get("manifest_sha256"):
+        raise VersionError(f"{file}: changed since it was written (its own hash does not match); build it again")
+    for key, kind in _KEYS.items():
+        if key not in manifest or not isinstance(manifest[key], kind):
+            raise VersionError(f"{file}: {key!r} is missing or of the wrong type")
+
+
+def _check_files(path: Path, files: list[dict[str, Any]]) -> None:
+    """Existence and size of every file; their hashes cost a full read and are the data half's `verify`."""
+    for entry in files:
+        relative = PurePosixPath(entry["path"])
+        if relative.is_absolute() or ".." in relative.parts:
+            raise VersionError(f"{path}: the manifest lists {entry['path']!r}, which is outside the version")
+        file = path / relative
+        if not file.is_file():
+            raise VersionError(f"{file}: missing, although the manifest lists it; build the version again")
+        size = file.stat().st_size
+        if size != entry["bytes"]:
+            raise VersionError(f"{file}: {size} bytes, the manifest says {entry['bytes']}; build the version again")
