@@ -90,8 +90,7 @@ class Store:
             raise StoreError(f"no dataset {name!r} in the store {self.root}{hint}")
         wanted = wanted or "latest"
         if re.fullmatch(PATTERN, wanted) and (home / "refs" / wanted).is_file():
-            version = (home / "refs" / wanted).read_text(encoding="utf-8").strip()
-            return Version(home / version, read_manifest(home / version))
+            wanted = (home / "refs" / wanted).read_text(encoding="utf-8").strip()
         there = sorted(p.name for p in home.iterdir() if (p / NAME).is_file())
         matches = [version for version in there if _HEX.fullmatch(wanted) and version.startswith(wanted)]
         if len(matches) != 1:

@@ -1,6 +1,7 @@
 """Train on noisy versions with LoPE, and evaluate what the noise did.
 
 The names below are imported when they are first used, so that `import lope_train` needs no torch.
+`attach` is not among them: the module of that name would hide it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lope_train.attach import attach
     from lope_train.checkpoint import load_adapter, load_run, save_adapter
     from lope_train.config import LopeConfig
     from lope_train.layer import LopeLinear
@@ -21,7 +21,6 @@ __all__ = [
     "LopeConfig",
     "LopeLinear",
     "TrainSettings",
-    "attach",
     "load_adapter",
     "load_run",
     "save_adapter",
@@ -33,7 +32,6 @@ _HOMES = {
     "LopeConfig": "config",
     "LopeLinear": "layer",
     "TrainSettings": "settings",
-    "attach": "attach",
     "load_adapter": "checkpoint",
     "load_run": "checkpoint",
     "save_adapter": "checkpoint",

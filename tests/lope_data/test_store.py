@@ -23,7 +23,9 @@ def test_every_kind_of_reference(store: Store, noisy: Callable[..., Version]) ->
     assert store.resolve(f"{name}@paper").manifest["version"] == first
 
 
-@pytest.mark.parametrize("ref", ["sample@", "sample@zz", "sample@../../x", "sample@..", "nope", "no pe", "", "sample@00"])
+@pytest.mark.parametrize(
+    "ref", ["sample@", "sample@zz", "sample@../../x", "sample@..", "nope", "no pe", "", "sample@00"]
+)
 def test_what_is_no_reference(store: Store, sample: Version, ref: str) -> None:
     if ref == "sample@":  # nothing after the @ means latest
         assert store.resolve(ref).manifest["version"] == sample.manifest["version"]

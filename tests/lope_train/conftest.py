@@ -1,4 +1,4 @@
-"""A tiny pretrained-like model and a tiny store, both written to disk by hand: nothing is downloaded."""
+"""A tiny store, written to disk by hand, and runs on it: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lope_train.settings import TrainSettings
 from lope_train.trainer import train
 
 SEED = 7
-BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 INSTRUCTIONS = [
     ("Name the capital of France.", "", "Paris is the capital of France."),
@@ -54,52 +50,6 @@ CHATS = [
     ("Tell me a greeting.", "Hello there!"),
     ("What do bees make?", "Bees make honey."),
 ]
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a random 2-layer Llama (hidden 32) with a byte-level BPE tokenizer, no chat template."""
-    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
-    tokenizer = _tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=True,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def _tokenizer() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=[BOS, EOS, PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    texts = [" ".join(row) for row in INSTRUCTIONS] + [text for row in CHATS for text in row]
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        model_max_length=512,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,139 @@
+"""Stage checks on a real model: what each stage changed, bit for bit, and the fused layer against a literal loop.
+
+    python benchmarks/stage_checks.py --data sample-hynoise --model smollm2-135m --rows 48
+
+Prints, for each group of parameters, whether its bytes changed in a stage; the least distance between two normal
+experts after stage II; and the greatest difference between the fused layer and a loop over experts in float64, with
+trained weights, in every mode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import itertools
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from lope_train.dataset import Collator, tokenize
+from lope_train.keyed import global_seed
+from lope_train.layer import LopeLinear
+from lope_train.loop import run_stage
+from lope_train.methods import METHODS
+from lope_train.models import load_base, load_tokenizer
+from lope_train.settings import TrainSettings
+from lope_train.stages import lope_layers, set_mode
+from lope_train.versions import parent, resolve
+
+GROUPS = ("A", "B", "B_poison", "router")
+
+
+def group(name: str) -> str:
+    last = name.rpartition(".")[2]
+    return last if last in GROUPS else "base"
+
+
+def hashes(model: nn.Module) -> dict[str, str]:
+    """sha256 of the bytes of each group of parameters."""
+    digests = defaultdict(hashlib.sha256)
+    for name, parameter in model.named_parameters():
+        digests[group(name)].update(parameter.detach().contiguous().view(torch.uint8).numpy().tobytes())
+    return {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+def expert_distance(layers: list[LopeLinear]) -> float:
+    """The least Euclidean distance between two normal experts of one layer, relative to their mean norm."""
+    return min(
+        float((a - b).norm() / ((a.norm() + b.norm()) / 2))
+        for layer in layers
+        for a, b in itertools.combinations(layer.B.detach(), 2)
+    )
+
+
+def literal(layer: LopeLinear, x: Tensor) -> Tensor:
+    """The layer by the paper's formulas: one expert after another, every y_i made."""
+    config = layer.config
+    z = x @ layer.A.T
+    w = torch.softmax((z if config.router_input == "latent" else x) @ layer.router.T, dim=-1)
+    normal = {column: z @ layer.B[i].T for i, column in enumerate(config.normal_index)}
+    poison = {column: z @ layer.B_poison[i].T for i, column in enumerate(config.poison_index)}
+    weights = {column: w[:, column] for column in range(config.num_experts)}
+    outputs = normal | poison
+    if layer.mode == "inference" and layer.masked:
+        outputs = normal
+        if layer.compensated:
+            y_poison = sum(weights[column].unsqueeze(-1) * y for column, y in poison.items())
+            theta = {
+                column: (y * y_poison).sum(-1)
+                / (y.norm(dim=-1).clamp_min(1e-8) * y_poison.norm(dim=-1).clamp_min(1e-8))
+                for column, y in normal.items()
+            }
+            amplified = {column: weights[column] * (1 + theta[column]) for column in normal}
+            total = sum(amplified.values())
+            weights = {column: value / total for column, value in amplified.items()}
+    update = sum(weights[column].unsqueeze(-1) * y for column, y in outputs.items())
+    return layer.base_layer(x) + config.scaling * update
+
+
+@torch.no_grad()
+def greatest_difference(model: nn.Module, layers: list[LopeLinear]) -> float:
+    """Between fused and literal, float64, 64 random tokens a layer, every way to run it."""
+    source = torch.Generator().manual_seed(0)
+    ways = [("stage1", True, True), ("stage2", True, True)]
+    ways += [("inference", masked, compensate) for masked, compensate in ((True, True), (True, False), (False, False))]
+    worst = 0.0
+    for mode, masked, compensate in ways:
+        set_mode(model, mode, masked=masked, compensate=compensate)
+        for layer in layers:
+            double = copy.deepcopy(layer).double()
+            x = torch.randn(64, layer.A.shape[1], generator=source, dtype=torch.float64)
+            worst = max(worst, float((double(x) - literal(double, x)).abs().max()))
+    return worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--rows", type=int, default=48)
+    parser.add_argument("--store", type=Path)
+    arguments = parser.parse_args()
+    settings = TrainSettings(
+        data=arguments.data,
+        model=arguments.model,
+        out=Path("unused"),
+        store=arguments.store,
+        batch_size=8,
+        weight_decay=0.1,
+    )
+    noisy = resolve(settings.data, settings.store)
+    versions = {"noisy": noisy, "parent": parent(noisy, settings.store)}
+    tokenizer = load_tokenizer(settings.model)
+    model = load_base(settings.model)
+    table = Table(title=f"changed, {arguments.rows} rows of {noisy.ref}, weight decay 0.1", title_justify="left")
+    for title in ("stage", "base", *GROUPS):
+        table.add_column(title)
+    with global_seed(settings.seed):
+        model = METHODS["lope"].attach(model, settings)
+        layers = [layer for _, layer in lope_layers(model)]
+        for stage in METHODS["lope"].stages("parent"):
+            rows = tokenize(versions[stage.reads], tokenizer, settings.max_length)
+            before = hashes(model)
+            rows = rows.select(range(min(arguments.rows, len(rows))))
+            run_stage(model, stage, versions[stage.reads].ref, rows, Collator(tokenizer), 0.05, settings)
+            after = hashes(model)
+            table.add_row(stage.name, *("yes" if before[g] != after[g] else "no" for g in ("base", *GROUPS)))
+    console = Console()
+    console.print(table)
+    console.print(f"least relative distance between two normal experts of a layer: {expert_distance(layers):.4f}")
+    console.print(f"greatest difference, fused against literal, float64: {greatest_difference(model, layers):.2e}")
+
+
+if __name__ == "__main__":
+    main()
