@@ -172,8 +172,11 @@ def _saved_dataset(path: Path) -> Source:
 
 def _hub(name: str) -> Source:
     import datasets
+    from huggingface_hub import HfApi, constants
 
     try:
+        if not constants.HF_HUB_OFFLINE:
+            HfApi().dataset_info(name, timeout=10)  # asks once; load_dataset would retry for half a minute
         dataset = datasets.load_dataset(name, split="train")
     except Exception as error:  # the hub client raises a great many kinds
         raise SourceError(

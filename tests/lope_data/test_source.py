@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lope_data.errors import SourceError
 from lope_data.ingest import ingest_table
 from lope_data.recipe import Columns
 from lope_data.shapes import ROW_ID, SHAPE
@@ -114,3 +115,9 @@ def test_row_ids_are_golden(ingest_rows: Callable[..., pa.Table]) -> None:
         "ffd8081ab5236f466cae29db728fb00d",
         "a6b265295057a870c452a4c44ec9039f",
     ]
+
+
+def test_a_name_that_neither_disk_nor_hub_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(SourceError, match=r"nobody/nothing: no such file, embedded sample .* or dataset on the hub"):
+        open_source("nobody/nothing")
