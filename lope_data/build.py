@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lope_data.engines.local import run_tasks
+from lope_data.errors import StoreError
 from lope_data.ingest import INGEST_VERSION, ingest_table
 from lope_data.manifest import version_id
 from lope_data.plan import Deal, OpPlan, plan_step
@@ -92,9 +93,13 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
 
     Raises:
         NoiseError: the mix cannot touch as many rows as the ratio asks for.
-        StoreError: the parent cannot be read, or the store not be written.
+        StoreError: the parent cannot be read or has the same name, or the store cannot be written.
     """
     name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
+    if name == parent.manifest["name"]:
+        raise StoreError(
+            f"{name!r} is the parent's name, whose latest version would then be the noisy one; choose another"
+        )
     resolved = recipe.resolved()
     ops = {op: op_version(get_op(op)) for step in recipe.steps for op in step.weights}
     version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"])

@@ -148,6 +148,11 @@ def test_a_reference_that_is_not_there(lope_data: Cli, tmp_path: Path) -> None:
     assert "no version sample@..%2f" in refused(lope_data, tmp_path, "--from", "sample@..%2f")
 
 
+def test_the_name_of_the_parent(lope_data: Cli, tmp_path: Path) -> None:
+    assert lope_data("build").code == 0
+    assert "is the parent's name" in refused(lope_data, tmp_path, "--from", "sample", "--name", "sample")
+
+
 def test_a_version_given_as_source(lope_data: Cli, tmp_path: Path) -> None:
     said = lope_data("build", "--json").json
     assert "build on it with --from" in refused(lope_data, tmp_path, "--source", said["path"])
