@@ -26,17 +26,15 @@ _JOINING = regex.compile(
 )
 
 
-@dataclass(frozen=True)
 class Spans:
-    """Byte spans [start, end) in the buffer, ordered; row i owns spans first[i] to first[i + 1].
+    """Byte spans [start, end) in the buffer, ordered; row i owns spans first[i] to first[i + 1]."""
 
-    `measure` counts the units of each row that a level is a share of, where they are not the spans themselves.
-    """
-
-    start: I64
-    end: I64
-    first: I64
-    measure: I64 | None = None
+    def __init__(self, first: I64, start: I64 | None = None, end: I64 | None = None, size: I64 | None = None) -> None:
+        """Without `start` and `end`, span i is byte i. `size` counts the units of each row that a level is a share
+        of, where they are not the spans themselves.
+        """
+        self.first = first
+        self._start, self._end, self._size = start, end, size
 
     @cached_property
     def count(self) -> I64:
@@ -46,12 +44,28 @@ class Spans:
     @property
     def size(self) -> I64:
         """Units a row, shape (rows,)."""
-        return self.count if self.measure is None else self.measure
+        return self.count if self._size is None else self._size
+
+    @cached_property
+    def start(self) -> I64:
+        return np.arange(self.first[-1]) if self._start is None else self._start
+
+    @cached_property
+    def end(self) -> I64:
+        return self.start + 1 if self._end is None else self._end
+
+    def starts(self, index: I64) -> I64:
+        """The starts of some spans, without making those of all."""
+        return index if self._start is None else self._start[index]
+
+    def ends(self, index: I64) -> I64:
+        """The ends of some spans."""
+        return index + 1 if self._end is None else self._end[index]
 
     def select(self, keep: Mask) -> Spans:
         """The spans where `keep` is true."""
-        kept = np.concatenate(([0], np.cumsum(keep)))
-        return Spans(self.start[keep], self.end[keep], kept[self.first])
+        index = np.flatnonzero(keep)
+        return Spans(np.searchsorted(index, self.first), self.starts(index), self.ends(index))
 
 
 @dataclass(frozen=True)
@@ -92,8 +106,7 @@ class Cells:
     def graphemes(self) -> Spans:
         """User-perceived characters (UAX #29 extended grapheme clusters); none crosses a cell."""
         if self.ascii:
-            starts = np.arange(len(self.data))
-            return Spans(starts, starts + 1, self.bounds[self.row_bounds])
+            return Spans(self.bounds[self.row_bounds])
         starts = np.flatnonzero((self.data & 0xC0) != 0x80)
         codes = np.frombuffer(self.data.tobytes().decode().encode("utf-32-le"), np.uint32)
         joining = np.flatnonzero(_joining(codes))
@@ -102,7 +115,7 @@ class Cells:
             inner = [self._inside_graphemes(int(cell)) for cell in cells]
             starts = np.setdiff1d(starts, np.concatenate(inner), assume_unique=True)
         ends = np.append(starts[1:], len(self.data))
-        return Spans(starts, ends, np.searchsorted(starts, self.bounds[self.row_bounds]))
+        return Spans(np.searchsorted(starts, self.bounds[self.row_bounds]), starts, ends)
 
     def _inside_graphemes(self, cell: int) -> I64:
         """Byte positions in one cell where a code point begins but no grapheme does."""
@@ -126,7 +139,7 @@ class Cells:
         starts[inner] = inked[inner]
         ends[inner - 1] = inked[inner - 1]
         start = np.flatnonzero(starts)
-        return Spans(start, np.flatnonzero(ends) + 1, np.searchsorted(start, self.bounds[self.row_bounds]))
+        return Spans(np.searchsorted(start, self.bounds[self.row_bounds]), start, np.flatnonzero(ends) + 1)
 
     def _whitespace(self) -> Mask:
         data = self.data
@@ -143,8 +156,9 @@ class Cells:
         return white
 
     def cell_of(self, position: I64) -> I64:
-        """The cell that holds each byte position (a position on a border belongs to the cell that begins there)."""
-        return np.searchsorted(self.bounds, position, side="right") - 1
+        """The cell of each of the byte positions, ascending; one on a border belongs to the cell that begins there."""
+        edges = np.searchsorted(position, self.bounds)
+        return np.repeat(np.arange(len(self.bounds) - 1), np.diff(edges))
 
     def text(self, start: I64, end: I64) -> pa.Array:
         """The bytes of each span as a large_binary array."""

@@ -46,7 +46,11 @@ class Edits:
 
     def effective(self, cells: Cells) -> Edits:
         """The edits that change something."""
-        changes = np.asarray(pc.not_equal(gather(cells.data, self.start, self.end), self.after))
+        offsets, _ = offsets_and_data(self.after)
+        alike = np.flatnonzero(np.diff(offsets) == self.end - self.start)  # the others surely change
+        before = gather(cells.data, self.start[alike], self.end[alike])
+        changes = np.ones(len(self), np.bool_)
+        changes[alike] = np.asarray(pc.not_equal(before, self.after.take(pa.array(alike))))
         return self if changes.all() else self.select(changes)
 
 
@@ -69,6 +73,5 @@ def splice(cells: Cells, edits: Edits) -> pa.Array:
     edited[1::2] = True
     _, data = offsets_and_data(pc.if_else(pa.array(edited), replacements, pieces))
     growth = np.diff(after_offsets) - (edits.end - edits.start)
-    grown = np.zeros(len(cells.bounds), np.int64)
-    np.add.at(grown, edits.cell + 1, growth)
+    grown = np.bincount(edits.cell + 1, growth, len(cells.bounds)).astype(np.int64)  # sums are exact below 2**53
     return binary(cells.bounds + np.cumsum(grown), data).cast(pa.large_string())

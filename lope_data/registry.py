@@ -44,11 +44,11 @@ class Hits:
 
     @cached_property
     def start(self) -> I64:
-        return self.units.start[self.index]
+        return self.units.starts(self.index)
 
     @cached_property
     def end(self) -> I64:
-        return self.units.end[self.index]
+        return self.units.ends(self.index)
 
     @cached_property
     def counter(self) -> I64:

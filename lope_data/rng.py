@@ -89,7 +89,7 @@ def choose(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
     dense = 2 * k > n
     first = np.concatenate(([0], np.cumsum(n)))
     taken = np.zeros(first[-1], np.bool_)
-    owner = np.empty(first[-1], np.int64)  # read only where it has just been written
+    owner = np.empty(first[-1], np.int32 if first[-1] < 2**31 else np.int64)  # read only where just written
     rows = np.arange(len(k))
     missing, used = np.where(dense, n - k, k), np.zeros_like(k)
     while len(rows := rows[missing > 0]):
@@ -97,7 +97,7 @@ def choose(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
         row = np.repeat(rows, missing)
         counter = ranges(missing) + np.repeat(used[rows], missing)
         flat = first[row] + draw.below(n[row], purpose, row, counter)
-        turn = np.arange(len(flat))
+        turn = np.arange(len(flat), dtype=owner.dtype)
         owner[flat] = turn
         new = (owner[flat] == turn) & ~taken[flat]
         taken[flat[new]] = True

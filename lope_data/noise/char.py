@@ -65,7 +65,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
         left = gather(cells.data, start[wide], middle[wide])
         differs[wide] &= np.asarray(pc.not_equal(left, gather(cells.data, middle[wide], end[wide])))
     index = np.flatnonzero(differs)
-    return Spans(start[index], end[index], np.searchsorted(index, units.first), units.count)
+    return Spans(np.searchsorted(index, units.first), start[index], end[index], units.count)
 
 
 @text_op(
@@ -80,7 +80,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring characters."""
     units = hits.cells.graphemes
-    middle = units.end[np.searchsorted(units.start, hits.start)]
+    middle = hits.start + 1 if hits.cells.ascii else units.end[np.searchsorted(units.start, hits.start)]
     halves = gather(
         hits.cells.data,
         np.stack((middle, hits.start), 1).ravel(),
