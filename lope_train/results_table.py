@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from lope_train.eval_sets import EvalSet
@@ -13,17 +15,19 @@ from lope_train.evaluate import Result
 
 def results_table(results: Sequence[Result], sets: Sequence[EvalSet]) -> Table:
     """Rows are run and mode, columns are sets; accuracy in per cent with Wilson's 95 % interval."""
-    table = Table(title="accuracy in %, with its 95 % interval", title_justify="left")
+    table = Table(title="accuracy in %, with its 95 % interval", title_justify="left", box=box.SIMPLE_HEAD)
     for title in ("run", "method", "poisoning expert"):
         table.add_column(title, overflow="fold")
+    shown = _short([one.name for one in sets], lambda name: name.partition("@")[0])
     for one in sets:
-        table.add_column(f"{one.name}\n{len(one.rows)} items", justify="right", overflow="fold")
+        table.add_column(f"{shown[one.name]}\n{len(one.rows)} items", justify="right", overflow="fold")
+    runs = _short([result.subject.name for result in results], lambda name: Path(name).name)
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for result in results:
         line = lines.setdefault((result.subject.name, result.subject.method, result.mode), {})
         line[result.set.name] = _cell(result)
     for key, cells in lines.items():
-        table.add_row(*key, *(cells[one.name] for one in sets))
+        table.add_row(runs[key[0]], *key[1:], *(cells[one.name] for one in sets))
     table.add_section()
     table.add_row("chance", "", "", *(f"{100 * one.chance:.1f}" for one in sets), style="dim")
     return table
@@ -44,6 +48,12 @@ def summary(results: Sequence[Result], sets: Sequence[EvalSet]) -> dict[str, Any
         ],
         "results": [result.as_dict() for result in results],
     }
+
+
+def _short(names: Sequence[str], shorten: Callable[[str], str]) -> dict[str, str]:
+    """Short forms of the names, where no two are the same."""
+    short = {name: shorten(name) for name in names}
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}
 
 
 def _cell(result: Result) -> str:

@@ -20,7 +20,7 @@ from lope_train.eval_sets import build_sets
 from lope_train.evaluate import LOPE_MODES, Result, count_steps, evaluate, find_subjects
 from lope_train.local_tasks import TaskError
 from lope_train.prompts import PromptTemplate
-from lope_train.results_table import summary
+from lope_train.results_table import _short, summary
 from lope_train.score import discordant, score, wilson
 from lope_train.settings import TrainSettings
 from lope_train.stages import set_mode
@@ -316,3 +316,8 @@ def _rename_model(run: Path, name: str) -> None:
 def test_no_runs_at_all() -> None:
     with pytest.raises(RunError, match="at least one run"):
         find_subjects([], base=True)
+
+
+def test_the_table_shows_short_names_where_they_differ() -> None:
+    assert _short(["a/x", "b/y"], lambda name: name[-1]) == {"a/x": "x", "b/y": "y"}
+    assert _short(["a/x", "b/x"], lambda name: name[-1]) == {"a/x": "a/x", "b/x": "b/x"}
