@@ -47,10 +47,11 @@ class Options:
     progress: Progress
 
 
-def ingest(source: str, recipe: Recipe, limit: int | None, options: Options) -> Built:
-    """The source as a clean version of its own, named after it."""
+def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
+    """The source as a clean version of its own, named after it; `child`: what is to be built on it."""
     opened = open_source(source)
     name = check_name(_as_name(opened.name) + (f"-{limit}" if limit else ""))
+    _check_child(child, name)
     how = {
         "ingest": INGEST_VERSION,
         "shape": recipe.shape,
@@ -58,7 +59,7 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options) -> 
         "limit": limit,
     }
     seed = recipe.seed if limit else 0
-    version = version_id("ingest", how, seed, {}, opened.fingerprint)
+    version = version_id("ingest", how, seed, {}, opened.fingerprint, 0)
     found = options.store.find(name, version)
     if found:
         options.store.set_ref(name, "latest", version)
@@ -96,19 +97,21 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
         StoreError: the parent cannot be read or has the same name, or the store cannot be written.
     """
     name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
-    if name == parent.manifest["name"]:
-        raise StoreError(
-            f"{name!r} is the parent's name, whose latest version would then be the noisy one; choose another"
-        )
+    _check_child(name, parent.manifest["name"])
     resolved = recipe.resolved()
     ops = {op: op_version(get_op(op)) for step in recipe.steps for op in step.weights}
-    version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"])
+    context = (recipe.seed, int(parent.manifest["depth"]) + 1)
+    version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"], context[1])
+    hints = {"embedding_alpha": recipe.embedding.alpha}
     found = options.store.find(name, version)
     if found:
+        if found.manifest["hints"] != hints:  # outside the id, so the version is the same and cannot say both
+            raise StoreError(
+                f"{found.ref} exists with the hints {found.manifest['hints']}, not {hints}; give another --name"
+            )
         options.store.set_ref(name, "latest", version)
         return Built(found, True)
     rows = parent.rows
-    context = (recipe.seed, int(parent.manifest["depth"]) + 1)
     deals, plans = plan(rows, recipe, context)
     cuts = _cuts(len(rows), options.shard_rows)
     with workplace(options.store, name, version) as folder:
@@ -143,7 +146,7 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
             "recipe": resolved,
             "ops": ops,
             "report": _report(recipe, plans, tally),
-            "hints": {"embedding_alpha": recipe.embedding.alpha},
+            "hints": hints,
         }
         return Built(commit(options.store, folder, len(cuts), description), False)
 
@@ -218,13 +221,19 @@ def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> 
     ]
 
 
+def _check_child(name: str | None, parent: str) -> None:
+    if name == parent:
+        raise StoreError(f"{name!r} is the parent's name; choose another, or its latest version would be the noisy one")
+
+
 def _as_name(text: str) -> str:
     """A source's name with what a folder of the store cannot hold replaced."""
     kept = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text)
     return kept.lstrip("._-")[:90] or "source"
 
 
-def ingest_samples(recipe: Recipe, limit: int | None, options: Options) -> Built:
+def ingest_samples(recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
     """The embedded sample; its held-out split is ingested beside it, whole, for those who evaluate."""
+    _check_child(child, f"sample-{limit}" if limit else "sample")
     built = {name: ingest(name, Recipe(), None, options) for name in SPLITS}
     return ingest("sample", recipe, limit, options) if limit else built["sample"]

@@ -77,7 +77,7 @@ class Cells:
     row_bounds: I64
 
     @classmethod
-    def of(cls, values: pa.Array, cells_per_row: int | I64) -> Cells:
+    def of(cls, values: pa.Array, cells_per_row: int) -> Cells:
         """From a string array of all cells, row after row; nulls read as empty."""
         values = values.cast(pa.large_string())
         if values.null_count:
@@ -87,10 +87,7 @@ class Cells:
         if not len(values):
             offsets = np.zeros(1, np.int64)
         whole = np.frombuffer(buffers[2], np.uint8) if buffers[2] is not None else np.empty(0, np.uint8)
-        if isinstance(cells_per_row, int):
-            row_bounds = np.arange(0, len(values) + 1, cells_per_row)
-        else:
-            row_bounds = np.concatenate(([0], np.cumsum(cells_per_row)))
+        row_bounds = np.arange(0, len(values) + 1, cells_per_row)
         return cls(whole[offsets[0] : offsets[-1]], offsets - offsets[0], row_bounds)
 
     @property
@@ -128,8 +125,12 @@ class Cells:
 
     @cached_property
     def words(self) -> Spans:
-        """Maximal runs of characters without Unicode's White_Space property; none crosses a cell."""
+        """Maximal runs of graphemes that are not all white space (Unicode's White_Space); none crosses a cell."""
         inked = ~self._whitespace()
+        if not self.ascii:  # a space that carries a combining mark is ink
+            graphemes = self.graphemes
+            if len(graphemes.start):
+                inked = np.repeat(np.logical_or.reduceat(inked, graphemes.start), graphemes.end - graphemes.start)
         starts = inked.copy()
         starts[1:] &= ~inked[:-1]
         ends = inked.copy()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from lope_data.errors import LopeDataError, RecipeError
+from lope_data.errors import LopeDataError, RecipeError, one_line
 
 app = typer.Typer(
     help="Versioned noisy datasets: exact, recorded and reproducible noise for text.",
@@ -118,16 +118,16 @@ def build(
         if from_ is not None:
             parent = options.store.resolve(from_)
         elif source is None:
-            parent = builds.ingest_samples(resolved, limit, options).version
+            parent = builds.ingest_samples(resolved, limit, options, name).version
         else:
-            parent = builds.ingest(source, resolved, limit, options).version
+            parent = builds.ingest(source, resolved, limit, options, name).version
         built = builds.build(parent, resolved, name, options)
     version = built.version
     if built.existed:
-        console.print(f"{version.ref} exists: nothing to do")
+        console.print(f"{version.ref} exists: nothing to do", markup=False)
     show_build(console, version, parent)
-    console.print(f"[bold]{version.ref}[/bold]  (parent {parent.ref})")
-    console.print(str(version.folder), soft_wrap=True)
+    console.print(f"{version.ref}  (parent {parent.ref})", style="bold", markup=False)
+    console.print(str(version.folder), markup=False, soft_wrap=True)
     if as_json:
         print(json.dumps(_summary(version, built.existed)))
 
@@ -144,7 +144,7 @@ def _summary(version: Any, existed: bool) -> dict[str, Any]:
         "content_digest": manifest["content_digest"],
         "existed": existed,
         "realised": {
-            line["op"]: {
+            line["op"] if len(manifest["recipe"]["steps"]) == 1 else f"{line['step']}/{line['op']}": {
                 "rows": line["rows"],
                 "rows_asked": line["rows_asked"],
                 "units": line["units"],
@@ -176,7 +176,7 @@ def main() -> None:
             print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
     except LopeDataError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(2)
     if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
         print("interrupted; nothing half-written was kept", file=sys.stderr)

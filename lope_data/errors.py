@@ -31,3 +31,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+
+
+def one_line(message: str) -> str:
+    """The message without line breaks and control characters, which file names and data may hold."""
+    return "".join(char if char.isprintable() else " " for char in message)

@@ -58,8 +58,9 @@ def _renamed(table: pa.Table, where: str, columns: Columns) -> tuple[pa.Table, p
             raise SourceError(f"{where}: no column {name!r}, which [columns] names{suggest(name, table.column_names)}")
     ids = table[columns.id].combine_chunks() if columns.id else None
     new_name = {old: new for new, old in columns.model_dump(exclude_none=True, exclude={"id"}).items()}
-    shadowed = [new for old, new in new_name.items() if new != old and new in table.column_names]
-    table = table.drop_columns([name for name in shadowed if name not in new_name])
+    for old, new in new_name.items():
+        if new != old and new in table.column_names and new not in new_name:
+            raise SourceError(f"{where}: [columns] maps {old!r} to {new!r}, which is there already; rename or drop one")
     return table.rename_columns([new_name.get(name, name) for name in table.column_names]), ids
 
 
@@ -87,7 +88,11 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
     if wanted is None:
-        return column.cast(pa.string()) if pa.types.is_null(column.type) else column
+        if pa.types.is_null(column.type):
+            return column.cast(pa.string())
+        if not _storable(column.type):
+            raise SourceError(f"{where}, column {name!r}: a version cannot hold {column.type}; drop or convert it")
+        return column
     if name == "label" and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
         return column.cast(pa.string())
     narrow = pa.types.is_null(column.type) or column.type.equals(wanted) or _text_like(column.type, wanted)
@@ -102,6 +107,15 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
         return column.cast(pa.large_string() if wanted == pa.string() and column.nbytes > 2**31 - 1 else wanted)
     except pa.ArrowInvalid as error:
         raise SourceError(f"{where}, column {name!r}: not {wanted} ({error})") from error
+
+
+def _storable(kind: pa.DataType) -> bool:
+    """Whether a column of no shape can be kept as it is: plain values, and lists and structs of them."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _storable(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(_storable(field.type) for field in kind)
+    return pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or kind in (pa.string(), pa.large_string())
 
 
 def _text_like(kind: pa.DataType, wanted: pa.DataType) -> bool:
@@ -160,6 +174,8 @@ def _text(column: pa.Array) -> pa.Array:
 def _given_ids(ids: pa.Array, where: str) -> pa.Array:
     if ids.null_count:
         raise SourceError(f"{where}, row {pc.index(ids.is_null(), True).as_py()}: the id is null; give every row one")
+    if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+        raise SourceError(f"{where}: ids must be strings or integers, not {ids.type}")
     text = ids.cast(pa.string())
     counts = pc.value_counts(text)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))

@@ -26,9 +26,17 @@ def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return body | {"manifest_sha256": hashlib.sha256(canonical(body)).hexdigest()}
 
 
-def version_id(kind: str, recipe: Mapping[str, Any], seed: int, ops: Mapping[str, str], source: str) -> str:
+def version_id(kind: str, recipe: Mapping[str, Any], seed: int, ops: Mapping[str, str], source: str, depth: int) -> str:
     """The id of a version: a hash of everything that decides its content."""
-    inputs = {"format": FORMAT, "kind": kind, "recipe": recipe, "seed": seed, "ops": ops, "input": source}
+    inputs = {
+        "format": FORMAT,
+        "kind": kind,
+        "recipe": recipe,
+        "seed": seed,
+        "ops": ops,
+        "input": source,
+        "depth": depth,
+    }
     return hashlib.sha256(canonical(inputs)).hexdigest()[:16]
 
 

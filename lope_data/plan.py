@@ -86,7 +86,8 @@ def plan_step(
         NoiseError: fewer rows than asked can be changed by any op of the mix.
     """
     names = tuple(step.weights)
-    wanted = round(step.ratio * len(population)) if step.level > 0 else 0
+    silent = step.level == 0 and any(isinstance(get_op(name), TextOp) for name in names)
+    wanted = 0 if silent else round(step.ratio * len(population))
     rank = Draw((*context, step.name), hashes).bits("rank")
     order = np.lexsort((hashes, rank))
     block = _Block.empty(len(names))

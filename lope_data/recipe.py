@@ -15,7 +15,7 @@ from lope_data.registry import LEVELS, Params, get_op, level_of, ops
 from lope_data.shapes import SHAPES
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -65,6 +65,8 @@ class Step(_Strict):
         for name in self.mix:
             if name not in LEVELS and name not in known:
                 raise ValueError(f"unknown op or level {name!r} in mix{suggest(name, [*LEVELS, *known])}")
+        if tiny := [name for name, weight in self.mix.items() if 0 < weight < 1e-6]:
+            raise ValueError(f"the weight of {tiny[0]!r} in the mix is below 0.000001; use 0 to leave it out")
         if not any(self.mix.values()):
             raise ValueError("the mix has no weight above 0")
         for name in self.params:

@@ -54,7 +54,7 @@ def ops_table(manifest: Mapping[str, Any]) -> Table:
 
 
 def sample_edits(version: Version, parent: Version, count: int) -> list[dict[str, Any]]:
-    """Touched rows, the levels in turn, and for each column that changed its text before and after.
+    """Touched rows, the levels in turn, and for each column that changed its text before and after the first step.
 
     Returns:
         Dictionaries `{row_id, ops, prompt, columns: [{path, pieces: [(kept, before, after)]}]}`; `prompt` is the row's
@@ -72,6 +72,7 @@ def sample_edits(version: Version, parent: Version, count: int) -> list[dict[str
     for row_id in wanted:
         place = pc.index(rows[ROW_ID], row_id).as_py()
         mine = edits.filter(pc.equal(edits["row_id"], row_id)).to_pylist()
+        mine = [edit for edit in mine if edit["step"] == mine[0]["step"]]  # later steps' places are in text not kept
         before = clean.slice(place, 1).to_pylist()[0]
         shape = SHAPES[before[SHAPE]]
         columns = [

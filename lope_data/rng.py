@@ -51,10 +51,6 @@ class Draw:
     context: tuple[str | int, ...]
     rows: U64
 
-    def take(self, indices: I64) -> Draw:
-        """The same numbers for a subset of the rows."""
-        return Draw(self.context, self.rows[indices])
-
     def bits(self, purpose: str, row: I64 | None = None, counter: I64 | int = 0) -> U64:
         """64 random bits for each (row, counter); `row` indexes the batch and defaults to every row once."""
         context = np.uint64(context_key(*self.context, purpose))
@@ -112,39 +108,13 @@ def choose(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
 def choose_apart(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
     """As `choose`, but no two positions of a row are neighbours; k[i] <= (n[i] + 1) // 2.
 
-    A crowded row may jam below k[i], since what is taken stays; at a third of all units taken none has been seen to.
+    Such subsets are in bijection with those of n - k + 1: the j-th position, counted from 0, moves up by j.
     """
-    stride = np.concatenate(([0], np.cumsum(n + 2)))  # the room between rows keeps their positions apart
-    taken = np.empty(0, np.int64)
-    missing, used = k.copy(), np.zeros_like(k)
-    for _ in range(64):
-        rows = np.flatnonzero(missing > 0)
-        if not len(rows):
-            break
-        count = missing[rows]
-        row = np.repeat(rows, count)
-        counter = ranges(count) + np.repeat(used[rows], count)
-        used[rows] += count
-        new = _thin(np.unique(stride[row] + draw.below(n[row], purpose, row, counter)))
-        after = np.searchsorted(taken, new)
-        padded = np.concatenate(([-2], taken, [stride[-1] + 2]))
-        new = new[(new - padded[after] > 1) & (padded[after + 1] - new > 1)]
-        taken = np.sort(np.concatenate((taken, new)))
-        missing = k - np.bincount(np.searchsorted(stride, taken, side="right") - 1, minlength=len(k))
-    row = np.searchsorted(stride, taken, side="right") - 1
-    return row, taken - stride[row]
+    row, place = choose(draw, n - np.maximum(k - 1, 0), k, purpose)
+    return row, place + ranges(k)
 
 
 def ranges(counts: I64) -> I64:
     """[0..counts[0]), [0..counts[1]), ... in one array."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-
-
-def _thin(flat: I64) -> I64:
-    """Drops, from sorted positions, each that is a neighbour of the one kept before it."""
-    while True:
-        near = np.flatnonzero(np.diff(flat) < 2) + 1
-        if not len(near):
-            return flat
-        flat = np.delete(flat, near[np.concatenate(([True], np.diff(near) > 1))])

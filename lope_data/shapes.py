@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +60,16 @@ SHAPES: dict[str, Shape] = {
 }
 
 
-def input_columns(names: Sequence[str]) -> list[str]:
-    """The columns among `names` that text noise may touch, in a fixed order."""
-    return [column for shape in SHAPES.values() for column in shape.inputs if column in names]
+def input_columns(table: pa.Table) -> list[str]:
+    """The columns that text noise may touch, in a fixed order: the inputs of the shapes that the columns fit."""
+    names = set(table.column_names)
+    return [
+        column
+        for shape in SHAPES.values()
+        if set(shape.required) <= names
+        for column in shape.inputs
+        if column in names
+    ]
 
 
 def owned(table: pa.Table, column: str) -> pa.Array:
@@ -74,7 +80,7 @@ def owned(table: pa.Table, column: str) -> pa.Array:
 
 def cells_of(table: pa.Table) -> Cells:
     """The input text of each row: one cell for each of `input_columns`, empty where the row's shape lacks it."""
-    columns = input_columns(table.column_names)
+    columns = input_columns(table)
     values = [
         pc.if_else(owned(table, name), table[name].combine_chunks().cast(pa.large_string()), None) for name in columns
     ]

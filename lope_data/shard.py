@@ -77,7 +77,7 @@ def corrupt_rows(
                 cells = cells_of(part)
                 draw = Draw((*context, *key), hashes[places])
                 edits, spans = op.apply(cells, draw, deal.step.level, deal.step.params_of(name))
-                records.append(_text_records(edits, cells, part.column_names, ids, places, (number, name)))
+                records.append(_text_records(edits, cells, input_columns(part), ids, places, (number, name)))
                 tally.units[key] += int(spans.size.sum())
                 tally.changed[key] += len(edits) * op.per_hit
                 for column, values in _columns(splice(cells, edits), part).items():
@@ -100,7 +100,7 @@ def corrupt_rows(
 
 def _columns(values: pa.Array, rows: pa.Table) -> dict[str, pa.Array]:
     """Cells back to columns, null where the row had null or lacks the column."""
-    names = input_columns(rows.column_names)
+    names = input_columns(rows)
     columns = {}
     for i, name in enumerate(names):
         old = rows[name].combine_chunks()
@@ -125,9 +125,8 @@ def _updated(rows: pa.Table, updates: dict[str, list[tuple[I64, pa.Array]]]) -> 
 
 
 def _text_records(
-    edits: Edits, cells: Cells, names: list[str], ids: pa.Array, places: I64, source: tuple[int, str]
+    edits: Edits, cells: Cells, columns: list[str], ids: pa.Array, places: I64, source: tuple[int, str]
 ) -> pa.Table:
-    columns = input_columns(names)
     shift = cells.bounds[edits.cell]
     offsets, _ = offsets_and_data(edits.after)
     return _records(

@@ -38,6 +38,12 @@ def open_source(source: str) -> Source:
         SourceError: there is none, or it is of no known kind.
     """
     path = Path(source)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source[:80]}: cannot be read ({error})") from error
     if source in SPLITS and not path.exists():
         rows = [dict(row) for row in generate(SPLITS[source])]
         return Source(source, source, _sha256(canonical(rows)), lambda: _from_objects(rows, source))
@@ -57,7 +63,9 @@ def _file(path: Path) -> Source:
         raise SourceError(f"{path}: cannot tell the kind of file from its suffix {path.suffix!r}{kinds}")
     try:
         with path.open("rb") as file:
-            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256")
+            digest.update(path.suffix.lower().encode())  # the same bytes are other rows as csv and as tsv
+            fingerprint = digest.hexdigest()
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty")
     except OSError as error:
@@ -196,7 +204,7 @@ def _plain(dataset: Any) -> pa.Table:
     for name, feature in dataset.features.items():
         if isinstance(feature, datasets.ClassLabel):
             names = feature.names
-            strings = [None if value is None else names[value] for value in dataset[name]]
+            strings = [None if value is None or value < 0 else names[value] for value in dataset[name]]  # -1: no label
             dataset = dataset.remove_columns(name).add_column(name, strings)
     return dataset.with_format("arrow")[:]
 

@@ -42,11 +42,13 @@ def run(
     recipe = load(pipeline)
     folder = out or Path("runs") / Path(pipeline).stem
     console = Console(highlight=False, stderr=False)
-    console.print(f"[bold]{recipe.title}[/bold]\n{recipe.about}".rstrip())
+    console.print(recipe.title, style="bold", markup=False)
+    console.print(recipe.about, markup=False)
     started = time.monotonic()
     done = follow(recipe, folder, store, console)
     report = write_report(recipe, done, folder)
-    console.print(f"\n[bold]{report}[/bold]  open it in a browser ({time.monotonic() - started:.0f} s in all)")
+    seconds = time.monotonic() - started
+    console.print(f"\n{report}  open it in a browser ({seconds:.0f} s in all)", style="bold", markup=False)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Follows a pipeline: each step is a command that a user could type, and one whose result exists is not run again.
 
-A step's key is a hash of its command with every reference filled in. References to versions carry their ids and
-references to runs their keys, so a key changes with anything before it that matters.
+Builds are always called: they answer at once from what exists. The key of any other step is a hash of its command with
+every reference filled in; references to versions carry their ids and references to runs their keys, so a key changes
+with the data and settings of everything before it. It does not cover the code: after changing that, use another --out.
 """
 
 from __future__ import annotations
@@ -40,19 +41,22 @@ def run(pipeline: Pipeline, out: Path, store: Path | None, console: Console) -> 
     """
     done: dict[str, Done] = {}
     results = out / "results"
-    results.mkdir(parents=True, exist_ok=True)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(f"cannot write to {out} ({error.strerror}); choose another with --out") from error
     for number, step in enumerate(pipeline.steps, start=1):
         words = [*step.run.split(), *_words(step, {name: d.result for name, d in done.items()})]
-        key = hashlib.sha256("\0".join(words).encode()).hexdigest()[:10]
+        key = hashlib.sha256("\0".join([*words, str(store)]).encode()).hexdigest()[:10]
         if store is not None and step.run != "lope_train get-model":
             words += ["--store", str(store)]
         if step.run == "lope_train train":
             words += ["--out", str(out / "runs" / f"{step.id}-{key}")]
         command = shlex.join(["python", "-m", *words])
-        console.print(f"\n[bold]{number}/{len(pipeline.steps)}  {step.title}[/bold]")
+        console.print(f"\n{number}/{len(pipeline.steps)}  {step.title}", style="bold", markup=False)
         console.print(f"$ {command}", style="dim", markup=False, soft_wrap=True)
         file = results / f"{step.id}-{key}.json"
-        if file.is_file():
+        if file.is_file() and step.run != "lope_data build":  # builds know best what exists
             kept = json.loads(file.read_text(encoding="utf-8"))
             if Path(kept["result"].get("path", out)).exists():
                 done[step.id] = Done(step, command, kept["result"], kept["seconds"])
@@ -95,7 +99,7 @@ def _look_up(results: dict[str, dict[str, Any]], name: str, key: str | None, ste
 
 
 def _call(words: list[str], step: Step) -> dict[str, Any]:
-    """Runs a command, passing on what it prints; its last line is the JSON that it was asked for."""
+    """Runs a command with --json, which puts what it tells people on stderr, and reads the last line of stdout."""
     process = subprocess.Popen([sys.executable, "-m", *words, "--json"], stdout=subprocess.PIPE, text=True)
     try:
         stdout, _ = process.communicate()

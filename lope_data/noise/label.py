@@ -22,7 +22,8 @@ _Proposal = tuple[pa.Array, pa.Array]
 def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Replaces the label by another class, each equally likely."""
     labels = rows["label"].combine_chunks().cast(pa.large_string())
-    classes = pc.unique(population["label"]).drop_null().cast(pa.large_string())
+    labelled = population.filter(pc.equal(population["lope_shape"], "classification"))
+    classes = pc.unique(labelled["label"]).drop_null().cast(pa.large_string())
     classes = classes.take(pc.sort_indices(classes))
     if len(classes) < 2:
         return pa.nulls(len(rows), pa.large_string()), pa.nulls(len(rows), pa.string())
@@ -47,7 +48,7 @@ def choice(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> 
         if choices is None or answer is None or not 0 <= answer < len(choices):
             answers.append(None)
             continue
-        wrong = [j for j, text in enumerate(choices) if text != choices[answer]]
+        wrong = [j for j, text in enumerate(choices) if text is not None and text != choices[answer]]
         answers.append(str(wrong[int(pick[i]) % len(wrong)]) if wrong else None)
     return pa.array(answers, pa.large_string()), pa.nulls(len(rows), pa.string())
 

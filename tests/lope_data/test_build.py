@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_data.build import Options, build, ingest
+from lope_data.errors import StoreError
 from lope_data.manifest import canonical
 from lope_data.recipe import Recipe
 from lope_data.store import Store, Version
@@ -165,3 +166,43 @@ def test_two_builds_of_one_version_at_once(tmp_path: Path) -> None:
     said = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
     assert said[0]["content_digest"] == said[1]["content_digest"]
     assert sorted(p.name for p in (tmp_path / "s/sample-hynoise").iterdir()) == sorted([said[0]["version"], "refs"])
+
+
+def test_the_depth_is_part_of_the_id(sample: Version, noisy: Callable[..., Version]) -> None:
+    """A version without noise has its parent's content, but noise on it is other noise: it is keyed by depth."""
+    nothing = noisy(ratio=0.0)
+    assert nothing.manifest["content_digest"] == sample.manifest["content_digest"]
+    one, two = noisy(ratio=0.2, name="one"), noisy(parent=nothing, ratio=0.2, name="one")
+    assert one.manifest["version"] != two.manifest["version"]
+    assert one.manifest["content_digest"] != two.manifest["content_digest"]
+
+
+def test_another_hint_on_what_exists_is_refused(sample: Version, options: Options) -> None:
+    build(sample, Recipe(), None, options)
+    with pytest.raises(StoreError, match="exists with the hints"):
+        build(sample, Recipe.model_validate({"embedding": {"alpha": 1.0}}), None, options)
+
+
+def test_examples_of_several_steps(lope_data: Cli, tmp_path: Path) -> None:
+    rows = [{"text": f"Ärger über öffentliche Gebäude {i}", "label": "ab"[i % 2]} for i in range(20)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    steps = [f"[[steps]]\nname = '{name}'\nratio = 1.0\nlevel = 0.5\nmix = {{'char.delete' = 1}}\n" for name in "ab"]
+    (tmp_path / "two.toml").write_text("".join(steps))
+    run = lope_data("build", "--source", "rows.json", "--recipe", "two.toml", "--json")
+    assert run.code == 0
+    assert run.json["realised"].keys() == {"a/char.delete", "b/char.delete"}
+
+
+def test_other_columns_are_kept(lope_data: Cli, tmp_path: Path) -> None:
+    row = {"instruction": "Say it twice", "output": "it it", "text": ["x", "y"], "meta": {"n": 1.5, "tags": ["a"]}}
+    (tmp_path / "rows.json").write_text(json.dumps([row | {"input": str(i)} for i in range(9)]))
+    run = lope_data("build", "--source", "rows.json", "--ratio", "0.5", "--json")
+    kept = datasets.load_from_disk(run.json["path"])
+    assert kept["text"][:] == [["x", "y"]] * 9
+    assert kept["meta"][0] == row["meta"]
+
+
+def test_markup_in_names_is_text(lope_data: Cli, tmp_path: Path) -> None:
+    run = lope_data("build", "--limit", "50", "--store", tmp_path / "st[/b]x")
+    assert run.code == 0
+    assert "st[/b]x" in run.out.replace("\n", "")

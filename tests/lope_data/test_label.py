@@ -43,10 +43,11 @@ def test_choice_takes_a_wrong_text(ingest_rows: Ingest) -> None:
         {"question": "same", "choices": ["a", "a"], "answer": 0},
         {"question": "out of range", "choices": ["a", "b"], "answer": 7},
         {"question": "none", "choices": None, "answer": None},
+        {"question": "null", "choices": ["a", None], "answer": 0},
     ]
     table = ingest_rows(rows)
     after = choice(table, table, draw_for(table), Params())[0].to_pylist()
-    assert after[400:] == [None, None, None]
+    assert after[400:] == [None] * 4
     for row, wrong in zip(rows, after[:400], strict=False):
         choices = row["choices"]
         assert choices[int(wrong)] != choices[row["answer"]]

@@ -38,7 +38,7 @@ def test_another_context_gives_unrelated_numbers(other: tuple[str | int, ...]) -
 
 def test_draws_do_not_depend_on_the_batch() -> None:
     whole = draw(50)
-    part = whole.take(np.arange(10, 20))
+    part = Draw(whole.context, whole.rows[10:20])
     assert np.array_equal(whole.bits("p")[10:20], part.bits("p"))
     assert np.array_equal(whole.bits("p", np.array([12]), np.array([7])), part.bits("p", np.array([2]), np.array([7])))
 
@@ -76,19 +76,27 @@ def test_choose_gives_what_was_asked(sizes: list[tuple[int, float]]) -> None:
     assert (np.diff(place)[np.diff(row) == 0] >= 1).all()
 
 
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(3, 60))
-def test_choose_apart_leaves_room_between(sizes: list[int], part: int) -> None:
-    n = np.array(sizes)
-    k = n // part
+@given(st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1)), min_size=1, max_size=20))
+def test_choose_apart_leaves_room_between(sizes: list[tuple[int, float]]) -> None:
+    n = np.array([size for size, _ in sizes])
+    k = np.array([round(share * ((size + 1) // 2)) for size, share in sizes])
     row, place = choose_apart(draw(len(n)), n, k, "p")
     assert ((place >= 0) & (place < n[row])).all()
     assert (np.bincount(row, minlength=len(n)) == k).all()
     assert (np.diff(place)[np.diff(row) == 0] >= 2).all()
 
 
+def test_every_subset_apart_is_equally_likely() -> None:
+    rows = 20_000
+    _, place = choose_apart(draw(rows), np.full(rows, 6), np.full(rows, 2), "p")
+    counts = Counter(map(tuple, place.reshape(rows, 2).tolist()))
+    assert len(counts) == 10  # C(6 - 2 + 1, 2)
+    assert sum((count - rows / 10) ** 2 / (rows / 10) for count in counts.values()) < 27.9  # chi-squared, 9, p = 0.001
+
+
 def test_choose_does_not_depend_on_the_batch() -> None:
     n, k = np.arange(1, 41), np.arange(1, 41) // 3
     row, place = choose(draw(40), n, k, "p")
-    alone_row, alone = choose(draw(40).take(np.array([30])), n[30:31], k[30:31], "p")
+    alone_row, alone = choose(Draw((614,), draw(40).rows[30:31]), n[30:31], k[30:31], "p")
     assert np.array_equal(alone, place[row == 30])
     assert not alone_row.any()

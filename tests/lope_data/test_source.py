@@ -66,8 +66,8 @@ def test_the_fingerprint_covers_the_bytes(tmp_path: Path) -> None:
 
 def test_class_labels_become_their_names(tmp_path: Path) -> None:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
-    datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features).save_to_disk(tmp_path / "s")
-    assert ingested(tmp_path / "s")["label"].to_pylist() == ["pos", "neg"]
+    datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, -1]}, features=features).save_to_disk(tmp_path / "s")
+    assert ingested(tmp_path / "s")["label"].to_pylist() == ["pos", None]
 
 
 def test_integer_labels_and_answers_from_text(tmp_path: Path) -> None:
@@ -121,3 +121,16 @@ def test_a_name_that_neither_disk_nor_hub_has(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SourceError, match=r"nobody/nothing: no such file, embedded sample .* or dataset on the hub"):
         open_source("nobody/nothing")
+
+
+def test_what_a_version_cannot_hold_is_refused(tmp_path: Path) -> None:
+    vectors = pa.array([[0.0, 1.0]] * 2, pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": ["x", "y"], "vector": vectors}), tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match="column 'vector': a version cannot hold"):
+        ingested(tmp_path / "r.parquet")
+
+
+def test_a_mapped_name_that_is_there_already(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps([{"body": "a", "text": "b", "label": "x"}]))
+    with pytest.raises(SourceError, match="maps 'body' to 'text', which is there already"):
+        ingested(tmp_path / "r.json", Columns(text="body"))

@@ -115,7 +115,7 @@ def test_a_whole_pipeline_on_a_tiny_model(tmp_path: Path, tiny_model: Path) -> N
     runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("run.json")}
     second = run(tmp_path, "tiny.toml")
     assert second.returncode == 0, second.stderr
-    assert second.stdout.count("done before") == 3
+    assert second.stdout.count("done before") == 2  # builds are asked again, and find what exists
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("run.json")} == runs
     typed = subprocess.run(
         [sys.executable, *commands[0].split()[1:]],
