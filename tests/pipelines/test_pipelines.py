@@ -110,6 +110,8 @@ def test_a_whole_pipeline_on_a_tiny_model(tmp_path: Path, tiny_model: Path) -> N
     checked = _Checked()
     checked.feed(text)
     assert checked.bad == []
+    assert "built-in method" not in text
+    assert "<td>16</td>" in text  # items of the accuracy table
     for part in ("char.insert", "masked + compensated", "not masked", "stage II", *map(_escaped, commands)):
         assert part in text
     runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("run.json")}
