@@ -23,7 +23,7 @@ from lope_data.shapes import ROW_ID, SHAPE
 from lope_data.shard import EDITS, Tally, corrupt_rows
 from lope_data.source import open_source
 from lope_data.store import Store, Version, check_name
-from lope_data.writer import commit, workplace, write_shard
+from lope_data.writer import commit, half_built, write_shard
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, shards done, shards in all)."""
@@ -66,7 +66,7 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, chi
         return Built(found, True)
     rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, seed)
     cuts = _cuts(len(rows), options.shard_rows)
-    with workplace(options.store, name, version) as folder:
+    with half_built(options.store, name, version) as folder:
         for i, (low, high) in enumerate(cuts):
             write_shard(folder, i, len(cuts), rows.slice(low, high - low), EDITS.empty_table())
             options.progress(f"ingest {name}", i + 1, len(cuts))
@@ -114,7 +114,7 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
     rows = parent.rows
     deals, plans = plan(rows, recipe, context)
     cuts = _cuts(len(rows), options.shard_rows)
-    with workplace(options.store, name, version) as folder:
+    with half_built(options.store, name, version) as folder:
         tasks = [
             _Shard(
                 parent.folder,

@@ -40,7 +40,7 @@ def write_shard(folder: Path, index: int, count: int, rows: pa.Table, edits: pa.
 
 
 @contextmanager
-def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
+def half_built(store: Store, name: str, version: str) -> Iterator[Path]:
     """A folder beside the version's place, removed at the end unless it was renamed into it.
 
     Raises:
@@ -64,7 +64,7 @@ def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
 
 
 def commit(store: Store, folder: Path, shards: int, description: Mapping[str, Any]) -> Version:
-    """Completes a workplace whose shards are written, and makes it the version that `description` names.
+    """Completes a half-built folder whose shards are written, and makes it the version that `description` names.
 
     If another process was first with the same version, its is kept: the two are equal.
     """
