@@ -169,15 +169,22 @@ def _parse_mix(text: str) -> dict[str, float]:
 
 def main() -> None:
     """Runs the command line; a user's error is one line on stderr and exit code 2."""
+    run_app(app, LopeDataError, "nothing half-written was kept")
+
+
+def run_app(
+    command_line: typer.Typer, expected: type[Exception] | tuple[type[Exception], ...], on_interrupt: str
+) -> None:
+    """Runs a command line: usage errors and `expected` ones are one line and exit code 2, an interrupt is 130."""
     try:
-        code = app(standalone_mode=False)
+        code = command_line(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():
-            print(f"error: {message}", file=sys.stderr)
+            print(f"error: {one_line(message)}", file=sys.stderr)
         sys.exit(2)
-    except LopeDataError as error:
+    except expected as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(2)
     if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-        print("interrupted; nothing half-written was kept", file=sys.stderr)
+        print(f"interrupted; {on_interrupt}", file=sys.stderr)
         sys.exit(code)

@@ -34,11 +34,11 @@ def show_build(console: Console, version: Version, parent: Version, examples: in
 
 def ops_table(manifest: Mapping[str, Any]) -> Table:
     """For each op: rows asked and dealt; the level asked, expected under the floor of one unit, and realised."""
-    table = Table(title=f"{manifest['name']}@{manifest['version']}", title_justify="left", box=box.SIMPLE_HEAD)
+    title = f"{manifest['name']}@{manifest['version']}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("op", no_wrap=True)
-    for title in ("rows asked", "rows", "level asked", "expected", "realised"):
-        table.add_column(title, justify="right")
-    table.add_column("of", justify="right", no_wrap=True)
+    for header in ("rows\nasked", "rows", "level\nasked", "expected", "realised", "of"):
+        table.add_column(header, justify="right", no_wrap=True)
     for line in manifest["report"]:
         units = line["units"]
         table.add_row(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lope_data.cli import run_app
 from lope_data.errors import LopeDataError
 from pipelines.errors import PipelineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-
-
-_INTERRUPTED = 130
 
 
 @app.callback()
@@ -53,18 +50,7 @@ def run(
 
 def main() -> None:
     """Runs the command line; a user's error is one line on stderr and exit code 2."""
-    try:
-        code = app(standalone_mode=False)
-    except typer.TyperException as error:
-        if message := error.format_message():
-            print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
-    except (PipelineError, LopeDataError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-        print("interrupted; finished steps are kept, run it again to go on", file=sys.stderr)
-        sys.exit(code)
+    run_app(app, (PipelineError, LopeDataError), "finished steps are kept, run it again to go on")
 
 
 if __name__ == "__main__":
