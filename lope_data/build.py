@@ -12,17 +12,19 @@ import pyarrow as pa
 
 from lope_data.engines.local import run_tasks
 from lope_data.errors import StoreError
+from lope_data.guard import Guard
 from lope_data.ingest import INGEST_VERSION, ingest_table
 from lope_data.manifest import version_id
-from lope_data.plan import Deal, OpPlan, plan_step
-from lope_data.recipe import Recipe
-from lope_data.registry import get_op, op_version
+from lope_data.plan import Deal, OpPlan, Planner
+from lope_data.recipe import Recipe, Step
+from lope_data.registry import F64, get_op, op_version
 from lope_data.rng import I64, row_hashes
 from lope_data.samples import SPLITS
 from lope_data.shapes import ROW_ID, SHAPE
-from lope_data.shard import EDITS, Tally, corrupt_rows
+from lope_data.shard import EDITS, corrupt_rows
 from lope_data.source import open_source
 from lope_data.store import Store, Version, check_name
+from lope_data.tally import Count, Tally
 from lope_data.writer import commit, half_built, write_shard
 
 Progress = Callable[[str, int, int], None]
@@ -89,7 +91,9 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, chi
         return Built(commit(options.store, folder, len(cuts), description), False)
 
 
-def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -> Built:
+def build(
+    parent: Version, recipe: Recipe, name: str | None, options: Options, *, allow_shortfall: bool = False
+) -> Built:
     """The noisy version of a parent.
 
     Raises:
@@ -99,7 +103,7 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
     name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
     _check_child(name, parent.manifest["name"])
     resolved = recipe.resolved()
-    ops = {op: op_version(get_op(op)) for step in recipe.steps for op in step.weights}
+    ops = _op_versions(recipe)
     context = (recipe.seed, int(parent.manifest["depth"]) + 1)
     version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"], context[1])
     hints = {"embedding_alpha": recipe.embedding.alpha}
@@ -112,7 +116,7 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
         options.store.set_ref(name, "latest", version)
         return Built(found, True)
     rows = parent.rows
-    deals, plans = plan(rows, recipe, context)
+    deals, plans = plan(rows, recipe, context, allow_shortfall=allow_shortfall)
     cuts = _cuts(len(rows), options.shard_rows)
     with half_built(options.store, name, version) as folder:
         tasks = [
@@ -125,6 +129,7 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
                 high,
                 [deal.part(low, high) for deal in deals],
                 context,
+                recipe.guard,
             )
             for i, (low, high) in enumerate(cuts)
         ]
@@ -151,20 +156,24 @@ def build(parent: Version, recipe: Recipe, name: str | None, options: Options) -
         return Built(commit(options.store, folder, len(cuts), description), False)
 
 
-def plan(rows: pa.Table, recipe: Recipe, context: tuple[int, int]) -> tuple[list[Deal], list[list[OpPlan]]]:
+def plan(
+    rows: pa.Table, recipe: Recipe, context: tuple[int, int], *, allow_shortfall: bool = False
+) -> tuple[list[Deal], list[list[OpPlan]]]:
     """The deals of all steps; each step is planned on the rows as the steps before it leave them."""
     hashes = row_hashes(rows[ROW_ID])
+    planner = Planner(rows, hashes, context, recipe.guard, allow_shortfall)
     deals: list[Deal] = []
     plans: list[list[OpPlan]] = []
 
-    def current(places: I64) -> pa.Table:
+    def current(places: I64) -> tuple[pa.Table, F64]:
         taken = rows.take(pa.array(places)).combine_chunks()
         if not deals:
-            return taken
-        return corrupt_rows(taken, hashes[places], [deal.pick(places) for deal in deals], context)[0]
+            return taken, np.zeros(len(places))
+        done = corrupt_rows(taken, hashes[places], [deal.pick(places) for deal in deals], context, recipe.guard)
+        return done.rows, done.spent
 
     for step in recipe.steps:
-        deal, planned = plan_step(rows, hashes, current, step, context)
+        deal, planned = planner.plan(step, current)
         deals.append(deal)
         plans.append(planned)
     return deals, plans
@@ -182,13 +191,14 @@ class _Shard:
     high: int
     deals: list[Deal]
     context: tuple[int, int]
+    guard: Guard
 
 
 def _run_shard(task: _Shard) -> Tally:
     rows = Version(task.parent, {}).rows.slice(task.low, task.high - task.low).combine_chunks()
-    noisy, edits, tally = corrupt_rows(rows, row_hashes(rows[ROW_ID]), task.deals, task.context)
-    write_shard(task.folder, task.index, task.count, noisy, edits)
-    return tally
+    done = corrupt_rows(rows, row_hashes(rows[ROW_ID]), task.deals, task.context, task.guard)
+    write_shard(task.folder, task.index, task.count, done.rows, done.edits)
+    return done.tally
 
 
 def _cuts(rows: int, shard_rows: int) -> list[tuple[int, int]]:
@@ -200,25 +210,44 @@ def _count_shapes(rows: pa.Table) -> dict[str, int]:
     return {count["values"]: count["counts"] for count in counts.to_pylist()}
 
 
+def _op_versions(recipe: Recipe) -> dict[str, str]:
+    """The version of each op; where steps give one op other parameters, and so tables, of each in turn."""
+    versions: dict[str, list[str]] = {}
+    for step in recipe.steps:
+        for op in step.weights:
+            version = op_version(get_op(op), step.params_of(op))
+            if version not in versions.setdefault(op, []):
+                versions[op].append(version)
+    return {op: ",".join(found) for op, found in versions.items()}
+
+
 def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> list[dict[str, Any]]:
     return [
-        {
-            "step": step.name,
-            "op": plan.op,
-            "unit": get_op(plan.op).unit,
-            "weight": str(plan.weight),
-            "rows_asked": plan.asked,
-            "rows": plan.dealt,
-            "passed_over": plan.passed_over,
-            "needs": plan.needs,
-            "level": step.level,
-            "units": tally.units.get((step.name, plan.op), 0),
-            "expected": plan.expected,
-            "changed": tally.changed.get((step.name, plan.op), 0),
-        }
+        _line(step, plan, tally.counts.get((step.name, plan.op), Count()))
         for step, planned in zip(recipe.steps, plans, strict=True)
         for plan in planned
     ]
+
+
+def _line(step: Step, plan: OpPlan, count: Count) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "op": plan.op,
+        "unit": get_op(plan.op).unit,
+        "weight": str(plan.weight),
+        "rows_asked": plan.asked,
+        "rows": plan.dealt,
+        "examined": plan.examined,
+        "eligible": plan.eligible,
+        "needs": plan.needs,
+        "level": step.level,
+        "units": count.units,
+        "expected": plan.expected,
+        "changed": count.changed,
+        "interval": count.interval,
+        "cer": count.cer,
+        "cer_unmeasured": count.unmeasured,
+    }
 
 
 def _check_child(name: str | None, parent: str) -> None:

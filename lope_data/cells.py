@@ -29,22 +29,15 @@ _JOINING = regex.compile(
 class Spans:
     """Byte spans [start, end) in the buffer, ordered; row i owns spans first[i] to first[i + 1]."""
 
-    def __init__(self, first: I64, start: I64 | None = None, end: I64 | None = None, size: I64 | None = None) -> None:
-        """Without `start` and `end`, span i is byte i. `size` counts the units of each row that a level is a share
-        of, where they are not the spans themselves.
-        """
+    def __init__(self, first: I64, start: I64 | None = None, end: I64 | None = None) -> None:
+        """Without `start` and `end`, span i is byte i."""
         self.first = first
-        self._start, self._end, self._size = start, end, size
+        self._start, self._end = start, end
 
     @cached_property
     def count(self) -> I64:
         """Spans a row, shape (rows,)."""
         return np.diff(self.first)
-
-    @property
-    def size(self) -> I64:
-        """Units a row, shape (rows,)."""
-        return self.count if self._size is None else self._size
 
     @cached_property
     def start(self) -> I64:
@@ -70,15 +63,19 @@ class Spans:
 
 @dataclass(frozen=True)
 class Cells:
-    """Cell j is data[bounds[j]:bounds[j + 1]]; row i owns cells row_bounds[i] to row_bounds[i + 1]."""
+    """Cell j is data[bounds[j]:bounds[j + 1]]; row i owns cells row_bounds[i] to row_bounds[i + 1].
+
+    `barred`, where there is one, marks the bytes that no edit may touch; units that hold one of them are no units.
+    """
 
     data: Bytes
     bounds: I64
     row_bounds: I64
+    barred: Mask | None = None
 
     @classmethod
-    def of(cls, values: pa.Array, cells_per_row: int) -> Cells:
-        """From a string array of all cells, row after row; nulls read as empty."""
+    def of(cls, values: pa.Array, row_bounds: I64 | None = None) -> Cells:
+        """From a string array of all cells, row after row, by default one a row; nulls read as empty."""
         values = values.cast(pa.large_string())
         if values.null_count:
             values = values.fill_null("")
@@ -87,12 +84,31 @@ class Cells:
         if not len(values):
             offsets = np.zeros(1, np.int64)
         whole = np.frombuffer(buffers[2], np.uint8) if buffers[2] is not None else np.empty(0, np.uint8)
-        row_bounds = np.arange(0, len(values) + 1, cells_per_row)
+        if row_bounds is None:
+            row_bounds = np.arange(len(values) + 1)
         return cls(whole[offsets[0] : offsets[-1]], offsets - offsets[0], row_bounds)
 
     @property
     def rows(self) -> int:
         return len(self.row_bounds) - 1
+
+    def take(self, rows: I64) -> Cells:
+        """The cells of some rows."""
+        counts = np.diff(self.row_bounds)[rows]
+        cell = np.repeat(self.row_bounds[rows], counts) + ranges(counts)
+        offsets, data = offsets_and_data(gather(self.data, self.bounds[cell], self.bounds[cell + 1]))
+        row_bounds = np.concatenate(([0], np.cumsum(counts)))
+        if self.barred is None:
+            return Cells(data, offsets, row_bounds)
+        _, barred = offsets_and_data(gather(self.barred.view(np.uint8), self.bounds[cell], self.bounds[cell + 1]))
+        return Cells(data, offsets, row_bounds, barred.view(np.bool_))
+
+    def open(self, spans: Spans) -> Spans:
+        """The spans that hold no barred byte."""
+        if self.barred is None:
+            return spans
+        before = np.concatenate(([0], np.cumsum(self.barred)))
+        return spans.select(before[spans.start] == before[spans.end])
 
     @cached_property
     def ascii(self) -> bool:

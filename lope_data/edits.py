@@ -54,6 +54,11 @@ class Edits:
         return self if changes.all() else self.select(changes)
 
 
+def cells_text(cells: Cells) -> pa.Array:
+    """The cells as a large_string array."""
+    return binary(cells.bounds, cells.data).cast(pa.large_string())
+
+
 def splice(cells: Cells, edits: Edits) -> pa.Array:
     """The cells after the edits, as a large_string array.
 
@@ -62,7 +67,7 @@ def splice(cells: Cells, edits: Edits) -> pa.Array:
     """
     count = len(edits)
     if not count:
-        return binary(cells.bounds, cells.data).cast(pa.large_string())
+        return cells_text(cells)
     edges = np.empty(2 * count + 2, np.int64)
     edges[0], edges[-1] = 0, len(cells.data)
     edges[1:-1:2], edges[2:-1:2] = edits.start, edits.end

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from lope_data.chat import canonical_messages
 from lope_data.errors import SourceError, suggest
 from lope_data.recipe import Columns
 from lope_data.rng import Draw, row_hashes
@@ -87,6 +88,8 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
         column = column.cast(column.type.value_type)
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
+    if name == "messages" and wanted is not None:
+        return canonical_messages(column, where)
     if wanted is None:
         if pa.types.is_null(column.type):
             return column.cast(pa.string())

@@ -13,13 +13,15 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lope_data.errors import NoiseError
+from lope_data.fields import Targets, inputs_of, targets_of
+from lope_data.guard import Guard
+from lope_data.rank import ranked
 from lope_data.recipe import Step
-from lope_data.registry import LEVELS, LabelOp, TextOp, get_op, level_of
-from lope_data.rng import I64, U64, Draw
-from lope_data.shapes import SHAPE, cells_of
+from lope_data.registry import F64, LEVELS, LabelOp, TextOp, get_op, level_of
+from lope_data.rng import I64, U64, Draw, row_hashes
+from lope_data.shapes import ROW_ID
 
 
 @dataclass(frozen=True)
@@ -54,57 +56,115 @@ class Deal:
         return Deal(self.step, self.ops, hit, self.op[position[hit]], self.after.take(taken), self.detail.take(taken))
 
 
+Current = Callable[[I64], tuple[pa.Table, F64]]
+
+
 @dataclass(frozen=True)
 class OpPlan:
-    """What the plan says of one op: rows asked (its weight's share), rows dealt, rows passed over and why."""
+    """What the plan says of one op: rows asked (its weight's share), rows dealt, ranked rows looked at and those of
+    them that it could change, why not the others, and the units it is expected to change.
+    """
 
     op: str
     weight: Fraction
     asked: float
     dealt: int
-    passed_over: int
+    examined: int
+    eligible: int
     needs: str
     expected: float
 
 
-def plan_step(
-    population: pa.Table,
-    hashes: U64,
-    current: Callable[[I64], pa.Table],
-    step: Step,
-    context: tuple[int, int],
-) -> tuple[Deal, list[OpPlan]]:
-    """Plans one step.
+@dataclass(frozen=True)
+class Planner:
+    """Plans the steps of a recipe on one dataset.
 
-    Args:
+    Attributes:
         population: the parent's rows.
         hashes: `row_hashes` of their ids, shape (rows,).
-        current: the rows at given places as the steps before this one leave them.
         context: (seed, chain depth).
-
-    Raises:
-        NoiseError: fewer rows than asked can be changed by any op of the mix.
+        guard: what noise must leave alone.
+        allow_shortfall: touch what can be touched where a ratio cannot be met, instead of refusing.
     """
-    names = tuple(step.weights)
-    silent = step.level == 0 and any(isinstance(get_op(name), TextOp) for name in names)
-    wanted = 0 if silent else round(step.ratio * len(population))
-    rank = Draw((*context, step.name), hashes).bits("rank")
-    order = np.lexsort((hashes, rank))
-    block = _Block.empty(len(names))
-    seen = 0
-    while block.changeable < wanted:
-        if seen == len(order):
+
+    population: pa.Table
+    hashes: U64
+    context: tuple[int, int]
+    guard: Guard
+    allow_shortfall: bool = False
+
+    def plan(self, step: Step, current: Current) -> tuple[Deal, list[OpPlan]]:
+        """Plans one step.
+
+        Args:
+            current: for rows at given places, what the steps before this one leave, and the share of its units that
+                each has changed already, shape (rows,).
+
+        Raises:
+            NoiseError: fewer rows than asked can be changed by any op of the mix.
+        """
+        names = tuple(step.weights)
+        silent = step.level == 0 and any(isinstance(get_op(name), TextOp) for name in names)
+        wanted = 0 if silent else round(step.ratio * len(self.population))
+        order = ranked(self.population, self.hashes, Draw((*self.context, step.name), self.hashes), step.stratify)
+        block = _Block.empty(len(names))
+        targets = {kind: targets_of(self.population, kind) for kind in sorted(_kinds(names))} if wanted else {}
+        seen = 0
+        while block.changeable < wanted and seen < len(order):
+            places = order[seen : seen + (max(wanted - block.changeable, 64) if seen else wanted)]
+            rows, spent = current(places)
+            block = block.join(self._examine(places, rows, spent, targets, step))
+            seen += len(places)
+        if block.changeable < wanted and not self.allow_shortfall:
             raise NoiseError(
-                f"step {step.name!r} asks for {wanted} rows (ratio {step.ratio:g} of {len(population)}), but its mix "
-                f"can change only {block.changeable}; lower the ratio or add ops that apply to these rows"
+                f"step {step.name!r} asks for {wanted} rows (ratio {step.ratio:g} of {len(self.population)}), but its "
+                f"mix can change only {block.changeable}; lower the ratio, add ops that apply to these rows, or take "
+                "what there is with --allow-shortfall"
             )
-        size = max(wanted - block.changeable, 64) if seen else wanted
-        places = order[seen : seen + size]
-        block = block.join(_examine(places, current(places), hashes[places], population, step, context))
-        seen += len(places)
-    block = block.first(wanted)
-    dealt = deal([step.weights[name] for name in names], names, block.able)
-    return _finish(block, dealt, names, step, wanted)
+        block = block.first(wanted)
+        dealt = deal([step.weights[name] for name in names], names, block.able)
+        return _finish(block, dealt, names, step, wanted, self.guard.about)
+
+    def _examine(self, places: I64, rows: pa.Table, spent: F64, targets: dict[str, Targets], step: Step) -> _Block:
+        cells = self.guard.bar(inputs_of(rows).cells())
+        share = self.guard.share(spent)
+        size = len(places)
+        able = np.zeros((len(step.weights), size), np.bool_)
+        expected = np.zeros(able.shape)
+        after = [pa.nulls(size, pa.large_string()) for _ in step.weights]
+        detail = list(after)
+        for i, name in enumerate(step.weights):
+            op = get_op(name)
+            params = step.params_of(name)
+            if isinstance(op, TextOp):
+                ground = op.ground(cells, params, share)
+                able[i] = ground.room > 0
+                expected[i] = op.expected(ground, step.level)
+            else:
+                key = (*self.context, step.name, name)
+                after[i], detail[i] = _propose(op, rows, targets[op.kind], params, key)
+                able[i] = np.asarray(after[i].is_valid())
+                expected[i] = 1
+        return _Block(places, able, expected, after, detail)
+
+
+def _kinds(names: tuple[str, ...]) -> set[str]:
+    return {op.kind for op in map(get_op, names) if isinstance(op, LabelOp)}
+
+
+def _propose(
+    op: LabelOp, rows: pa.Table, population: Targets, params: object, context: tuple[str | int, ...]
+) -> tuple[pa.Array, pa.Array]:
+    """The op's proposals for rows that have a target of its kind, null for the others."""
+    mine = targets_of(rows, op.kind)
+    if not len(mine.places):
+        return pa.nulls(len(rows), pa.large_string()), pa.nulls(len(rows), pa.large_string())
+    draw = Draw(context, row_hashes(mine.table[ROW_ID]))
+    after, detail = op.propose(mine.table, population.table, draw, params)
+    back = np.full(len(rows), -1)
+    back[mine.places] = np.arange(len(mine.places))
+    places = pa.array(back, mask=back < 0)
+    return after.cast(pa.large_string()).take(places), detail.cast(pa.large_string()).take(places)
 
 
 @dataclass(frozen=True)
@@ -138,6 +198,8 @@ class _Block:
     def first(self, wanted: int) -> _Block:
         """The block cut after the last row that is needed."""
         changeable = np.flatnonzero(self.able.any(axis=0))[:wanted]
+        if len(changeable) < wanted:
+            return self
         end = int(changeable[-1]) + 1 if wanted else 0
         return _Block(
             self.places[:end],
@@ -146,48 +208,6 @@ class _Block:
             [values[:end] for values in self.after],
             [values[:end] for values in self.detail],
         )
-
-
-def _examine(
-    places: I64, rows: pa.Table, hashes: U64, population: pa.Table, step: Step, context: tuple[int, int]
-) -> _Block:
-    cells = cells_of(rows)
-    size = len(places)
-    able = np.zeros((len(step.weights), size), np.bool_)
-    expected = np.zeros(able.shape)
-    after = [pa.nulls(size, pa.large_string()) for _ in step.weights]
-    detail = list(after)
-    for i, name in enumerate(step.weights):
-        op = get_op(name)
-        params = step.params_of(name)
-        if isinstance(op, TextOp):
-            spans = op.units(cells, params)
-            able[i] = op.room(spans) > 0
-            expected[i] = op.expected(spans, step.level)
-        else:
-            after[i], detail[i] = _propose(op, rows, hashes, population, params, (*context, step.name, name))
-            able[i] = np.asarray(after[i].is_valid())
-            expected[i] = 1
-    return _Block(places, able, expected, after, detail)
-
-
-def _propose(
-    op: LabelOp,
-    rows: pa.Table,
-    hashes: U64,
-    population: pa.Table,
-    params: object,
-    context: tuple[str | int, ...],
-) -> tuple[pa.Array, pa.Array]:
-    """The op's proposals for rows of its shape, null for the others."""
-    of_shape = np.flatnonzero(np.asarray(pc.equal(rows[SHAPE].combine_chunks(), op.shape)))
-    if not len(of_shape):
-        return pa.nulls(len(rows), pa.large_string()), pa.nulls(len(rows), pa.large_string())
-    after, detail = op.propose(rows.take(pa.array(of_shape)), population, Draw(context, hashes[of_shape]), params)
-    back = np.full(len(rows), -1)
-    back[of_shape] = np.arange(len(of_shape))
-    places = pa.array(back, mask=back < 0)
-    return after.cast(pa.large_string()).take(places), detail.cast(pa.large_string()).take(places)
 
 
 def deal(weights: list[Fraction], names: tuple[str, ...], able: npt.NDArray[np.bool_]) -> I64:
@@ -236,7 +256,9 @@ class _Quota:
         self.due = (self.count + 1) * self.weight.denominator / self.weight.numerator
 
 
-def _finish(block: _Block, dealt: I64, names: tuple[str, ...], step: Step, wanted: int) -> tuple[Deal, list[OpPlan]]:
+def _finish(
+    block: _Block, dealt: I64, names: tuple[str, ...], step: Step, wanted: int, guarded: str
+) -> tuple[Deal, list[OpPlan]]:
     touched = np.flatnonzero(dealt >= 0)
     touched = touched[np.argsort(block.places[touched])]
     op = dealt[touched]
@@ -252,8 +274,9 @@ def _finish(block: _Block, dealt: I64, names: tuple[str, ...], step: Step, wante
                 weight=step.weights[name],
                 asked=float(step.weights[name] * wanted),
                 dealt=len(mine),
-                passed_over=int((~block.able[i]).sum()),
-                needs=get_op(name).needs,
+                examined=len(block.places),
+                eligible=int(block.able[i].sum()),
+                needs=get_op(name).needs + (guarded if isinstance(get_op(name), TextOp) else ""),
                 expected=float(block.expected[i][mine].sum()),
             )
         )

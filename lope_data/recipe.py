@@ -6,16 +6,19 @@ import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lope_data.errors import RecipeError, suggest
-from lope_data.registry import LEVELS, Params, get_op, level_of, ops
+from lope_data.guard import Constraints, Guard, Protect
+from lope_data.presets import PRESETS
+from lope_data.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
 from lope_data.shapes import SHAPES
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+Model = TypeVar("Model", bound=BaseModel)
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -35,6 +38,7 @@ class Columns(_Strict):
     answer: str | None = None
     text: str | None = None
     label: str | None = None
+    messages: str | None = None
 
 
 class Embedding(_Strict):
@@ -49,15 +53,26 @@ class Step(_Strict):
     Attributes:
         ratio: share of rows touched; exactly round(ratio * rows) of them.
         level: share of a touched row's units that a text op changes; at least one unit.
-        mix: weights of levels and ops; a level's weight is shared equally by its ops.
+        mix: weights of levels and ops, or a preset's name; a level's weight is shared equally by its ops.
         params: parameters of ops, by op.
+        stratify: touch of each class of a classification the same share, to a row.
     """
 
     name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
     ratio: Share = 0.05
     level: Share = 0.1
-    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(LEVELS, 1.0))
+    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_LEVELS, 1.0))
     params: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    stratify: bool = False
+
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in PRESETS:
+            raise ValueError(f"unknown preset {value!r}{suggest(value, PRESETS)}")
+        return PRESETS[value]
 
     @model_validator(mode="after")
     def _check(self) -> Step:
@@ -81,9 +96,9 @@ class Step(_Strict):
         """The weight of each op in the mix, exact, summing to 1."""
         weights: dict[str, Fraction] = {}
         for name, weight in self.mix.items():
-            members = [op for op in ops() if level_of(op) == name] if name in LEVELS else [name]
-            for op in members:
-                weights[op] = weights.get(op, Fraction(0)) + Fraction(str(weight)) / len(members)
+            group = [name] if name in ops() else members(name)
+            for op in group:
+                weights[op] = weights.get(op, Fraction(0)) + Fraction(str(weight)) / len(group)
         total = sum(weights.values())
         return {op: weights[op] / total for op in ops() if weights.get(op)}
 
@@ -100,6 +115,8 @@ class Recipe(_Strict):
     shape: str | None = None
     columns: Columns = Columns()
     steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (Step(),)
+    protect: tuple[Protect, ...] = ()
+    constraints: Constraints = Constraints()
     embedding: Embedding = Embedding()
 
     @field_validator("shape")
@@ -116,6 +133,11 @@ class Recipe(_Strict):
             raise ValueError("two steps have the same name; steps are told apart by it")
         return self
 
+    @property
+    def guard(self) -> Guard:
+        """What noise must leave alone."""
+        return Guard(self.protect, self.constraints)
+
     def resolved(self) -> dict[str, Any]:
         """What decides a build's noise, as plain data, with every default and the share of every op spelled out."""
         return {
@@ -127,9 +149,12 @@ class Recipe(_Strict):
                     "level": step.level,
                     "mix": {op: str(weight) for op, weight in step.weights.items()},
                     "params": {op: step.params_of(op).model_dump(mode="json") for op in step.weights},
+                    "stratify": step.stratify,
                 }
                 for step in self.steps
             ],
+            "protect": [protect.expression for protect in self.protect],
+            "constraints": self.constraints.model_dump(mode="json"),
         }
 
 
@@ -150,7 +175,7 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise RecipeError(f"cannot read the recipe {path}: {reason}") from error
-    recipe = _validate(data, where)
+    recipe = validated(Recipe, data, where)
     typed = {key: value for key, value in overrides.items() if value is not None}
     if not typed:
         return recipe
@@ -163,12 +188,17 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
         recipe.steps[0].model_dump(exclude_unset=True) | {k: typed[k] for k in step_keys},
         *data.get("steps", [])[1:],
     ]
-    return _validate(data, "the options" if path is None else f"{path} with the options")
+    return validated(Recipe, data, "the options" if path is None else f"{path} with the options")
 
 
-def _validate(data: Mapping[str, Any], where: str) -> Recipe:
+def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
+    """The data as a recipe, or a part of one.
+
+    Raises:
+        RecipeError: says where what is wrong.
+    """
     try:
-        return Recipe.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         keys = [str(key) for key in first["loc"]]
@@ -188,6 +218,8 @@ def _known_keys(parents: list[str]) -> list[str]:
         ("steps",): Step,
         ("columns",): Columns,
         ("embedding",): Embedding,
+        ("protect",): Protect,
+        ("constraints",): Constraints,
     }
     model = models.get(tuple(key for key in parents if not key.isdigit()))
     return list(model.model_fields) if model else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +22,13 @@ from pydantic import BaseModel, ConfigDict
 from lope_data.cells import Cells, Spans, binary
 from lope_data.edits import Edits
 from lope_data.errors import RecipeError, suggest
-from lope_data.rng import I64, Draw, choose, choose_apart
+from lope_data.rng import I64, Draw, choose, choose_apart, choose_last
 
-LEVELS = ("char", "word", "label")
+LEVELS = ("char", "word", "label", "structure", "nlpaug")
+DEFAULT_LEVELS = ("char", "word", "label")  # the default mix
+
+F64 = npt.NDArray[np.float64]
+_PICKS = {"anywhere": choose, "apart": choose_apart, "last": choose_last}
 
 
 class Params(BaseModel):
@@ -73,6 +78,20 @@ class Hits:
 
 
 @dataclass(frozen=True)
+class Ground:
+    """What an op finds in a batch: the spans it can change, and for each row, shape (rows,),
+
+    Attributes:
+        size: the units that a level is a share of.
+        room: the most hits it can take; 0 where the row cannot be changed.
+    """
+
+    spans: Spans
+    size: I64
+    room: I64
+
+
+@dataclass(frozen=True)
 class TextOp:
     """Noise on the input text of a row, in units of which a share `level` is changed.
 
@@ -80,16 +99,19 @@ class TextOp:
         unit: what is counted, in the singular.
         units: the spans of a batch that the op can change.
         edit: what it makes of those that were hit, at least one; it may leave some as they are.
-        least: the fewest units that it can change at once; a dealt row always changes.
+        least: the fewest units that it can change at once.
         keep: units of a row that must stay.
         per_hit: units that one hit changes (a swap changes two).
-        apart: whether no two hits may be neighbours among the units.
+        pick: which units are hit: `anywhere`, `apart` (no two hits are neighbours among the units) or `last`.
+        counted: the units that a level is a share of, where they are not `units`.
         table: the bytes of the table that the op reads, if any; they count as part of its version.
+        named: whether it is part of a mix only by its own name, not as one of its level.
     """
 
     name: str
     version: int
     summary: str
+    details: str
     unit: str
     units: Callable[[Cells, Any], Spans]
     edit: Callable[[Hits, Any], Edits]
@@ -98,53 +120,79 @@ class TextOp:
     least: int
     keep: int
     per_hit: int
-    apart: bool
-    table: Callable[[], bytes] | None
+    pick: str
+    counted: Callable[[Cells, Any], Spans] | None
+    table: Callable[[Any], bytes] | None
+    named: bool
 
-    def room(self, spans: Spans) -> I64:
-        """The most hits that each row can take, shape (rows,)."""
+    def ground(self, cells: Cells, params: Params, share: F64 | None = None) -> Ground:
+        """What the op finds in a batch.
+
+        Args:
+            share: the largest share of its units that each row may change, shape (rows,).
+        """
+        spans = cells.open(self.units(cells, params))
+        size = spans.count if self.counted is None else cells.open(self.counted(cells, params)).count
         room = np.maximum(spans.count - self.keep, 0)
-        if self.apart:
+        if self.pick == "apart":
             room = (room + 1) // 2
-        return np.where(room >= self.least, room, 0)
+        if share is not None:
+            room = np.minimum(room, np.floor(share * size / self.per_hit + 1e-9).astype(np.int64))
+        return Ground(spans, size, np.where(room >= self.least, room, 0))
 
-    def expected(self, spans: Spans, level: float) -> npt.NDArray[np.float64]:
+    def expected(self, ground: Ground, level: float) -> F64:
         """Units that each row is expected to change at `level`, under the floor of `least` hits."""
-        hits = np.minimum(np.maximum(spans.size * level / self.per_hit, self.least), self.room(spans))
+        hits = np.minimum(np.maximum(ground.size * level / self.per_hit, self.least), ground.room)
         return hits * self.per_hit
 
-    def apply(self, cells: Cells, draw: Draw, level: float, params: Params) -> tuple[Edits, Spans]:
-        """The edits of a batch of rows, each of which has room, and the units they were drawn from."""
-        spans = self.units(cells, params)
-        target = spans.size * level / self.per_hit
-        hits = np.floor(target + draw.unit("rounding")).astype(np.int64)
-        hits = np.minimum(np.maximum(hits, self.least), self.room(spans))
-        pick = choose_apart if self.apart else choose
-        row, place = pick(draw, spans.count, hits, "units")
+    def apply(
+        self, cells: Cells, draw: Draw, level: float, params: Params, share: F64 | None = None, *, floor: bool = True
+    ) -> tuple[Edits, Ground]:
+        """The edits of a batch of rows, and what they were drawn from.
+
+        Args:
+            share: as for `ground`.
+            floor: whether each row that has room takes `least` hits or more; else the hits are a stochastic rounding
+                of level * size, and may be none.
+        """
+        ground = self.ground(cells, params, share)
+        target = ground.size * level / self.per_hit
+        rounding = draw.unit("rounding")
+        hits = np.floor(target + rounding).astype(np.int64)
+        few = target < self.least
+        hits[few] = (
+            self.least if floor else np.where(rounding[few] * self.least >= self.least - target[few], self.least, 0)
+        )
+        hits = np.minimum(hits, ground.room)
+        row, index = _PICKS[self.pick](draw, ground.spans.count, hits, "units")
         if not len(row):
-            return Edits.none(), spans
-        edits = self.edit(Hits(cells, spans, row, spans.first[row] + place, draw), params)
-        return edits.effective(cells), spans
+            return Edits.none(), ground
+        edits = self.edit(Hits(cells, ground.spans, row, index, draw), params)
+        return edits.effective(cells), ground
 
 
 @dataclass(frozen=True)
 class LabelOp:
-    """Noise on the target of a row of one shape; its unit is the row's target, and level does not apply.
+    """Noise on the target of a row; its unit is the row's target, and level does not apply.
 
-    `propose(rows, population, draw, params)` gives, for each row, the new target as text (null where it cannot be
-    changed) and a detail for the record or null.
+    `propose(rows, population, draw, params)` is given targets (see `fields.Targets.table`) and gives, for each of the
+    rows, the new target as text (null where it cannot be changed) and a detail for the record or null.
+
+    Attributes:
+        kind: what it can change: a `response`, a `choice` or a `class`.
     """
 
     name: str
     version: int
     summary: str
-    shape: str
-    column: str
+    details: str
+    kind: str
     propose: Callable[[pa.Table, pa.Table, Draw, Any], tuple[pa.Array, pa.Array]]
     params: type[Params]
     needs: str
 
     unit = "target"
+    named = False
 
 
 Op = TextOp | LabelOp
@@ -169,17 +217,22 @@ def text_op(
     least: int = 1,
     keep: int = 0,
     per_hit: int = 1,
-    apart: bool = False,
-    table: Callable[[], bytes] | None = None,
+    pick: str = "anywhere",
+    counted: Callable[[Cells, Any], Spans] | None = None,
+    table: Callable[[Any], bytes] | None = None,
+    named: bool = False,
 ) -> Callable[[Callable[[Hits, Any], Edits]], Callable[[Hits, Any], Edits]]:
     """Registers a text op; see `TextOp`. The first line of the function's docstring is its summary."""
+    assert pick in _PICKS, pick
 
     def decorate(function: Callable[[Hits, Any], Edits]) -> Callable[[Hits, Any], Edits]:
+        summary, details = _docs(function)
         _register(
             TextOp(
                 name=name,
                 version=version,
-                summary=_summary(function),
+                summary=summary,
+                details=details,
                 unit=unit,
                 units=units,
                 edit=function,
@@ -188,8 +241,10 @@ def text_op(
                 least=least,
                 keep=keep,
                 per_hit=per_hit,
-                apart=apart,
+                pick=pick,
+                counted=counted,
                 table=table,
+                named=named,
             )
         )
         return function
@@ -201,20 +256,23 @@ Propose = Callable[[pa.Table, pa.Table, Draw, Any], tuple[pa.Array, pa.Array]]
 
 
 def label_op(
-    name: str, *, version: int, shape: str, column: str, needs: str, params: type[Params] = Params
+    name: str, *, version: int, kind: str, needs: str, params: type[Params] = Params
 ) -> Callable[[Propose], Propose]:
     """Registers a label op; see `LabelOp`."""
 
     def decorate(function: Propose) -> Propose:
-        _register(LabelOp(name, version, _summary(function), shape, column, function, params, needs))
+        summary, details = _docs(function)
+        _register(LabelOp(name, version, summary, details, kind, function, params, needs))
         return function
 
     return decorate
 
 
-def _summary(function: Callable[..., Any]) -> str:
+def _docs(function: Callable[..., Any]) -> tuple[str, str]:
+    """The first line of a docstring, and the rest of it as one paragraph a blank line."""
     assert function.__doc__, function
-    return function.__doc__.splitlines()[0].rstrip(".")
+    first, _, rest = inspect.cleandoc(function.__doc__).partition("\n")
+    return first.rstrip("."), "\n\n".join(" ".join(part.split()) for part in rest.strip().split("\n\n") if part)
 
 
 def ops() -> Mapping[str, Op]:
@@ -228,9 +286,14 @@ def level_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def op_version(op: Op) -> str:
+def members(level: str) -> list[str]:
+    """The ops that a level stands for in a mix."""
+    return [name for name, op in ops().items() if level_of(name) == level and not op.named]
+
+
+def op_version(op: Op, params: Params) -> str:
     """The op's version, with a hash of the table that it reads, if any: when either changes, so may its output."""
-    table = op.table() if isinstance(op, TextOp) and op.table else None
+    table = op.table(params) if isinstance(op, TextOp) and op.table else None
     return str(op.version) if table is None else f"{op.version}+{hashlib.sha256(table).hexdigest()[:8]}"
 
 

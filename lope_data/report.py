@@ -24,8 +24,10 @@ def show_build(console: Console, version: Version, parent: Version, examples: in
     untouched = manifest["rows"] - manifest["touched"]
     console.print(f"{manifest['touched']:,} of {manifest['rows']:,} rows touched, {untouched:,} left as they were.")
     for line in manifest["report"]:
-        if line["passed_over"]:
-            reason = f"  {line['op']} passed over {line['passed_over']:,} ranked rows: it needs {line['needs']}"
+        if passed_over := line["examined"] - line["eligible"]:
+            reason = (
+                f"  {line['op']} passed over {passed_over:,} of {line['examined']:,} rows: it needs {line['needs']}"
+            )
             console.print(reason, style="dim", soft_wrap=True)
     console.print()
     for sample in sample_edits(version, parent, examples):

@@ -76,33 +76,49 @@ class Draw:
 def choose(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
     """For each row i, k[i] distinct integers of range(n[i]), k[i] <= n[i], every subset equally likely.
 
-    Candidates are drawn by counter and rejected where taken; a row that takes more than half is drawn by what it
-    leaves. So the work grows with k, but for one byte a unit.
+    Candidates are drawn by counter and those met before are passed over; a row that takes more than half is drawn by
+    what it leaves. So the work grows with k, not with n.
 
     Returns:
-        (row, position), sorted by row, then position.
+        (row, position), sorted by row, then position; positions count on from row to row, as if all ranges were one.
     """
     dense = 2 * k > n
     first = np.concatenate(([0], np.cumsum(n)))
-    taken = np.zeros(first[-1], np.bool_)
-    owner = np.empty(first[-1], np.int32 if first[-1] < 2**31 else np.int64)  # read only where just written
-    rows = np.arange(len(k))
-    missing, used = np.where(dense, n - k, k), np.zeros_like(k)
-    while len(rows := rows[missing > 0]):
-        missing = missing[missing > 0]
-        row = np.repeat(rows, missing)
-        counter = ranges(missing) + np.repeat(used[rows], missing)
-        flat = first[row] + draw.below(n[row], purpose, row, counter)
-        turn = np.arange(len(flat), dtype=owner.dtype)
-        owner[flat] = turn
-        new = (owner[flat] == turn) & ~taken[flat]
-        taken[flat[new]] = True
-        used[rows] += missing
-        missing = missing - np.add.reduceat(new, np.cumsum(missing) - missing, dtype=np.int64)
+    wanted = np.where(dense, n - k, k)
+    row = np.repeat(np.arange(len(k)), wanted)
+    flat = draw.below(n[row], purpose, row, ranges(wanted))
+    flat += first[row]
+    flat.sort()  # rows stay in order, so `row` still says whose each is
+    again = np.flatnonzero(flat[1:] == flat[:-1]) + 1
+    if len(again):
+        flat = _refill(draw, n, purpose, first, wanted, flat, again, row[again])
     if dense.any():
+        taken = np.zeros(first[-1], np.bool_)
+        taken[flat] = True
         taken ^= np.repeat(dense, n)
-    row = np.repeat(np.arange(len(k)), k)
-    return row, np.flatnonzero(taken) - first[row]
+        flat = np.flatnonzero(taken)
+        row = np.repeat(np.arange(len(k)), k)
+    return row, flat
+
+
+def _refill(draw: Draw, n: I64, purpose: str, first: I64, used: I64, flat: I64, again: I64, rows_again: I64) -> I64:
+    """The sorted draws with those at `again`, which repeat others, replaced by further ones."""
+    taken = np.zeros(first[-1], np.bool_)
+    taken[flat] = True
+    parts, used = [np.delete(flat, again)], used.copy()
+    rows, missing = np.unique(rows_again, return_counts=True)
+    while len(rows):
+        row = np.repeat(rows, missing)
+        fresh = first[row] + draw.below(n[row], purpose, row, ranges(missing) + np.repeat(used[rows], missing))
+        used[rows] += missing
+        order = np.argsort(fresh, kind="stable")
+        fresh, row = fresh[order], row[order]
+        new = ~taken[fresh]
+        new[1:] &= fresh[1:] != fresh[:-1]
+        taken[fresh[new]] = True
+        parts.append(fresh[new])
+        rows, missing = np.unique(row[~new], return_counts=True)
+    return np.sort(np.concatenate(parts), kind="stable")
 
 
 def choose_apart(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
@@ -110,8 +126,17 @@ def choose_apart(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
 
     Such subsets are in bijection with those of n - k + 1: the j-th position, counted from 0, moves up by j.
     """
-    row, place = choose(draw, n - np.maximum(k - 1, 0), k, purpose)
-    return row, place + ranges(k)
+    narrowed = np.maximum(k - 1, 0)
+    row, flat = choose(draw, n - narrowed, k, purpose)
+    shift = np.concatenate(([0], np.cumsum(narrowed)))[:-1]
+    return row, flat + shift[row] + ranges(k)
+
+
+def choose_last(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:  # noqa: ARG001
+    """As `choose`, but the last k[i] positions of each row."""
+    ends = np.cumsum(n)
+    row = np.repeat(np.arange(len(k)), k)
+    return row, (ends - k)[row] + ranges(k)
 
 
 def ranges(counts: I64) -> I64:

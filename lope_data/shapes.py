@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells
+from lope_data.cells import Mask
 
 ROW_ID, SHAPE, OPS = "lope_row_id", "lope_shape", "lope_ops"
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """`key`: the column whose presence marks a row; `required` and `optional`: column -> Arrow type."""
+    """`key`: the column whose presence marks a row; `required` and `optional`: column -> Arrow type; `target_kind`:
+    what label ops see in the target: a `response`, a `choice` or a `class`.
+    """
 
     name: str
     key: str
@@ -23,6 +25,7 @@ class Shape:
     optional: dict[str, pa.DataType]
     inputs: tuple[str, ...]
     target: str
+    target_kind: str
 
     @property
     def columns(self) -> dict[str, pa.DataType]:
@@ -39,6 +42,7 @@ SHAPES: dict[str, Shape] = {
             optional={"input": pa.string()},
             inputs=("instruction", "input"),
             target="output",
+            target_kind="response",
         ),
         Shape(
             "multiple_choice",
@@ -47,6 +51,7 @@ SHAPES: dict[str, Shape] = {
             optional={},
             inputs=("question",),
             target="answer",
+            target_kind="choice",
         ),
         Shape(
             "classification",
@@ -55,35 +60,28 @@ SHAPES: dict[str, Shape] = {
             optional={},
             inputs=("text",),
             target="label",
+            target_kind="class",
+        ),
+        Shape(
+            "chat",
+            key="messages",
+            required={"messages": MESSAGES},  # in any nesting that `leaves` walks
+            optional={},
+            inputs=("messages",),
+            target="messages",
+            target_kind="response",
         ),
     )
 }
 
 
-def input_columns(table: pa.Table) -> list[str]:
-    """The columns that text noise may touch, in a fixed order: the inputs of the shapes that the columns fit."""
+def fitting(table: pa.Table) -> list[Shape]:
+    """The shapes that the table's columns fit."""
     names = set(table.column_names)
-    return [
-        column
-        for shape in SHAPES.values()
-        if set(shape.required) <= names
-        for column in shape.inputs
-        if column in names
-    ]
+    return [shape for shape in SHAPES.values() if set(shape.required) <= names]
 
 
-def owned(table: pa.Table, column: str) -> pa.Array:
-    """Whether each row's shape has this column, as a boolean array."""
-    shapes = [shape.name for shape in SHAPES.values() if column in shape.columns]
-    return pc.is_in(table[SHAPE].combine_chunks(), pa.array(shapes))
-
-
-def cells_of(table: pa.Table) -> Cells:
-    """The input text of each row: one cell for each of `input_columns`, empty where the row's shape lacks it."""
-    columns = input_columns(table)
-    values = [
-        pc.if_else(owned(table, name), table[name].combine_chunks().cast(pa.large_string()), None) for name in columns
-    ]
-    rows, width = len(table), len(columns)
-    row_major = (np.arange(width) * rows)[None, :] + np.arange(rows)[:, None]
-    return Cells.of(pa.concat_arrays(values).take(pa.array(row_major.ravel())), width)
+def of_shape(table: pa.Table, shape: Shape) -> Mask:
+    """Which rows have this shape, shape (rows,)."""
+    mask: Mask = pc.equal(table[SHAPE].combine_chunks(), shape.name).to_numpy(zero_copy_only=False)
+    return mask

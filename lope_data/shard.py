@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +11,13 @@ import pyarrow.compute as pc
 
 from lope_data.cells import Cells, offsets_and_data
 from lope_data.edits import Edits, splice
+from lope_data.fields import Inputs, Targets, inputs_of, put_targets, targets_of
+from lope_data.guard import Guard
 from lope_data.plan import Deal
-from lope_data.registry import TextOp, get_op
-from lope_data.rng import I64, U64, Draw
-from lope_data.shapes import OPS, ROW_ID, cells_of, input_columns, owned
+from lope_data.registry import F64, LabelOp, TextOp, get_op
+from lope_data.rng import I64, U64, Draw, ranges
+from lope_data.shapes import OPS, ROW_ID
+from lope_data.tally import Tally
 
 EDITS = pa.schema(
     [
@@ -34,22 +36,19 @@ EDITS = pa.schema(
 )
 
 
-@dataclass
-class Tally:
-    """Per (step, op): units in the rows it touched, and units it changed."""
+@dataclass(frozen=True)
+class Corrupted:
+    """Rows with `lope_ops` anew, their edits in row order, the tally, and the share of its units each row changed."""
 
-    units: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    changed: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, other: Tally) -> None:
-        for mine, its in ((self.units, other.units), (self.changed, other.changed)):
-            for key, count in its.items():
-                mine[key] = mine.get(key, 0) + count
+    rows: pa.Table
+    edits: pa.Table
+    tally: Tally
+    spent: F64
 
 
 def corrupt_rows(
-    rows: pa.Table, hashes: U64, deals: Sequence[Deal], context: tuple[int, int]
-) -> tuple[pa.Table, pa.Table, Tally]:
+    rows: pa.Table, hashes: U64, deals: Sequence[Deal], context: tuple[int, int], guard: Guard
+) -> Corrupted:
     """Applies the deals, step after step, to rows of the parent.
 
     Args:
@@ -57,145 +56,144 @@ def corrupt_rows(
         hashes: `row_hashes` of their ids.
         deals: of these rows, places counted within `rows`.
         context: (seed, chain depth).
-
-    Returns:
-        (the rows with `lope_ops` anew, their edits in row order, the tally).
     """
-    ids = rows[ROW_ID].combine_chunks()
     tally = Tally()
     records: list[pa.Table] = []
+    spent = np.zeros(len(rows))
     for number, deal in enumerate(deals):
-        updates: dict[str, list[tuple[I64, pa.Array]]] = defaultdict(list)
-        for i, name in enumerate(deal.ops):
-            mine = np.flatnonzero(deal.op == i)
-            if not len(mine):
-                continue
-            op, places = get_op(name), deal.rows[mine]
-            key = (deal.step.name, name)
-            if isinstance(op, TextOp):
-                part = rows.take(pa.array(places))
-                cells = cells_of(part)
-                draw = Draw((*context, *key), hashes[places])
-                edits, spans = op.apply(cells, draw, deal.step.level, deal.step.params_of(name))
-                records.append(_text_records(edits, cells, input_columns(part), ids, places, (number, name)))
-                tally.units[key] += int(spans.size.sum())
-                tally.changed[key] += len(edits) * op.per_hit
-                for column, values in _columns(splice(cells, edits), part).items():
-                    updates[column].append((places, values))
-            else:
-                after = deal.after.take(pa.array(mine))
-                detail = deal.detail.take(pa.array(mine))
-                records.append(_label_records(rows, op.column, after, detail, ids, places, (number, name)))
-                tally.units[key] += len(mine)
-                tally.changed[key] += len(mine)
-                updates[op.column].append((places, after))
-        rows = _updated(rows, updates)
-    edits_table = _ordered(records, [deal.step.name for deal in deals])
-    return (
-        rows.set_column(rows.column_names.index(OPS), OPS, _ops_column(len(rows), deals)),
-        edits_table,
+        part = rows.take(pa.array(deal.rows)).combine_chunks()
+        work = _Step(part, hashes[deal.rows], deal, number, context, guard, tally)
+        part = work.labels(work.texts(spent, records), records)
+        source = np.arange(len(rows))
+        source[deal.rows] = len(rows) + np.arange(len(deal.rows))
+        rows = pa.concat_tables([rows, part]).combine_chunks().take(pa.array(source))
+    names = [deal.step.name for deal in deals]
+    return Corrupted(
+        rows.set_column(rows.column_names.index(OPS), rows.schema.field(OPS), _ops_column(len(rows), deals)),
+        _ordered(records, names),
         tally,
+        spent,
     )
 
 
-def _columns(values: pa.Array, rows: pa.Table) -> dict[str, pa.Array]:
-    """Cells back to columns, null where the row had null or lacks the column."""
-    names = input_columns(rows)
-    columns = {}
-    for i, name in enumerate(names):
-        old = rows[name].combine_chunks()
-        mine = values.take(pa.array(np.arange(i, len(values), len(names))))
-        keep = pc.and_(old.is_valid(), owned(rows, name))
-        columns[name] = pc.if_else(keep, mine, old.cast(pa.large_string()))
-    return columns
+@dataclass(frozen=True)
+class _Step:
+    """One deal and the rows it touches."""
+
+    rows: pa.Table
+    hashes: U64
+    deal: Deal
+    number: int
+    context: tuple[int, int]
+    guard: Guard
+    tally: Tally
+
+    def texts(self, spent: F64, records: list[pa.Table]) -> pa.Table:
+        """The rows after the text ops; adds to `spent`, the shares of all rows, and to `records`."""
+        deal, step = self.deal, self.deal.step
+        mine = [(name, np.flatnonzero(deal.op == i)) for i, name in enumerate(deal.ops)]
+        mine = [(name, places) for name, places in mine if len(places) and isinstance(get_op(name), TextOp)]
+        if not mine:
+            return self.rows
+        inputs = inputs_of(self.rows)
+        everything = self.guard.bar(inputs.cells())
+        changed, source = [inputs.values], np.arange(len(inputs.values))
+        share = self.guard.share(spent[deal.rows])
+        for name, places in mine:
+            op = get_op(name)
+            assert isinstance(op, TextOp)
+            cells = everything.take(places)
+            draw = Draw((*self.context, step.name, name), self.hashes[places])
+            mine_share = None if share is None else share[places]
+            edits, ground = op.apply(cells, draw, step.level, step.params_of(name), mine_share)
+            noisy = splice(cells, edits)
+            units = np.bincount(edits.row, minlength=len(places)) * op.per_hit
+            self.tally.text((step.name, name), ground.size, units, cells, noisy)
+            spent[deal.rows[places]] += units / np.maximum(ground.size, 1)
+            where = _cell_places(everything, places)
+            source[where] = sum(map(len, changed)) + np.arange(len(where))
+            changed.append(noisy)
+            records.append(self._text_records(name, places, inputs, where, edits, cells))
+        return inputs.put(self.rows, pa.concat_arrays(changed).take(pa.array(source)))
+
+    def labels(self, rows: pa.Table, records: list[pa.Table]) -> pa.Table:
+        """The rows after the label ops; adds to `records`."""
+        deal = self.deal
+        for i, name in enumerate(deal.ops):
+            op, places = get_op(name), np.flatnonzero(deal.op == i)
+            if not len(places) or not isinstance(op, LabelOp):
+                continue
+            after, detail = deal.after.take(pa.array(places)), deal.detail.take(pa.array(places))
+            targets = targets_of(rows, op.kind)
+            targets = targets.take(np.searchsorted(targets.places, places))
+            records.append(self._label_records(name, places, targets, after, detail))
+            self.tally.labels((deal.step.name, name), len(places))
+            rows = put_targets(rows, op.kind, places, after)
+        return rows
+
+    def _text_records(self, name: str, places: I64, inputs: Inputs, where: I64, edits: Edits, cells: Cells) -> pa.Table:
+        shift = cells.bounds[edits.cell]
+        offsets, _ = offsets_and_data(edits.after)
+        return self._records(
+            name,
+            places[edits.row],
+            path=inputs.path.take(pa.array(where[edits.cell])),
+            start=edits.start - shift,
+            end=edits.end - shift,
+            new_end=edits.start - shift + np.diff(offsets),
+            before=cells.text(edits.start, edits.end),
+            after=edits.after,
+            detail=pa.nulls(len(edits), pa.string()) if edits.detail is None else edits.detail,
+        )
+
+    def _label_records(self, name: str, places: I64, targets: Targets, after: pa.Array, detail: pa.Array) -> pa.Table:
+        before = targets.table["target"].combine_chunks()
+        return self._records(
+            name,
+            places,
+            path=targets.path,
+            start=np.zeros(len(places), np.int64),
+            end=np.asarray(pc.binary_length(before)).astype(np.int64),
+            new_end=np.asarray(pc.binary_length(after)).astype(np.int64),
+            before=before,
+            after=after,
+            detail=detail,
+        )
+
+    def _records(
+        self,
+        op: str,
+        places: I64,
+        *,
+        path: pa.Array,
+        start: I64,
+        end: I64,
+        new_end: I64,
+        before: pa.Array,
+        after: pa.Array,
+        detail: pa.Array,
+    ) -> pa.Table:
+        return pa.table(
+            {
+                "place": pa.array(self.deal.rows[places]),
+                "number": pa.array(np.full(len(places), self.number)),
+                "row_id": self.rows[ROW_ID].combine_chunks().take(pa.array(places)),
+                "path": path,
+                "op": pa.array([op]).take(pa.array(np.zeros(len(places), np.int64))),
+                "start": pa.array(start, pa.int64()),
+                "end": pa.array(end, pa.int64()),
+                "new_end": pa.array(new_end, pa.int64()),
+                "before": before.cast(pa.large_string()).cast(pa.string()),
+                "after": after.cast(pa.large_string()).cast(pa.string()),
+                "detail": detail.cast(pa.string()),
+            }
+        )
 
 
-def _updated(rows: pa.Table, updates: dict[str, list[tuple[I64, pa.Array]]]) -> pa.Table:
-    for column, parts in updates.items():
-        places = np.concatenate([places for places, _ in parts])
-        values = pa.concat_arrays([values for _, values in parts])
-        order = np.argsort(places)
-        mask = np.zeros(len(rows), np.bool_)
-        mask[places] = True
-        kind = rows.schema.field(column).type
-        new = values.take(pa.array(order)).cast(kind)
-        old = rows[column].combine_chunks()
-        rows = rows.set_column(rows.column_names.index(column), column, pc.replace_with_mask(old, pa.array(mask), new))
-    return rows
-
-
-def _text_records(
-    edits: Edits, cells: Cells, columns: list[str], ids: pa.Array, places: I64, source: tuple[int, str]
-) -> pa.Table:
-    shift = cells.bounds[edits.cell]
-    offsets, _ = offsets_and_data(edits.after)
-    return _records(
-        ids,
-        places[edits.row],
-        source,
-        path=pa.array(columns).take(pa.array(edits.cell % len(columns))),
-        start=edits.start - shift,
-        end=edits.end - shift,
-        new_end=edits.start - shift + np.diff(offsets),
-        before=cells.text(edits.start, edits.end),
-        after=edits.after,
-        detail=pa.nulls(len(edits), pa.string()) if edits.detail is None else edits.detail,
-    )
-
-
-def _label_records(
-    rows: pa.Table,
-    column: str,
-    after: pa.Array,
-    detail: pa.Array,
-    ids: pa.Array,
-    places: I64,
-    source: tuple[int, str],
-) -> pa.Table:
-    before = rows[column].combine_chunks().take(pa.array(places)).cast(pa.string())
-    return _records(
-        ids,
-        places,
-        source,
-        path=pa.array([column]).take(pa.array(np.zeros(len(places), np.int64))),
-        start=np.zeros(len(places), np.int64),
-        end=np.asarray(pc.binary_length(before)),
-        new_end=np.asarray(pc.binary_length(after)),
-        before=before,
-        after=after,
-        detail=detail,
-    )
-
-
-def _records(
-    ids: pa.Array,
-    places: I64,
-    source: tuple[int, str],
-    *,
-    path: pa.Array,
-    start: I64,
-    end: I64,
-    new_end: I64,
-    before: pa.Array,
-    after: pa.Array,
-    detail: pa.Array,
-) -> pa.Table:
-    number, op = source
-    return pa.table(
-        {
-            "place": pa.array(places),
-            "number": pa.array(np.full(len(places), number)),
-            "row_id": ids.take(pa.array(places)),
-            "path": path,
-            "op": pa.array([op]).take(pa.array(np.zeros(len(places), np.int64))),
-            "start": pa.array(start, pa.int64()),
-            "end": pa.array(end, pa.int64()),
-            "new_end": pa.array(new_end, pa.int64()),
-            "before": before.cast(pa.large_string()).cast(pa.string()),
-            "after": after.cast(pa.large_string()).cast(pa.string()),
-            "detail": detail.cast(pa.string()),
-        }
-    )
+def _cell_places(cells: Cells, rows: I64) -> I64:
+    """Where the cells of some rows stand among all."""
+    counts = np.diff(cells.row_bounds)[rows]
+    return np.repeat(cells.row_bounds[rows], counts) + ranges(counts)
 
 
 def _ordered(records: list[pa.Table], steps: list[str]) -> pa.Table:

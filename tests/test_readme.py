@@ -20,9 +20,9 @@ import pytest
 import typer
 from rich.console import Console
 
+from lope_data import list_ops
 from lope_data.build import Options, build, ingest, plan
 from lope_data.recipe import Recipe
-from lope_data.registry import TextOp, ops
 from lope_data.report import ops_table
 from lope_data.rng import row_hashes
 from lope_data.shard import corrupt_rows
@@ -48,8 +48,8 @@ def examples_block(parent: Version) -> str:
     for op in ("char.delete", "char.keyboard", "word.shuffle", "word.replace", "label.flip"):
         recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "mix": {op: 1.0}}]})
         deals, _ = plan(rows, recipe, (614, 1))
-        noisy, _, _ = corrupt_rows(rows, row_hashes(rows["lope_row_id"]), deals, (614, 1))
-        lines.append(example_line(f"`{op}`", noisy))
+        done = corrupt_rows(rows, row_hashes(rows["lope_row_id"]), deals, (614, 1), recipe.guard)
+        lines.append(example_line(f"`{op}`", done.rows))
     return "\n".join(lines)
 
 
@@ -66,9 +66,7 @@ def build_block(version: Version) -> str:
 
 def ops_block() -> str:
     lines = ["| op | what it does | unit of its level | needs |", "|---|---|---|---|"]
-    for op in ops().values():
-        unit = op.unit if isinstance(op, TextOp) else f"the row's {op.column}"
-        lines.append(f"| `{op.name}` | {op.summary} | {unit} | {op.needs} |")
+    lines += [f"| `{op.name}` | {op.summary} | {op.unit} | {op.needs} |" for op in list_ops()]
     return "\n".join(lines)
 
 

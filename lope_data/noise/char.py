@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import regex
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from lope_data.cells import Cells, Spans, binary, gather, offsets_and_data
 from lope_data.edits import Edits
@@ -18,10 +18,10 @@ def _graphemes(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return cells.graphemes
 
 
-class InsertParams(Params):
-    """`alphabet`: the characters to draw from."""
+class AlphabetParams(Params):
+    """Where new characters come from."""
 
-    alphabet: str = "abcdefghijklmnopqrstuvwxyz"
+    alphabet: str = Field("abcdefghijklmnopqrstuvwxyz", description="the characters to draw from")
 
     @field_validator("alphabet")
     @classmethod
@@ -36,10 +36,10 @@ class InsertParams(Params):
     version=1,
     unit="character",
     units=_graphemes,
-    params=InsertParams,
+    params=AlphabetParams,
     needs="a character to insert before",
 )
-def insert(hits: Hits, params: InsertParams) -> Edits:
+def insert(hits: Hits, params: AlphabetParams) -> Edits:
     """Inserts a noise character before a character (NCI)."""
     alphabet = pa.array([char.encode() for char in params.alphabet], pa.large_binary())
     letters = alphabet.take(pa.array(hits.below(len(alphabet), "letter")))
@@ -53,7 +53,7 @@ def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 
 
 def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    """Pairs of neighbouring characters which differ, in one cell; the level is a share of all characters."""
+    """Pairs of neighbouring characters which differ, in one cell."""
     units = cells.graphemes
     start, middle, end = units.start[:-1], units.end[:-1], units.end[1:]
     differs = cells.cell_of(start) == cells.cell_of(middle)
@@ -65,7 +65,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
         left = gather(cells.data, start[wide], middle[wide])
         differs[wide] &= np.asarray(pc.not_equal(left, gather(cells.data, middle[wide], end[wide])))
     index = np.flatnonzero(differs)
-    return Spans(np.searchsorted(index, units.first), start[index], end[index], units.count)
+    return Spans(np.searchsorted(index, units.first), start[index], end[index])
 
 
 @text_op(
@@ -74,7 +74,8 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     unit="character",
     units=_unequal_neighbours,
     per_hit=2,
-    apart=True,
+    pick="apart",
+    counted=_graphemes,
     needs="two neighbouring characters that differ",
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
@@ -103,7 +104,7 @@ def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     version=1,
     unit="key",
     units=_keys,
-    table=keyboard_file,
+    table=lambda _: keyboard_file(),
     needs="a character that the English keyboard types",
 )
 def mistype(hits: Hits, params: Params) -> Edits:  # noqa: ARG001

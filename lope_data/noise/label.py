@@ -12,18 +12,11 @@ from lope_data.rng import I64, Draw, row_hashes
 _Proposal = tuple[pa.Array, pa.Array]
 
 
-@label_op(
-    "label.flip",
-    version=1,
-    shape="classification",
-    column="label",
-    needs="a classification row, and two classes in the dataset",
-)
+@label_op("label.flip", version=1, kind="class", needs="a classification row, and two classes in the dataset")
 def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Replaces the label by another class, each equally likely."""
-    labels = rows["label"].combine_chunks().cast(pa.large_string())
-    labelled = population.filter(pc.equal(population["lope_shape"], "classification"))
-    classes = pc.unique(labelled["label"]).drop_null().cast(pa.large_string())
+    labels = rows["target"].combine_chunks()
+    classes = pc.unique(population["target"]).drop_null()
     classes = classes.take(pc.sort_indices(classes))
     if len(classes) < 2:
         return pa.nulls(len(rows), pa.large_string()), pa.nulls(len(rows), pa.string())
@@ -33,19 +26,14 @@ def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _P
     return pc.if_else(labels.is_valid(), classes.take(pa.array(other)), None), pa.nulls(len(rows), pa.string())
 
 
-@label_op(
-    "label.choice",
-    version=1,
-    shape="multiple_choice",
-    column="answer",
-    needs="a multiple-choice row with a choice unlike the right one",
-)
+@label_op("label.choice", version=1, kind="choice", needs="a multiple-choice row with a choice unlike the right one")
 def choice(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Makes another choice the answer, one whose text differs from the right one's."""
     answers: list[str | None] = []
     pick = draw.bits("choice")
-    for i, (choices, answer) in enumerate(zip(rows["choices"].to_pylist(), rows["answer"].to_pylist(), strict=True)):
-        if choices is None or answer is None or not 0 <= answer < len(choices):
+    for i, (choices, target) in enumerate(zip(rows["choices"].to_pylist(), rows["target"].to_pylist(), strict=True)):
+        answer = -1 if target is None else int(target)
+        if choices is None or not 0 <= answer < len(choices):
             answers.append(None)
             continue
         wrong = [j for j, text in enumerate(choices) if text is not None and text != choices[answer]]
@@ -53,24 +41,16 @@ def choice(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> 
     return pa.array(answers, pa.large_string()), pa.nulls(len(rows), pa.string())
 
 
-@label_op(
-    "label.swap_response",
-    version=1,
-    shape="instruction",
-    column="output",
-    needs="an instruction row, and another with another response",
-)
+@label_op("label.swap_response", version=1, kind="response", needs="a response, and another row with another one")
 def swap_response(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Replaces the response by another row's; which one is a derangement of the whole dataset."""
-    responses = population.filter(
-        pc.and_(pc.equal(population["lope_shape"], "instruction"), population["output"].is_valid())
-    )
+    responses = population.filter(population["target"].is_valid())
     ids = responses["lope_row_id"].combine_chunks()
-    outputs = responses["output"].combine_chunks().cast(pa.large_string())
+    outputs = responses["target"].combine_chunks()
     donor = _derangement(outputs, Draw(draw.context, row_hashes(ids)))
     mine = pc.index_in(rows["lope_row_id"].combine_chunks(), ids)
     place = pa.array(donor).take(mine)
-    after, before = outputs.take(place), rows["output"].combine_chunks().cast(pa.large_string())
+    after, before = outputs.take(place), rows["target"].combine_chunks()
     after = pc.if_else(pc.fill_null(pc.not_equal(after, before), False), after, None)
     return after, pc.if_else(after.is_valid(), ids.take(place).cast(pa.string()), None)
 

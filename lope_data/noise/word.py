@@ -58,7 +58,7 @@ def _with_a_difference(hits: Hits) -> I64:
     return np.sort(index)
 
 
-@text_op("word.replace", version=1, unit="word", units=_words, table=vocabulary_file, needs="a word")
+@text_op("word.replace", version=1, unit="word", units=_words, table=lambda _: vocabulary_file(), needs="a word")
 def replace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a word by a random English word (WR; words of nlpaug's spelling table)."""
     words = vocabulary()
@@ -71,7 +71,8 @@ def replace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 @text_op("word.delete", version=1, unit="word", units=_words, keep=1, needs="two words")
 def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a word with the white space that parts it from the next; one word stays."""
-    words, index = hits.units, hits.index
+    words = hits.cells.words  # all of them: a barred word, too, is a neighbour
+    index = np.searchsorted(words.start, hits.start)
     cell = hits.cells.cell_of(words.start)
     has_next = np.append(cell[1:] == cell[:-1], False)
     has_previous = np.append(False, has_next[:-1])

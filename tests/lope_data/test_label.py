@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lope_data.fields import targets_of
 from lope_data.noise.label import choice, flip, swap_response
 from lope_data.registry import Params
 from lope_data.rng import Draw, row_hashes
@@ -19,21 +20,26 @@ from lope_data.shapes import ROW_ID
 Ingest = Callable[..., pa.Table]
 
 
+def targets(ingested: pa.Table, kind: str) -> pa.Table:
+    return targets_of(ingested, kind).table
+
+
 def draw_for(table: pa.Table) -> Draw:
     return Draw((614, 1, "test"), row_hashes(table[ROW_ID]))
 
 
 def test_flip_is_uniform_over_the_other_classes(ingest_rows: Ingest) -> None:
-    table = ingest_rows([{"text": f"t{i}", "label": "abcd"[i % 4]} for i in range(4000)])
+    table = targets(ingest_rows([{"text": f"t{i}", "label": "abcd"[i % 4]} for i in range(4000)]), "class")
     after, _ = flip(table, table, draw_for(table), Params())
-    pairs = Counter(zip(table["label"].to_pylist(), after.to_pylist(), strict=True))
+    pairs = Counter(zip(table["target"].to_pylist(), after.to_pylist(), strict=True))
     assert len(pairs) == 12
     assert all(a != b for a, b in pairs)
     assert sum((n - 1000 / 3) ** 2 / (1000 / 3) for n in pairs.values()) < 26.1  # chi-squared, 8, p = 0.001
 
 
 def test_flip_needs_a_second_class(ingest_rows: Ingest) -> None:
-    table = ingest_rows([{"text": "a", "label": "x"}, {"text": "b", "label": "x"}, {"text": "c", "label": None}])
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "x"}, {"text": "c", "label": None}]
+    table = targets(ingest_rows(rows), "class")
     assert flip(table, table, draw_for(table), Params())[0].null_count == 3
 
 
@@ -45,7 +51,7 @@ def test_choice_takes_a_wrong_text(ingest_rows: Ingest) -> None:
         {"question": "none", "choices": None, "answer": None},
         {"question": "null", "choices": ["a", None], "answer": 0},
     ]
-    table = ingest_rows(rows)
+    table = targets(ingest_rows(rows), "choice")
     after = choice(table, table, draw_for(table), Params())[0].to_pylist()
     assert after[400:] == [None] * 4
     for row, wrong in zip(rows, after[:400], strict=False):
@@ -60,7 +66,7 @@ def test_swap_response_is_a_derangement_where_there_is_one(outputs: list[str]) -
     from lope_data.recipe import Columns
 
     source = pa.table({"instruction": [f"i{i}" for i in range(len(outputs))], "output": outputs})
-    table = ingest_table(source, "rows", None, Columns(), None, 0)
+    table = targets(ingest_table(source, "rows", None, Columns(), None, 0), "response")
     after, donors = (values.to_pylist() for values in swap_response(table, table, draw_for(table), Params()))
     for before, new in zip(outputs, after, strict=True):
         assert (new is None) == (len(set(outputs)) == 1)
@@ -72,14 +78,14 @@ def test_swap_response_is_a_derangement_where_there_is_one(outputs: list[str]) -
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_swap_response_of_few_rows(ingest_rows: Ingest, rows: int) -> None:
-    table = ingest_rows([{"instruction": f"i{i}", "output": f"o{i}"} for i in range(rows)])
+    table = targets(ingest_rows([{"instruction": f"i{i}", "output": f"o{i}"} for i in range(rows)]), "response")
     after = swap_response(table, table, draw_for(table), Params())[0].to_pylist()
     assert after == [None] if rows == 1 else sorted(after) == [f"o{i}" for i in range(rows)]
     assert all(new != f"o{i}" for i, new in enumerate(after))
 
 
 def test_a_donor_does_not_hang_on_the_selection(ingest_rows: Ingest) -> None:
-    table = ingest_rows([{"instruction": f"i{i}", "output": f"o{i}"} for i in range(50)])
+    table = targets(ingest_rows([{"instruction": f"i{i}", "output": f"o{i}"} for i in range(50)]), "response")
     whole = swap_response(table, table, draw_for(table), Params())[0].to_pylist()
     some = table.take(pa.array(np.arange(0, 50, 7)))
     assert swap_response(some, table, draw_for(some), Params())[0].to_pylist() == whole[::7]

@@ -29,8 +29,8 @@ NAMES = ("char.insert", "char.delete", "word.shuffle", "label.flip")
 
 def corrupt(rows: pa.Table, recipe: Recipe, context: tuple[int, int] = CONTEXT) -> tuple[pa.Table, pa.Table]:
     deals, _ = plan(rows, recipe, context)
-    noisy, edits, _ = corrupt_rows(rows, row_hashes(rows[ROW_ID]), deals, context)
-    return noisy, edits
+    done = corrupt_rows(rows, row_hashes(rows[ROW_ID]), deals, context, recipe.guard)
+    return done.rows, done.edits
 
 
 @given(st.lists(st.integers(1, 9), min_size=4, max_size=4), st.integers(0, 400))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.rng import Draw, choose, choose_apart, context_key, mix, row_hashes
+from lope_data.rng import I64, Draw, choose, choose_apart, choose_last, context_key, mix, row_hashes
+
+Pick = Callable[[Draw, I64, I64, str], tuple[I64, I64]]
 
 
 def draw(rows: int, *context: str | int) -> Draw:
@@ -53,10 +56,16 @@ def test_unit_and_below_are_uniform() -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 22.5  # chi-squared, 6 degrees of freedom, p = 0.001
 
 
+def chosen(pick: Pick, draw: Draw, n: I64, k: I64) -> tuple[I64, I64]:
+    """(row, position counted within its row)."""
+    row, flat = pick(draw, n, k, "p")
+    return row, flat - (np.cumsum(n) - n)[row]
+
+
 @pytest.mark.parametrize(("n", "k"), [(5, 2), (5, 4), (7, 3)])
 def test_every_subset_is_equally_likely(n: int, k: int) -> None:
     rows = 20_000
-    _, place = choose(draw(rows), np.full(rows, n), np.full(rows, k), "p")
+    _, place = chosen(choose, draw(rows), np.full(rows, n), np.full(rows, k))
     counts = Counter(map(tuple, place.reshape(rows, k).tolist()))
     expected = rows / math.comb(n, k)
     assert len(counts) == math.comb(n, k)
@@ -69,7 +78,7 @@ def test_every_subset_is_equally_likely(n: int, k: int) -> None:
 def test_choose_gives_what_was_asked(sizes: list[tuple[int, float]]) -> None:
     n = np.array([size for size, _ in sizes])
     k = np.array([round(share * size) for size, share in sizes])
-    row, place = choose(draw(len(n)), n, k, "p")
+    row, place = chosen(choose, draw(len(n)), n, k)
     assert ((place >= 0) & (place < n[row])).all()
     assert (np.bincount(row, minlength=len(n)) == k).all()
     assert (np.diff(row) >= 0).all()
@@ -80,7 +89,7 @@ def test_choose_gives_what_was_asked(sizes: list[tuple[int, float]]) -> None:
 def test_choose_apart_leaves_room_between(sizes: list[tuple[int, float]]) -> None:
     n = np.array([size for size, _ in sizes])
     k = np.array([round(share * ((size + 1) // 2)) for size, share in sizes])
-    row, place = choose_apart(draw(len(n)), n, k, "p")
+    row, place = chosen(choose_apart, draw(len(n)), n, k)
     assert ((place >= 0) & (place < n[row])).all()
     assert (np.bincount(row, minlength=len(n)) == k).all()
     assert (np.diff(place)[np.diff(row) == 0] >= 2).all()
@@ -88,15 +97,21 @@ def test_choose_apart_leaves_room_between(sizes: list[tuple[int, float]]) -> Non
 
 def test_every_subset_apart_is_equally_likely() -> None:
     rows = 20_000
-    _, place = choose_apart(draw(rows), np.full(rows, 6), np.full(rows, 2), "p")
+    _, place = chosen(choose_apart, draw(rows), np.full(rows, 6), np.full(rows, 2))
     counts = Counter(map(tuple, place.reshape(rows, 2).tolist()))
     assert len(counts) == 10  # C(6 - 2 + 1, 2)
     assert sum((count - rows / 10) ** 2 / (rows / 10) for count in counts.values()) < 27.9  # chi-squared, 9, p = 0.001
 
 
+def test_choose_last_takes_the_tail() -> None:
+    row, place = chosen(choose_last, draw(3), np.array([4, 0, 5]), np.array([2, 0, 1]))
+    assert row.tolist() == [0, 0, 2]
+    assert place.tolist() == [2, 3, 4]
+
+
 def test_choose_does_not_depend_on_the_batch() -> None:
     n, k = np.arange(1, 41), np.arange(1, 41) // 3
-    row, place = choose(draw(40), n, k, "p")
-    alone_row, alone = choose(Draw((614,), draw(40).rows[30:31]), n[30:31], k[30:31], "p")
+    row, place = chosen(choose, draw(40), n, k)
+    alone_row, alone = chosen(choose, Draw((614,), draw(40).rows[30:31]), n[30:31], k[30:31])
     assert np.array_equal(alone, place[row == 30])
     assert not alone_row.any()

@@ -1,0 +1,247 @@
+"""Noise on plain texts in one call: `lope_data.corrupt`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from lope_data.cells import Cells, offsets_and_data
+from lope_data.edits import Edits, splice
+from lope_data.errors import RecipeError
+from lope_data.plan import deal
+from lope_data.presets import PRESETS
+from lope_data.recipe import Step, validated
+from lope_data.registry import LEVELS, TextOp, get_op
+from lope_data.rng import I64, U64, Draw, mix, row_hashes
+
+Texts = TypeVar("Texts", list[str], list[str | None], pa.Array, pa.ChunkedArray, pl.Series)
+
+_BATCH = 1 << 20  # bytes of text worked on at once: the arrays that describe it stay in the cache
+_EDITS = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("op", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("new_end", pa.int64()),
+        ("before", pa.large_string()),
+        ("after", pa.large_string()),
+        ("detail", pa.string()),
+    ]
+)
+
+
+class ShortfallWarning(UserWarning):
+    """Texts could not take as much noise as was asked for."""
+
+
+def corrupt(
+    texts: Texts,
+    op: str | Mapping[str, float],
+    level: float = 0.1,
+    seed: int = 0,
+    edits: bool = False,
+    *,
+    params: Mapping[str, Any] | None = None,
+) -> Any:
+    """Noise on texts: of each text a share `level` of its units is changed.
+
+    The units to change in a text are a stochastic rounding of level * units, and may be none, so the level holds for
+    short texts too. A text's noise is a function of the seed and of the text itself (with a count where it occurs
+    again), not of its place or its neighbours.
+
+    Args:
+        texts: strings; null ones stay null.
+        op: the name of an op (`list_ops()`), of a level or of a preset (`human`, `paper`), or a mix of levels and ops
+            with weights. Of a mix each text gets one op, in exact shares.
+        level: the share of units to change, 0 to 1.
+        edits: give back the edits too.
+        params: the op's parameters; of a mix, parameters by op.
+
+    Returns:
+        Texts of the type that was given. With `edits`, a pair of them and a table `row, op, start, end, new_end,
+        before, after, detail`, whose offsets are UTF-8 bytes as in FORMAT.md.
+
+    Raises:
+        RecipeError: unknown op, level or parameter out of range, texts that are none, an op that needs more than texts.
+
+    Warns:
+        ShortfallWarning: the texts have not enough that can be changed for the level.
+    """
+    column, back = _opened(texts)
+    step = _step(op, level, params)
+    if not 0 <= seed < 2**63:
+        raise RecipeError(f"seed: must be from 0 to 2**63 - 1, not {seed}")
+    keys = _keys(column)
+    ops = list(step.weights)
+    noisy: list[pa.Array] = []
+    tables = [_EDITS.empty_table()]
+    asked = reachable = 0.0
+    dealt = _dealt(column, step, keys, seed) if len(ops) > 1 else None
+    for low, high in _batches(column):
+        cells = Cells.of(column[low:high])
+        batch = None
+        for i, name in enumerate(ops):
+            mine = np.arange(high - low) if dealt is None else np.flatnonzero(dealt[low:high] == i)
+            part = cells if dealt is None else cells.take(mine)
+            text_op = _text_op(name)
+            draw = Draw((seed, "corrupt", name), keys[low:high][mine])
+            found, ground = text_op.apply(part, draw, level, step.params_of(name), floor=False)
+            asked += float(ground.size.sum()) * level
+            reachable += float(np.minimum(ground.size * level, ground.room * text_op.per_hit).sum())
+            after = splice(part, found)
+            batch = after if dealt is None else _merged(batch, after, mine, cells)
+            if edits:
+                tables.append(_table(found, part, name, low + mine))
+        assert batch is not None
+        noisy.append(batch)
+    if reachable < 0.99 * asked:
+        warnings.warn(
+            f"the texts can take {reachable / asked:.1%} of the noise asked for at level {level:g}: "
+            + "; ".join(f"{name} needs {_text_op(name).needs}" for name in ops),
+            ShortfallWarning,
+            stacklevel=2,
+        )
+    result = back(pa.chunked_array(noisy, pa.large_string()))
+    return (result, _sorted(pa.concat_tables(tables))) if edits else result
+
+
+def _merged(batch: pa.Array | None, after: pa.Array, mine: I64, cells: Cells) -> pa.Array:
+    """The batch with the rows of one op of a mix in their places."""
+    if batch is None:
+        batch = splice(cells, Edits.none())
+    source = np.arange(cells.rows)
+    source[mine] = cells.rows + np.arange(len(mine))
+    return pa.concat_arrays([batch, after]).take(pa.array(source))
+
+
+def _opened(texts: Any) -> tuple[pa.Array, Callable[[pa.ChunkedArray], Any]]:
+    """The texts as one large_string array, and the way from noisy ones back to their type."""
+    if isinstance(texts, list):
+        for place, text in enumerate(texts):
+            if text is not None and not isinstance(text, str):
+                raise RecipeError(f"texts[{place}]: {type(text).__name__}, where a string or None is needed")
+        try:
+            column = pa.array(texts, pa.large_string())
+        except UnicodeEncodeError as error:
+            raise RecipeError(f"a text is not valid Unicode: {error}") from error
+        return column, lambda noisy: _with_nulls(noisy, column).to_pylist()
+    if isinstance(texts, pl.Series) and texts.dtype in (pl.String, pl.Null):
+        column = texts.cast(pl.String).to_arrow().cast(pa.large_string())
+        return column, lambda noisy: pl.Series(texts.name, _with_nulls(noisy, column), pl.String)
+    if isinstance(texts, pa.Array | pa.ChunkedArray) and _is_text(texts.type):
+        column = texts.cast(pa.large_string())
+        if isinstance(texts, pa.ChunkedArray):
+            column = column.combine_chunks()
+            return column, lambda noisy: pa.chunked_array([_with_nulls(noisy, column)]).cast(texts.type)
+        return column, lambda noisy: _with_nulls(noisy, column).cast(texts.type)
+    kind = type(texts).__name__ + (f" of {texts.type}" if isinstance(texts, pa.Array | pa.ChunkedArray) else "")
+    raise RecipeError(f"texts: a list of strings, a pyarrow array or a polars Series of strings is needed, not {kind}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _with_nulls(noisy: pa.ChunkedArray, column: pa.Array) -> pa.Array:
+    values = noisy.combine_chunks()
+    if not column.null_count:
+        return values
+    offsets, data = offsets_and_data(values)
+    validity = pa.array(np.asarray(column.is_valid()), pa.bool_()).buffers()[1]
+    buffers = [validity, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), len(column), buffers)
+
+
+def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any] | None) -> Step:
+    """The request as a step of a recipe, checked as one."""
+    fields: dict[str, Any] = {"level": level}
+    if isinstance(op, str) and op not in PRESETS:
+        mix_of = {op if op in LEVELS else get_op(op).name: 1.0}
+        fields |= {"mix": mix_of, "params": {op: params} if params else {}}
+    else:
+        fields |= {"mix": op, "params": params or {}}
+    step = validated(Step, fields, "corrupt")
+    for name in step.weights:
+        _text_op(name)
+    return step
+
+
+def _text_op(name: str) -> TextOp:
+    op = get_op(name)
+    if not isinstance(op, TextOp):
+        raise RecipeError(f"{name} changes a row's target, and texts have none; it is for `build`")
+    return op
+
+
+def _keys(column: pa.Array) -> U64:
+    """64 bits for each text, which differ where equal texts occur again."""
+    keys = row_hashes(column.fill_null("") if column.null_count else column)
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return keys
+    order = np.argsort(keys, kind="stable")
+    again = np.empty(len(keys), np.uint64)
+    again[order] = (np.arange(len(keys)) - np.searchsorted(ordered, ordered)).astype(np.uint64)
+    return np.where(again > 0, mix(keys + again), keys)
+
+
+def _batches(column: pa.Array) -> Iterator[tuple[int, int]]:
+    """Runs of rows of about `_BATCH` bytes, at least one row each."""
+    offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    low = 0
+    while low < len(column):
+        high = int(np.searchsorted(offsets, offsets[low] + _BATCH, side="right")) - 1
+        high = min(max(high, low + 1), len(column))
+        yield low, high
+        low = high
+
+
+def _dealt(column: pa.Array, step: Step, keys: U64, seed: int) -> I64:
+    """For each text the op of the mix that it gets, -1 where none can change it."""
+    names = tuple(step.weights)
+    able = np.zeros((len(names), len(column)), np.bool_)
+    for low, high in _batches(column):
+        cells = Cells.of(column[low:high])
+        for i, name in enumerate(names):
+            able[i, low:high] = _text_op(name).ground(cells, step.params_of(name)).room > 0
+    order = np.lexsort((keys, Draw((seed, "corrupt"), keys).bits("rank")))
+    dealt = np.empty(len(column), np.int64)
+    dealt[order] = deal([step.weights[name] for name in names], names, able[:, order])
+    return dealt
+
+
+def _table(edits: Edits, cells: Cells, op: str, places: I64) -> pa.Table:
+    shift = cells.bounds[edits.cell]
+    offsets, _ = offsets_and_data(edits.after)
+    return pa.table(
+        [
+            pa.array(places[edits.row]),
+            pa.array([op]).take(pa.array(np.zeros(len(edits), np.int64))),
+            pa.array(edits.start - shift),
+            pa.array(edits.end - shift),
+            pa.array(edits.start - shift + np.diff(offsets)),
+            cells.text(edits.start, edits.end).cast(pa.large_string()),
+            edits.after.cast(pa.large_string()),
+            pa.nulls(len(edits), pa.string()) if edits.detail is None else edits.detail.cast(pa.string()),
+        ],
+        schema=_EDITS,
+    )
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    """The edits by row; within a row they are in order."""
+    row = np.asarray(table["row"])
+    if (row[1:] >= row[:-1]).all():
+        return table.combine_chunks()
+    return table.combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
