@@ -1,6 +1,6 @@
 """The README is true: its generated blocks are current, and its commands are ones that the command lines take.
 
-`python tests/test_readme.py` writes the blocks anew.
+`PYTHONPATH=. python tests/test_readme.py` writes the blocks anew.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def current() -> dict[str, str]:
 def test_generated_blocks_are_current(current: dict[str, str], name: str) -> None:
     found = pattern(name).search(README.read_text(encoding="utf-8"))
     assert found
-    assert found[2].strip() == current[name], "write it anew with: python tests/test_readme.py"
+    assert found[2].strip() == current[name], "write it anew with: PYTHONPATH=. python tests/test_readme.py"
 
 
 def commands() -> Iterator[str]:
