@@ -143,6 +143,7 @@ def build(
             "version": version,
             "rows": len(rows),
             "touched": len(np.unique(np.concatenate([deal.rows for deal in deals]))),
+            "shortfall": round(sum(plan.asked for planned in plans for plan in planned)) - sum(map(len, deals)),
             "shapes": parent.manifest["shapes"],
             "parent": {key: parent.manifest[key] for key in ("name", "version", "content_digest")},
             "depth": context[1],
@@ -177,6 +178,32 @@ def plan(
         deals.append(deal)
         plans.append(planned)
     return deals, plans
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a build would do: its touched rows clean and noisy, of how many, and every edit."""
+
+    clean: pa.Table
+    noisy: pa.Table
+    edits: pa.Table
+    rows: int
+
+
+def preview(source: str, recipe: Recipe) -> Preview:
+    """What `build` would do to a source, in memory.
+
+    Raises:
+        LopeDataError: as ingest and build.
+    """
+    opened = open_source(source)
+    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, None, 0)
+    context = (recipe.seed, 1)
+    deals, _ = plan(rows, recipe, context, allow_shortfall=True)
+    places = np.unique(np.concatenate([deal.rows for deal in deals]))
+    clean = rows.take(pa.array(places)).combine_chunks()
+    done = corrupt_rows(clean, row_hashes(clean[ROW_ID]), [deal.pick(places) for deal in deals], context, recipe.guard)
+    return Preview(clean, done.rows, done.edits, len(rows))
 
 
 @dataclass(frozen=True)

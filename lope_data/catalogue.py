@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import PydanticUndefined
-
 from lope_data.registry import Op, TextOp, get_op, level_of, ops
 
 
@@ -24,6 +22,7 @@ class OpInfo:
     """An op as users see it.
 
     Attributes:
+        kind: `text`, or what it changes of a row's target: a `response`, a `choice` or a `class`.
         unit: what its level is a share of.
         needs: what a row must have to be changed by it.
         in_default: whether a mix that names its level takes it in.
@@ -34,6 +33,7 @@ class OpInfo:
     version: int
     summary: str
     details: str
+    kind: str
     unit: str
     needs: str
     parameters: tuple[Parameter, ...]
@@ -56,7 +56,7 @@ def op_info(name: str) -> OpInfo:
 
 def _info(op: Op) -> OpInfo:
     parameters = tuple(
-        Parameter(name, None if field.default is PydanticUndefined else field.default, field.description or "")
+        Parameter(name, field.get_default(call_default_factory=True), field.description or "")
         for name, field in op.params.model_fields.items()
     )
     return OpInfo(
@@ -65,7 +65,8 @@ def _info(op: Op) -> OpInfo:
         op.version,
         op.summary,
         op.details,
-        op.unit if isinstance(op, TextOp) else "target",
+        "text" if isinstance(op, TextOp) else op.kind,
+        op.unit,
         op.needs,
         parameters,
         not op.named,

@@ -2,169 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from pathlib import Path
-from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from lope_data.errors import LopeDataError, RecipeError, one_line
+from lope_data.errors import LopeDataError, one_line
+from lope_data.verbs import build, ops, preview
+from lope_data.verbs.app import app
 
-app = typer.Typer(
-    help="Versioned noisy datasets: exact, recorded and reproducible noise for text.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-
+__all__ = ["app", "build", "main", "ops", "preview", "run_app"]
 
 _INTERRUPTED = 130
-
-
-@app.callback()
-def _root() -> None:
-    """Keeps `build` a subcommand."""
-
-
-_EXAMPLES = """
-[bold]Examples[/bold]
-
-  python -m lope_data build --ratio 0.2
-
-  python -m lope_data build --source data.jsonl --name nois --ratio 0.05 --mix char=1,word=1
-
-  python -m lope_data build --from nois --ratio 0.05          [dim]# HyNoIse on top of Nois[/dim]
-
-  python -m lope_data build --recipe pipelines/data/hynoise.toml --json
-"""
-
-
-@app.command(epilog=_EXAMPLES)
-def build(
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="A json, jsonl, csv, tsv, parquet or arrow file, a saved dataset, a hub id. Default: the sample."
-        ),
-    ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
-    ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe (TOML); default: HyNoIse.")] = None,
-    ratio: Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")] = None,
-    mix: Annotated[str | None, typer.Option(help="Weights of levels or ops: char=1,word=1,label=1.")] = None,
-    level: Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Keys all randomness.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the version; default: PARENT-RECIPE.")] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: the cores. Never changes the result.")
-    ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a data file. Never changes the content.")] = 100_000,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout, for scripts.")
-    ] = False,
-) -> None:
-    """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from lope_data import build as builds
-    from lope_data.recipe import load_recipe
-    from lope_data.report import show_build
-    from lope_data.store import Store, check_name
-
-    if source is not None and from_ is not None:
-        raise RecipeError("--source and --from exclude each other: a version is built on one parent")
-    if limit is not None and from_ is not None:
-        raise RecipeError("--limit is for a source; a version keeps its parent's rows")
-    overrides = {
-        "ratio": ratio,
-        "level": level,
-        "seed": seed,
-        "mix": None if mix is None else _parse_mix(mix),
-    }
-    resolved = load_recipe(recipe, overrides)
-    if name is not None:
-        check_name(name)
-    console = Console(stderr=as_json, highlight=False)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        options = builds.Options(Store(store), workers or os.cpu_count() or 1, shard_rows, progress)
-        if from_ is not None:
-            parent = options.store.resolve(from_)
-        elif source is None:
-            parent = builds.ingest_samples(resolved, limit, options, name).version
-        else:
-            parent = builds.ingest(source, resolved, limit, options, name).version
-        built = builds.build(parent, resolved, name, options)
-    version = built.version
-    if built.existed:
-        console.print(f"{version.ref} exists: nothing to do", markup=False)
-    show_build(console, version, parent)
-    console.print(f"{version.ref}  (parent {parent.ref})", style="bold", markup=False)
-    console.print(str(version.folder), markup=False, soft_wrap=True)
-    if as_json:
-        print(json.dumps(_summary(version, built.existed)))
-
-
-def _summary(version: Any, existed: bool) -> dict[str, Any]:
-    manifest = version.manifest
-    return {
-        "path": str(version.folder),
-        "name": manifest["name"],
-        "version": manifest["version"],
-        "parent": f"{manifest['parent']['name']}@{manifest['parent']['version']}",
-        "rows": manifest["rows"],
-        "touched": manifest["touched"],
-        "content_digest": manifest["content_digest"],
-        "existed": existed,
-        "realised": {
-            line["op"] if len(manifest["recipe"]["steps"]) == 1 else f"{line['step']}/{line['op']}": {
-                "rows": line["rows"],
-                "rows_asked": line["rows_asked"],
-                "units": line["units"],
-                "expected": line["expected"],
-                "changed": line["changed"],
-            }
-            for line in manifest["report"]
-        },
-    }
-
-
-def _parse_mix(text: str) -> dict[str, float]:
-    mix: dict[str, float] = {}
-    for part in text.split(","):
-        key, _, value = (piece.strip() for piece in part.partition("="))
-        try:
-            mix[key] = float(value)
-        except ValueError:
-            raise RecipeError(f"--mix {text!r}: {part!r} is not NAME=WEIGHT, as in char=1,word=1,label=1") from None
-    return mix
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, Mask, binary, gather, offsets_and_data
-from lope_data.rng import I64
+from lope_data.cells import Bytes, Cells, Mask, binary, gather, offsets_and_data, strings
+from lope_data.rng import I64, ranges
 
 
 @dataclass(frozen=True)
@@ -56,27 +56,49 @@ class Edits:
 
 def cells_text(cells: Cells) -> pa.Array:
     """The cells as a large_string array."""
-    return binary(cells.bounds, cells.data).cast(pa.large_string())
+    return strings(cells.bounds, cells.data)
 
 
 def splice(cells: Cells, edits: Edits) -> pa.Array:
-    """The cells after the edits, as a large_string array.
-
-    The buffer is cut at every edge of an edit into kept, edited, kept, edited, ..., kept; the edited pieces are
-    replaced, so the cost is one copy of the text plus work for each edit.
-    """
-    count = len(edits)
-    if not count:
+    """The cells after the edits, as a large_string array: one copy of the text, plus work for each edit."""
+    if not len(edits):
         return cells_text(cells)
-    edges = np.empty(2 * count + 2, np.int64)
-    edges[0], edges[-1] = 0, len(cells.data)
-    edges[1:-1:2], edges[2:-1:2] = edits.start, edits.end
-    pieces = binary(edges, cells.data)
-    after_offsets, after_data = offsets_and_data(edits.after)
-    replacements = binary(np.repeat(after_offsets, 2), after_data)
-    edited = np.zeros(2 * count + 1, np.bool_)
-    edited[1::2] = True
-    _, data = offsets_and_data(pc.if_else(pa.array(edited), replacements, pieces))
-    growth = np.diff(after_offsets) - (edits.end - edits.start)
-    grown = np.bincount(edits.cell + 1, growth, len(cells.bounds)).astype(np.int64)  # sums are exact below 2**53
-    return binary(cells.bounds + np.cumsum(grown), data).cast(pa.large_string())
+    offsets, after = offsets_and_data(edits.after)
+    removed = edits.end - edits.start
+    size = np.diff(offsets)
+    data, start, growth = cells.data, edits.start, size - removed
+    if not growth.any():
+        data = data.copy()
+        data[_within(start, size)] = after
+        return strings(cells.bounds, data)
+    grown = np.concatenate(([0], np.cumsum(growth)))
+    if start is not edits.end:
+        keep = np.ones(len(data), np.bool_)
+        keep[_within(start, removed)] = False
+        data = _filtered(data, keep)
+    if len(after):
+        at = start - (np.cumsum(removed) - removed)
+        data = _with_room(data, at if len(after) == len(at) else np.repeat(at, size))
+        data[_within(start + grown[:-1], size)] = after
+    bounds = cells.bounds + grown[np.searchsorted(edits.cell, np.arange(len(cells.bounds)))]
+    return strings(bounds, data)
+
+
+def _within(start: I64, size: I64) -> I64:
+    """The positions start[i] to start[i] + size[i], one after the other."""
+    return start if (size == 1).all() else np.repeat(start, size) + ranges(size)
+
+
+def _filtered(data: Bytes, keep: Mask) -> Bytes:
+    """data[keep]; Arrow's filter copies runs."""
+    bits = pa.py_buffer(np.packbits(keep, bitorder="little"))
+    mask = pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])
+    return np.asarray(pc.filter(pa.array(data), mask))
+
+
+def _with_room(data: Bytes, at: I64) -> Bytes:
+    """The data with one byte of room before each position, ascending; Arrow's join copies runs."""
+    pieces = binary(np.concatenate(([0], at, [len(data)])), data)
+    whole = pa.ListArray.from_arrays(pa.array([0, len(pieces)], pa.int32()), pieces)
+    _, joined = offsets_and_data(pc.binary_join(whole, pa.scalar(b" ", pa.large_binary())))
+    return joined.copy()

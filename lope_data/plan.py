@@ -41,6 +41,9 @@ class Deal:
     after: pa.Array
     detail: pa.Array
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def part(self, low: int, high: int) -> Deal:
         """The deal of rows low to high, their places counted from low."""
         a, b = np.searchsorted(self.rows, (low, high))

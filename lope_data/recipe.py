@@ -88,7 +88,10 @@ class Step(_Strict):
             if name not in self.weights:
                 raise ValueError(f"params for {name!r}, which the mix does not use{suggest(name, self.weights)}")
         for name in self.weights:
-            self.params_of(name)
+            try:
+                self.params_of(name)
+            except ValidationError as error:
+                raise ValueError(f"params of {name}: {_reason(error)}") from error
         return self
 
     @property
@@ -200,15 +203,20 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        keys = [str(key) for key in first["loc"]]
-        place = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).lstrip(".")
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(keys[:-1]))}"
-        elif "input" in first and isinstance(first["input"], str | int | float) and first["type"] != "value_error":
-            message += f", not {first['input']!r}"
-        raise RecipeError(f"{where}: {place}: {message}" if place else f"{where}: {message}") from error
+        raise RecipeError(f"{where}: {_reason(error)}") from error
+
+
+def _reason(error: ValidationError) -> str:
+    """The first thing that is wrong, and where it stands."""
+    first = error.errors()[0]
+    keys = [str(key) for key in first["loc"]]
+    place = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).lstrip(".")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(keys[:-1]))}"
+    elif "input" in first and isinstance(first["input"], str | int | float) and first["type"] != "value_error":
+        message += f", not {first['input']!r}"
+    return f"{place}: {message}" if place else message
 
 
 def _known_keys(parents: list[str]) -> list[str]:

@@ -62,7 +62,7 @@ class Hits:
 
     def below(self, bound: I64 | int, purpose: str) -> I64:
         """A uniform integer in [0, bound) for each hit."""
-        return self.draw.below(bound, purpose, self.row, self.counter)
+        return self.draw.below(bound, purpose, self.row, self.index, self.units.first[:-1])
 
     def text(self) -> pa.Array:
         """The bytes of each hit, large_binary."""
@@ -72,9 +72,14 @@ class Hits:
         """An empty replacement for each hit."""
         return binary(np.zeros(len(self.row) + 1, np.int64), b"")
 
+    @cached_property
+    def cell(self) -> I64:
+        """The cell of each hit."""
+        return self.row if self.cells.one_a_row else self.cells.cell_of(self.start)
+
     def replace(self, after: pa.Array, detail: pa.Array | None = None) -> Edits:
         """Edits that put `after` (large_binary, one a hit) in the hits' place."""
-        return Edits(self.row, self.cells.cell_of(self.start), self.start, self.end, after, detail)
+        return Edits(self.row, self.cell, self.start, self.end, after, detail)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class TextOp:
         counted: the units that a level is a share of, where they are not `units`.
         table: the bytes of the table that the op reads, if any; they count as part of its version.
         named: whether it is part of a mix only by its own name, not as one of its level.
+        certain: whether every hit changes something, so that no edit need be compared with what it replaces.
     """
 
     name: str
@@ -124,6 +130,7 @@ class TextOp:
     counted: Callable[[Cells, Any], Spans] | None
     table: Callable[[Any], bytes] | None
     named: bool
+    certain: bool
 
     def ground(self, cells: Cells, params: Params, share: F64 | None = None) -> Ground:
         """What the op finds in a batch.
@@ -168,7 +175,7 @@ class TextOp:
         if not len(row):
             return Edits.none(), ground
         edits = self.edit(Hits(cells, ground.spans, row, index, draw), params)
-        return edits.effective(cells), ground
+        return (edits if self.certain else edits.effective(cells)), ground
 
 
 @dataclass(frozen=True)
@@ -221,6 +228,7 @@ def text_op(
     counted: Callable[[Cells, Any], Spans] | None = None,
     table: Callable[[Any], bytes] | None = None,
     named: bool = False,
+    certain: bool = False,
 ) -> Callable[[Callable[[Hits, Any], Edits]], Callable[[Hits, Any], Edits]]:
     """Registers a text op; see `TextOp`. The first line of the function's docstring is its summary."""
     assert pick in _PICKS, pick
@@ -245,6 +253,7 @@ def text_op(
                 counted=counted,
                 table=table,
                 named=named,
+                certain=certain,
             )
         )
         return function
@@ -276,9 +285,9 @@ def _docs(function: Callable[..., Any]) -> tuple[str, str]:
 
 
 def ops() -> Mapping[str, Op]:
-    """Every registered op by name, level after level."""
+    """Every registered op, level after level, by name within a level."""
     importlib.import_module("lope_data.noise")
-    return dict(sorted(_ops.items(), key=lambda item: LEVELS.index(level_of(item[0]))))
+    return dict(sorted(_ops.items(), key=lambda item: (LEVELS.index(level_of(item[0])), item[0])))
 
 
 def level_of(name: str) -> str:

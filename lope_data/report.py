@@ -1,16 +1,19 @@
-"""What a build did, for the terminal: the table of ops, and rows before and after with the edits coloured."""
+"""What a build did, for the terminal: a table of ops, and rows before and after with the edits coloured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lope_data.registry import level_of
 from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store import Version
 
@@ -18,89 +21,148 @@ _CONTROL = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(co
 
 
 def show_build(console: Console, version: Version, parent: Version, examples: int = 5) -> None:
-    """Prints the table of ops, what was left untouched and why, and some touched rows, clean beside noisy."""
+    """Prints the tables of ops, what was left untouched and why, and some touched rows, clean beside noisy."""
     manifest = version.manifest
-    console.print(ops_table(manifest))
-    untouched = manifest["rows"] - manifest["touched"]
-    console.print(f"{manifest['touched']:,} of {manifest['rows']:,} rows touched, {untouched:,} left as they were.")
-    for line in manifest["report"]:
-        if passed_over := line["examined"] - line["eligible"]:
-            reason = (
-                f"  {line['op']} passed over {passed_over:,} of {line['examined']:,} rows: it needs {line['needs']}"
-            )
-            console.print(reason, style="dim", soft_wrap=True)
+    console.print(f"{manifest['name']}@{manifest['version']}", style="bold", highlight=False)
+    for table in ops_tables(manifest["report"]):
+        console.print(table)
+    for line in remarks(manifest):
+        console.print(line, style="dim", soft_wrap=True)
     console.print()
-    for sample in sample_edits(version, parent, examples):
-        console.print(_before_after(sample))
+    show_samples(console, sample_edits(version.rows, parent.rows, version.edits, examples))
 
 
-def ops_table(manifest: Mapping[str, Any]) -> Table:
-    """For each op: rows asked and dealt; the level asked, expected under the floor of one unit, and realised."""
-    title = f"{manifest['name']}@{manifest['version']}"
+def show_samples(console: Console, samples: Sequence[Mapping[str, Any]]) -> None:
+    """Prints rows before and after."""
+    for sample in samples:
+        console.print(before_after(sample))
+
+
+def ops_tables(report: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """A table for each step: for each op rows asked and dealt; the level expected under the floor of one unit, the one
+    realised with half its 95 % interval, and the character error rate.
+    """
+    return [_ops_table([line for line in report if line["step"] == step]) for step in dict.fromkeys(_steps(report))]
+
+
+def _steps(report: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [line["step"] for line in report]
+
+
+def _ops_table(lines: Sequence[Mapping[str, Any]]) -> Table:
+    title = f"{lines[0]['step']}, level {lines[0]['level']:.4g}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("op", no_wrap=True)
-    for header in ("rows\nasked", "rows", "level\nasked", "expected", "realised", "of"):
+    for header in ("rows\nasked", "rows", "level\nexpected", "realised\nwith 95 %", "CER", "units"):
         table.add_column(header, justify="right", no_wrap=True)
-    for line in manifest["report"]:
-        units = line["units"]
+    for line in lines:
         table.add_row(
             line["op"],
             f"{line['rows_asked']:,.1f}",
             f"{line['rows']:,}",
-            "–" if line["unit"] == "target" else f"{line['level']:.1%}",
-            f"{line['expected'] / units:.1%}" if units else "–",
-            f"{line['changed'] / units:.1%}" if units else "–",
-            f"{units:,} {line['unit']}s",
+            f"{line['expected'] / line['units']:.1%}" if line["units"] else "–",
+            _realised(line),
+            "–" if line["cer"] is None else f"{line['cer']:.1%}",
+            f"{line['units']:,} {_short(line['unit'])}s",
         )
     return table
 
 
-def sample_edits(version: Version, parent: Version, count: int) -> list[dict[str, Any]]:
-    """Touched rows, the levels in turn, and for each column that changed its text before and after the first step.
+def _short(unit: str) -> str:
+    """`word with a known misspelling` in a narrow column."""
+    noun = unit.split()[0]
+    return {"character": "char"}.get(noun, noun)
+
+
+def _realised(line: Mapping[str, Any]) -> str:
+    if not line["units"]:
+        return "–"
+    text = f"{line['changed'] / line['units']:.1%}"
+    if line["interval"] is None or line["unit"] == "target":
+        return text
+    low, high = line["interval"]
+    return f"{text} ± {50 * (high - low):.1f}"
+
+
+def remarks(manifest: Mapping[str, Any]) -> list[str]:
+    """What was left untouched and why: a sentence each."""
+    touched, rows = manifest["touched"], manifest["rows"]
+    lines = [f"{touched:,} of {rows:,} rows touched, {rows - touched:,} left as they were."]
+    if manifest.get("shortfall"):
+        lines.append(f"{manifest['shortfall']:,} rows fewer than asked: no op of the mix can change more.")
+    for line in manifest["report"]:
+        op, examined, eligible = line["op"], line["examined"], line["eligible"]
+        if examined > eligible:
+            lines.append(f"  {op} could change {eligible:,} of {examined:,} ranked rows: it needs {line['needs']}")
+        if line["rows"] < line["rows_asked"] - 1:
+            lines.append(
+                f"  {op} got {line['rows']:,} rows of the {line['rows_asked']:,.1f} of its share; others took it"
+            )
+        if line["cer_unmeasured"]:
+            lines.append(f"  {op}: the CER leaves out {line['cer_unmeasured']:,} texts that are very long")
+    return lines
+
+
+def sample_edits(rows: pa.Table, clean: pa.Table, edits: pa.Table, count: int) -> list[dict[str, Any]]:
+    """Touched rows, the levels in turn, and for each text that changed what it was before and after the first step.
 
     Returns:
         Dictionaries `{row_id, ops, prompt, columns: [{path, pieces: [(kept, before, after)]}]}`; `prompt` is the row's
         clean text where only its target changed, else empty, and an answer is shown as its choice.
     """
-    rows, clean = version.rows, parent.rows
-    edits = version.edits
     wanted: list[str] = []
-    for op in _alternating([line["op"] for line in version.manifest["report"]]):
+    found = pc.unique(edits["op"]).to_pylist()
+    for op in _alternating(found):
         ids = [i for i in pc.unique(edits.filter(pc.equal(edits["op"], op))["row_id"]).to_pylist() if i not in wanted]
-        wanted += ids[:1]
-        if len(wanted) == count:
+        wanted += ids[: max(1, count // max(len(found), 1))]
+        if len(wanted) >= count:
             break
     samples = []
-    for row_id in wanted:
+    for row_id in wanted[:count]:
         place = pc.index(rows[ROW_ID], row_id).as_py()
         mine = edits.filter(pc.equal(edits["row_id"], row_id)).to_pylist()
         mine = [edit for edit in mine if edit["step"] == mine[0]["step"]]  # later steps' places are in text not kept
         before = clean.slice(place, 1).to_pylist()[0]
-        shape = SHAPES[before[SHAPE]]
         columns = [
-            {"path": path, "pieces": _pieces(before[path], [edit for edit in mine if edit["path"] == path])}
+            {"path": path, "pieces": _pieces(value_at(before, path), [edit for edit in mine if edit["path"] == path])}
             for path in dict.fromkeys(edit["path"] for edit in mine)
         ]
         for column in columns:
             if column["path"] == "answer":
                 column["pieces"] = [("", *(str(before["choices"][int(i)]) for i in column["pieces"][0][1:]))]
-        only_target = all(column["path"] == shape.target for column in columns)
         samples.append(
             {
                 "row_id": row_id,
                 "ops": rows.slice(place, 1)[OPS].to_pylist()[0],
-                "prompt": before[shape.key] if only_target else "",
+                "prompt": _prompt(before) if all(level_of(edit["op"]) == "label" for edit in mine) else "",
                 "columns": columns,
             }
         )
     return samples
 
 
-def _alternating(ops: list[str]) -> list[str]:
+def value_at(row: Mapping[str, Any], path: str) -> Any:
+    """The value that a path of an edit names: `input`, `messages[3].content`."""
+    value: Any = row
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        value = value[name] if name else value[int(index)]
+    return value
+
+
+def _prompt(row: Mapping[str, Any]) -> str:
+    """What a row asks: its first input, of a chat what the user said last."""
+    shape = SHAPES[row[SHAPE]]
+    if shape.name != "chat":
+        return str(row[shape.key])
+    said = [m for m in row["messages"] or () if isinstance(m, Mapping) and m.get("role") == "user"]
+    return str(said[-1]["content"]) if said else ""
+
+
+def _alternating(ops: Sequence[str]) -> list[str]:
     """One op of each level in turn, so that a few examples show every level."""
     groups: dict[str, list[str]] = {}
     for op in ops:
-        groups.setdefault(op.partition(".")[0], []).append(op)
+        groups.setdefault(level_of(op), []).append(op)
     longest = max(map(len, groups.values()), default=0)
     return [group[i] for i in range(longest) for group in groups.values() if i < len(group)]
 
@@ -116,7 +178,8 @@ def _pieces(value: Any, edits: list[dict[str, Any]]) -> list[tuple[str, str, str
     return [piece for piece in (*pieces, (data[at:].decode(), "", "")) if any(piece)]
 
 
-def _before_after(sample: Mapping[str, Any]) -> Text:
+def before_after(sample: Mapping[str, Any]) -> Text:
+    """One row of `sample_edits`, what goes in red and what comes in green."""
     text = Text()
     text.append(", ".join(sample["ops"]), style="bold")
     if sample["prompt"]:

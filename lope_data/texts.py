@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -72,11 +73,14 @@ def corrupt(
 
     Warns:
         ShortfallWarning: the texts have not enough that can be changed for the level.
+
+    >>> from lope_data import corrupt
+    >>> corrupt(["Name three primary colours."], "char.swap", level=0.2)
+    ['Name there primary cloorus.']
     """
     column, back = _opened(texts)
     step = _step(op, level, params)
-    if not 0 <= seed < 2**63:
-        raise RecipeError(f"seed: must be from 0 to 2**63 - 1, not {seed}")
+    level, seed = step.level, _seed(seed)
     keys = _keys(column)
     ops = list(step.weights)
     noisy: list[pa.Array] = []
@@ -100,9 +104,9 @@ def corrupt(
                 tables.append(_table(found, part, name, low + mine))
         assert batch is not None
         noisy.append(batch)
-    if reachable < 0.99 * asked:
+    if reachable < 0.99 * asked or (level and not asked and _holds_text(column)):
         warnings.warn(
-            f"the texts can take {reachable / asked:.1%} of the noise asked for at level {level:g}: "
+            f"the texts can take {reachable / max(asked, 1e-9):.1%} of the noise asked for at level {level:g}: "
             + "; ".join(f"{name} needs {_text_op(name).needs}" for name in ops),
             ShortfallWarning,
             stacklevel=2,
@@ -135,6 +139,8 @@ def _opened(texts: Any) -> tuple[pa.Array, Callable[[pa.ChunkedArray], Any]]:
         column = texts.cast(pl.String).to_arrow().cast(pa.large_string())
         return column, lambda noisy: pl.Series(texts.name, _with_nulls(noisy, column), pl.String)
     if isinstance(texts, pa.Array | pa.ChunkedArray) and _is_text(texts.type):
+        if pa.types.is_null(texts.type):
+            return pa.nulls(len(texts), pa.large_string()), lambda _: texts
         column = texts.cast(pa.large_string())
         if isinstance(texts, pa.ChunkedArray):
             column = column.combine_chunks()
@@ -142,6 +148,29 @@ def _opened(texts: Any) -> tuple[pa.Array, Callable[[pa.ChunkedArray], Any]]:
         return column, lambda noisy: _with_nulls(noisy, column).cast(texts.type)
     kind = type(texts).__name__ + (f" of {texts.type}" if isinstance(texts, pa.Array | pa.ChunkedArray) else "")
     raise RecipeError(f"texts: a list of strings, a pyarrow array or a polars Series of strings is needed, not {kind}")
+
+
+def _holds_text(column: pa.Array) -> bool:
+    offsets = _offsets(column)
+    return bool(offsets[-1] > offsets[0])
+
+
+def _offsets(column: pa.Array) -> I64:
+    if not len(column):  # its buffers may be none
+        return np.zeros(1, np.int64)
+    offsets: I64 = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    return offsets
+
+
+def _seed(seed: int) -> int:
+    """The seed as a plain integer: draws are keyed by its type too, so numpy's 3 must become 3."""
+    try:
+        plain = operator.index(seed)
+    except TypeError as error:
+        raise RecipeError(f"seed: an integer is needed, not {seed!r}") from error
+    if not 0 <= plain < 2**63:
+        raise RecipeError(f"seed: must be from 0 to 2**63 - 1, not {plain}")
+    return int(plain)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -167,8 +196,9 @@ def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any]
     """The request as a step of a recipe, checked as one."""
     fields: dict[str, Any] = {"level": level}
     if isinstance(op, str) and op not in PRESETS:
-        mix_of = {op if op in LEVELS else get_op(op).name: 1.0}
-        fields |= {"mix": mix_of, "params": {op: params} if params else {}}
+        one = op not in LEVELS
+        mix_of = {get_op(op).name if one else op: 1.0}
+        fields |= {"mix": mix_of, "params": {op: params} if one and params else params or {}}
     else:
         fields |= {"mix": op, "params": params or {}}
     step = validated(Step, fields, "corrupt")
@@ -188,17 +218,21 @@ def _keys(column: pa.Array) -> U64:
     """64 bits for each text, which differ where equal texts occur again."""
     keys = row_hashes(column.fill_null("") if column.null_count else column)
     ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
         return keys
-    order = np.argsort(keys, kind="stable")
-    again = np.empty(len(keys), np.uint64)
-    again[order] = (np.arange(len(keys)) - np.searchsorted(ordered, ordered)).astype(np.uint64)
-    return np.where(again > 0, mix(keys + again), keys)
+    places = np.flatnonzero(np.isin(keys, twice))
+    group = np.searchsorted(twice, keys[places])
+    order = np.argsort(group, kind="stable")
+    count = np.arange(len(group)) - np.searchsorted(group[order], group[order])
+    again = places[order[count > 0]]
+    keys[again] = mix(keys[again] + count[count > 0].astype(np.uint64))
+    return keys
 
 
 def _batches(column: pa.Array) -> Iterator[tuple[int, int]]:
     """Runs of rows of about `_BATCH` bytes, at least one row each."""
-    offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    offsets = _offsets(column)
     low = 0
     while low < len(column):
         high = int(np.searchsorted(offsets, offsets[low] + _BATCH, side="right")) - 1

@@ -151,13 +151,32 @@ def _request(row: Mapping[str, Any]) -> _Request | None:
     return _Request(str(asked), str(target), str(given) if _is_text(given) else "")
 
 
-def _last_exchange(messages: Sequence[Mapping[str, Any]] | None) -> _Request | None:
-    """The last assistant message as the target, all before it as the prompt, ending with a user's turn."""
-    turns = [(m["role"], m["content"]) for m in messages or () if m is not None]
+def _last_exchange(messages: Sequence[Any] | None) -> _Request | None:
+    """The last assistant message as the target, all before it as the prompt, ending with a user's turn.
+
+    Of several conversations the last one is read.
+    """
+    messages = [message for message in messages or () if message is not None]
+    if messages and not isinstance(messages[-1], Mapping):
+        return _last_exchange(messages[-1])
+    turns = [(message["role"], _content(message["content"])) for message in messages]
     last = max((i for i, (role, _) in enumerate(turns) if role == "assistant"), default=0)
-    if last == 0 or turns[last - 1][0] != "user" or not all(_is_text(text) for _, text in turns[: last + 1]):
+    if (
+        last == 0
+        or turns[last - 1][0] != "user"
+        or not all(_is_text(word) for turn in turns[: last + 1] for word in turn)
+    ):
         return None
     return _Request(turns[last - 1][1], turns[last][1], history=tuple(turns[: last - 1]))
+
+
+def _content(content: Any) -> Any:
+    """A message's text; parts of one that hold no text (images) are left out."""
+    if content is None or isinstance(content, str):
+        return content
+    if isinstance(content, Mapping):
+        return content.get("text") or ""
+    return "".join(_content(part) or "" for part in content)
 
 
 def _alpaca_prompt(request: _Request) -> str:

@@ -42,7 +42,7 @@ def _noise(done: Done) -> dict[str, Any]:
     return {
         "title": done.step.title,
         "manifest": version.manifest,
-        "samples": sample_edits(version, clean, EXAMPLES),
+        "samples": sample_edits(version.rows, clean.rows, version.edits, EXAMPLES),
     }
 
 

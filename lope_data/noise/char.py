@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 from pydantic import Field, field_validator
 
-from lope_data.cells import Cells, Spans, binary, gather, offsets_and_data
+from lope_data.cells import Cells, Spans, binary, byte_class, gather, offsets_and_data
 from lope_data.edits import Edits
+from lope_data.noise.characters import other_than, utf8
 from lope_data.noise.tables import keyboard, keyboard_file
 from lope_data.registry import Hits, Params, text_op
+from lope_data.rng import I64
 
 
 def _graphemes(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return cells.graphemes
+
+
+def single_bytes(cells: Cells, table: bytes) -> Spans:
+    """The characters of one byte that a table of 256 marks."""
+    marked = byte_class(cells.data, table).view(np.bool_)
+    if cells.ascii:
+        index = np.flatnonzero(marked)
+        return Spans(np.searchsorted(index, cells.bounds[cells.row_bounds]), index)
+    units = cells.graphemes
+    return units.select(marked[units.start] & (units.end - units.start == 1))
+
+
+def _taken(alphabet: pa.Array, index: I64) -> pa.Array:
+    """alphabet[index], quick where each of its characters is one byte."""
+    _, data = offsets_and_data(alphabet)
+    if len(data) == len(alphabet):
+        return binary(np.arange(len(index) + 1), data[index])
+    return alphabet.take(pa.array(index))
 
 
 class AlphabetParams(Params):
@@ -38,15 +60,16 @@ class AlphabetParams(Params):
     units=_graphemes,
     params=AlphabetParams,
     needs="a character to insert before",
+    certain=True,
 )
 def insert(hits: Hits, params: AlphabetParams) -> Edits:
     """Inserts a noise character before a character (NCI)."""
     alphabet = pa.array([char.encode() for char in params.alphabet], pa.large_binary())
-    letters = alphabet.take(pa.array(hits.below(len(alphabet), "letter")))
-    return Edits(hits.row, hits.cells.cell_of(hits.start), hits.start, hits.start, letters)
+    letters = _taken(alphabet, hits.below(len(alphabet), "letter"))
+    return Edits(hits.row, hits.cell, hits.start, hits.start, letters)
 
 
-@text_op("char.delete", version=1, unit="character", units=_graphemes, keep=1, needs="two characters")
+@text_op("char.delete", version=1, unit="character", units=_graphemes, keep=1, needs="two characters", certain=True)
 def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a character (CD); the last one stays."""
     return hits.replace(hits.nothing())
@@ -54,6 +77,12 @@ def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 
 def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     """Pairs of neighbouring characters which differ, in one cell."""
+    if cells.ascii:
+        differ = cells.data[1:] != cells.data[:-1]
+        edges = cells.bounds[(cells.bounds > 0) & (cells.bounds < len(cells.data))]
+        differ[edges - 1] = False
+        first = np.flatnonzero(differ)
+        return Spans(np.searchsorted(first, cells.bounds[cells.row_bounds]), first, width=2)
     units = cells.graphemes
     start, middle, end = units.start[:-1], units.end[:-1], units.end[1:]
     differs = cells.cell_of(start) == cells.cell_of(middle)
@@ -77,11 +106,16 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     pick="apart",
     counted=_graphemes,
     needs="two neighbouring characters that differ",
+    certain=True,
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring characters."""
+    if hits.cells.ascii:
+        data = hits.cells.data
+        swapped = np.stack((data[hits.start + 1], data[hits.start]), 1)
+        return hits.replace(binary(2 * np.arange(len(swapped) + 1), swapped))
     units = hits.cells.graphemes
-    middle = hits.start + 1 if hits.cells.ascii else units.end[np.searchsorted(units.start, hits.start)]
+    middle = units.end[np.searchsorted(units.start, hits.start)]
     halves = gather(
         hits.cells.data,
         np.stack((middle, hits.start), 1).ravel(),
@@ -92,11 +126,13 @@ def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 
 
 def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    units = cells.graphemes
+    return single_bytes(cells, _typed())
+
+
+@cache
+def _typed() -> bytes:
     count, _ = keyboard()
-    if cells.ascii:
-        return units.select(count[cells.data] > 0)
-    return units.select((units.end - units.start == 1) & (count[cells.data[units.start]] > 0))
+    return bytes((count > 0).astype(np.uint8))
 
 
 @text_op(
@@ -106,6 +142,7 @@ def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     units=_keys,
     table=lambda _: keyboard_file(),
     needs="a character that the English keyboard types",
+    certain=True,
 )
 def mistype(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a character by one beside it on the keyboard (nlpaug's table)."""
@@ -113,3 +150,42 @@ def mistype(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     key = hits.cells.data[hits.start]
     typed = near[key, hits.below(count[key], "key")]
     return hits.replace(binary(np.arange(len(key) + 1), typed))
+
+
+def _replaceable(cells: Cells, params: AlphabetParams) -> Spans:
+    """All characters, but for those that are the only one to draw."""
+    units = cells.graphemes
+    if len(set(params.alphabet)) > 1:
+        return units
+    only = pa.scalar(params.alphabet[0].encode(), pa.large_binary())
+    return units.select(np.asarray(pc.not_equal(cells.text(units.start, units.end), only)))
+
+
+@text_op(
+    "char.substitute",
+    version=1,
+    unit="character",
+    units=_replaceable,
+    params=AlphabetParams,
+    needs="a character to replace",
+    certain=True,
+)
+def substitute(hits: Hits, params: AlphabetParams) -> Edits:
+    """Replaces a character by another one of an alphabet.
+
+    A unit is a character, white space too; if the alphabet is one letter, a character other than it. The level is the
+    share of these that is replaced, never by itself; each other letter of the alphabet is equally likely.
+    """
+    alphabet = "".join(dict.fromkeys(params.alphabet))
+    if alphabet.isascii() and hits.cells.ascii:  # the same by tables of bytes
+        own = byte_class(hits.cells.data[hits.start], _places(alphabet))
+        drawn = hits.below(len(alphabet) - (own < len(alphabet)), "letter")
+        drawn += drawn >= own
+        return hits.replace(binary(np.arange(len(drawn) + 1), np.frombuffer(alphabet.encode(), np.uint8)[drawn]))
+    return hits.replace(other_than(hits, utf8(alphabet), "letter"))
+
+
+@cache
+def _places(alphabet: str) -> bytes:
+    """For each byte its place in the alphabet, or the alphabet's length."""
+    return bytes(alphabet.find(chr(byte)) % (len(alphabet) + 1) for byte in range(256))

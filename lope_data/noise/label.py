@@ -1,29 +1,121 @@
-"""Noise on the target of a row: a wrong class, a wrong choice, another row's response."""
+"""Noise on a label: a wrong class, a wrong choice."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field, field_validator
 
+from lope_data.errors import NoiseError, suggest
 from lope_data.registry import Params, label_op
-from lope_data.rng import I64, Draw, row_hashes
+from lope_data.rng import I64, Draw
 
 _Proposal = tuple[pa.Array, pa.Array]
+_Matrix = Mapping[str, Mapping[str, float]]
 
 
-@label_op("label.flip", version=1, kind="class", needs="a classification row, and two classes in the dataset")
-def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
-    """Replaces the label by another class, each equally likely."""
+class FlipParams(Params):
+    """Which class a label becomes."""
+
+    transition: str | _Matrix = Field(
+        "uniform",
+        description="`uniform`, `pairwise` (the next class in the order of their names), or a table of weights "
+        "{class: {class: weight}}",
+    )
+
+    @field_validator("transition", mode="plain")
+    @classmethod
+    def _checked(cls, value: Any) -> Any:
+        if isinstance(value, str) and value in ("uniform", "pairwise"):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError("must be 'uniform', 'pairwise' or a table {class: {class: weight}}")
+        if not any(isinstance(row, Mapping) and row for row in value.values()):
+            raise ValueError("the table {class: {class: weight}} is empty")
+        return {str(name): _weights(str(name), row) for name, row in value.items()}
+
+
+def _weights(name: str, row: Any) -> dict[str, float]:
+    """A row of the matrix, checked."""
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{name!r} must have a table {{class: weight}}, not {row!r}")
+    for other, weight in row.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 <= weight <= 1e300:
+            raise ValueError(f"the weight of {name!r} to {other!r} must be a number from 0 on, not {weight!r}")
+    return {str(other): float(weight) for other, weight in row.items()}
+
+
+@label_op(
+    "label.flip",
+    version=1,
+    kind="class",
+    params=FlipParams,
+    needs="a classification row, and another class in the dataset to flip to",
+)
+def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: FlipParams) -> _Proposal:
+    """Replaces the label by another class; by default each is equally likely.
+
+    With transition `pairwise` each class becomes the next in the order of their names as text, the last the first. With
+    a table {class: {class: weight}} the new class is drawn in proportion to the weights of its class's row, the
+    diagonal left out; a class without a row, or without weight off the diagonal, is not flipped. How many rows are
+    flipped is the ratio's business alone: the diagonal has no say in it.
+    """
     labels = rows["target"].combine_chunks()
     classes = pc.unique(population["target"]).drop_null()
     classes = classes.take(pc.sort_indices(classes))
+    matrix = None if isinstance(params.transition, str) else _matrix(params.transition, classes)
     if len(classes) < 2:
         return pa.nulls(len(rows), pa.large_string()), pa.nulls(len(rows), pa.string())
     own = np.asarray(pc.fill_null(pc.index_in(labels, classes), 0)).astype(np.int64)
-    other = draw.below(len(classes) - 1, "class")
-    other += other >= own
-    return pc.if_else(labels.is_valid(), classes.take(pa.array(other)), None), pa.nulls(len(rows), pa.string())
+    if matrix is not None:
+        other = _drawn(matrix, own, draw)
+    elif params.transition == "pairwise":
+        other = (own + 1) % len(classes)
+    else:
+        other = draw.below(len(classes) - 1, "class")
+        other += other >= own
+    changed = pc.and_(labels.is_valid(), pa.array(other >= 0))
+    return pc.if_else(changed, classes.take(pa.array(np.maximum(other, 0))), None), pa.nulls(len(rows), pa.string())
+
+
+def _matrix(weights: _Matrix, classes: pa.Array) -> dict[int, tuple[I64, list[float]]]:
+    """For each class that can be flipped: the classes that it can become, and their weights added up, in their order.
+
+    Raises:
+        NoiseError: the matrix names a class that the dataset does not have.
+    """
+    number = {name: i for i, name in enumerate(classes.to_pylist())}
+    for name in [*weights, *(other for row in weights.values() for other in row)]:
+        if name not in number:
+            raise NoiseError(
+                f"label.flip: its transition names {name!r}, which is no class of the dataset{suggest(name, number)}"
+            )
+    rows = {}
+    for name, row in weights.items():
+        others = sorted((number[other], weight) for other, weight in row.items() if weight > 0 and other != name)
+        if others:
+            index, drawn = zip(*others, strict=True)
+            rows[number[name]] = (np.array(index), list(accumulate(drawn)))
+    return rows
+
+
+def _drawn(matrix: dict[int, tuple[I64, list[float]]], own: I64, draw: Draw) -> I64:
+    """For each row its new class, -1 where its class cannot be flipped."""
+    other = np.full(len(own), -1)
+    share = draw.unit("class")
+    order = np.argsort(own, kind="stable")
+    for name, (index, sums) in matrix.items():
+        low, high = np.searchsorted(own[order], (name, name + 1))
+        mine = order[low:high]
+        place = np.searchsorted(sums, share[mine] * sums[-1], side="right")
+        other[mine] = index[np.minimum(place, len(index) - 1)]  # tiny sums round
+    return other
 
 
 @label_op("label.choice", version=1, kind="choice", needs="a multiple-choice row with a choice unlike the right one")
@@ -39,39 +131,3 @@ def choice(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> 
         wrong = [j for j, text in enumerate(choices) if text is not None and text != choices[answer]]
         answers.append(str(wrong[int(pick[i]) % len(wrong)]) if wrong else None)
     return pa.array(answers, pa.large_string()), pa.nulls(len(rows), pa.string())
-
-
-@label_op("label.swap_response", version=1, kind="response", needs="a response, and another row with another one")
-def swap_response(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
-    """Replaces the response by another row's; which one is a derangement of the whole dataset."""
-    responses = population.filter(population["target"].is_valid())
-    ids = responses["lope_row_id"].combine_chunks()
-    outputs = responses["target"].combine_chunks()
-    donor = _derangement(outputs, Draw(draw.context, row_hashes(ids)))
-    mine = pc.index_in(rows["lope_row_id"].combine_chunks(), ids)
-    place = pa.array(donor).take(mine)
-    after, before = outputs.take(place), rows["target"].combine_chunks()
-    after = pc.if_else(pc.fill_null(pc.not_equal(after, before), False), after, None)
-    return after, pc.if_else(after.is_valid(), ids.take(place).cast(pa.string()), None)
-
-
-def _derangement(outputs: pa.Array, draw: Draw) -> I64:
-    """For each row a donor whose text differs, if there is one.
-
-    Rows are put in a keyed order with equal texts side by side, and each takes the text that stands as many places on
-    as the most frequent text has rows: a derangement with one donor a row. Where one text has more than half of the
-    rows there is none; what would get its own text back draws among the others.
-    """
-    codes = outputs.dictionary_encode()
-    group = np.asarray(codes.indices).astype(np.int64)
-    texts = Draw(draw.context, row_hashes(codes.dictionary)).bits("group")
-    order = np.lexsort((draw.bits("order"), texts[group]))
-    sizes = np.bincount(group)
-    donor = np.empty(len(group), np.int64)
-    donor[order] = np.roll(order, -int(sizes.max(initial=0)))
-    stuck = np.flatnonzero((group[donor] == group) & (sizes[group] < len(group)))
-    block = np.zeros(len(sizes), np.int64)  # where each text begins in the order
-    block[group[order][::-1]] = np.arange(len(order))[::-1]
-    other = draw.below(len(group) - sizes[group[stuck]], "donor", stuck)
-    donor[stuck] = order[(block[group[stuck]] + sizes[group[stuck]] + other) % len(order)]
-    return donor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lope_data.errors import NoiseError
+from lope_data.noise.lexicon import Lexicon
 
 
 def nlpaug_file(path: str) -> bytes:
@@ -52,6 +54,23 @@ def keyboard() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
 
 
 @cache
+def ocr_file() -> bytes:
+    """nlpaug's table of OCR errors: for each character, those that it is mistaken for."""
+    return nlpaug_file("char/ocr/en.json")
+
+
+@cache
+def ocr_table() -> dict[str, str]:
+    """For each character of the table those it is mistaken for, and those mistaken for it; sorted."""
+    found: dict[str, set[str]] = {}
+    for character, others in json.loads(ocr_file()).items():
+        for other in others:
+            found.setdefault(character, set()).add(other)
+            found.setdefault(other, set()).add(character)
+    return {character: "".join(sorted(others)) for character, others in sorted(found.items())}
+
+
+@cache
 def vocabulary_file() -> bytes:
     """nlpaug's spelling table: correct words, each followed by its misspellings."""
     return nlpaug_file("word/spelling/spelling_en.txt")
@@ -63,3 +82,15 @@ def vocabulary() -> pa.Array:
     words = {line.split()[0] for line in vocabulary_file().decode().splitlines() if line.strip()}
     plain = sorted(w for w in words if w.isascii() and w.isalpha() and w.islower() and 3 <= len(w) <= 12)
     return pa.array([w.encode() for w in plain], pa.large_binary())
+
+
+@cache
+def misspellings() -> Lexicon:
+    """The spelling table in lower case: its entries of ASCII letters, with apostrophes and hyphens among them."""
+    plain = re.compile("[a-z]+(?:['-][a-z]+)*")
+    found: dict[str, set[str]] = {}
+    for line in vocabulary_file().decode().lower().splitlines():
+        word, *wrong = line.split() or [""]
+        if plain.fullmatch(word):
+            found.setdefault(word, set()).update(filter(plain.fullmatch, wrong))
+    return Lexicon.of(found)

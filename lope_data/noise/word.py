@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, Spans
+from lope_data.cells import Cells, Spans, binary, offsets_and_data
 from lope_data.edits import Edits
 from lope_data.noise.tables import vocabulary, vocabulary_file
 from lope_data.registry import Hits, Params, text_op
-from lope_data.rng import I64
+from lope_data.rng import I64, Draw, ranges, row_hashes
 
 
 def _words(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
@@ -18,8 +18,8 @@ def _words(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
 
 
 def _words_that_differ(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    """The words of rows that hold two different ones."""
-    words = cells.words
+    """The words of rows that hold two different ones; one that may not be touched makes no difference."""
+    words = cells.open(cells.words)
     row = np.repeat(np.arange(cells.rows), words.count)
     leader = words.first[row]
     text = cells.text(words.start, words.end)
@@ -28,19 +28,46 @@ def _words_that_differ(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return words.select(mixed[row])
 
 
-@text_op("word.shuffle", version=1, unit="word", units=_words_that_differ, least=2, needs="two words that differ")
+@text_op("word.shuffle", version=2, unit="word", units=_words_that_differ, least=2, needs="two words that differ")
 def shuffle(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
-    """Moves words to each other's places, in one cycle a row (WOS)."""
+    """Moves words to each other's places (WOS).
+
+    A unit is a word of a row that holds two different ones, in any of its texts; level is the share of words that move.
+    White space stays. A word never moves to the place of an equal one, unless one word has more than half of the
+    places that were drawn; a record's detail is the place of the word in its row, from 0, where the new one stood.
+    """
     row, index = hits.row, _with_a_difference(hits)
     place = index - hits.units.first[row]
-    order = np.lexsort((hits.draw.bits("order", row, place), row))
-    last = np.append(row[1:] != row[:-1], True)
-    successor = np.where(last, np.searchsorted(row, row), np.arange(len(row)) + 1)  # in its row; the last wraps
-    source = np.empty_like(index)
-    source[order] = order[successor]
-    start, end = hits.units.start[index], hits.units.end[index]
-    words = hits.cells.text(start, end).take(pa.array(source))
-    return Edits(row, hits.cells.cell_of(start), start, end, words, pa.array(place[source]).cast(pa.string()))
+    start, end = hits.units.starts(index), hits.units.ends(index)
+    text = hits.cells.text(start, end)
+    source = _source(hits.draw, row, place, text)
+    return Edits(
+        row,
+        hits.cells.cell_of(start),
+        start,
+        end,
+        text.take(pa.array(source)),
+        pa.array(place[source]).cast(pa.string()),
+    )
+
+
+def _source(draw: Draw, row: I64, place: I64, text: pa.Array) -> I64:
+    """For each drawn word, which of its row's takes its place.
+
+    The words of a row are put in a keyed order with equal ones side by side, and each gives way to the one that stands
+    as many places on as the most frequent word has: none to an equal one, unless one has more than half.
+    """
+    codes = text.dictionary_encode()
+    code = np.asarray(codes.indices).astype(np.int64)
+    group = draw.bits("group", row, row_hashes(codes.dictionary)[code].view(np.int64))
+    order = np.lexsort((draw.bits("order", row, place), group, row))
+    first = np.flatnonzero(np.append(True, (row[1:] != row[:-1]) | (code[order][1:] != code[order][:-1])))
+    largest = np.zeros(int(row[-1]) + 1, np.int64)
+    np.maximum.at(largest, row[first], np.diff(np.append(first, len(row))))
+    low, count = np.searchsorted(row, row), np.bincount(row)[row]
+    source = np.empty_like(order)
+    source[order] = order[low + (np.arange(len(row)) - low + largest[row]) % count]
+    return source
 
 
 def _with_a_difference(hits: Hits) -> I64:
@@ -49,12 +76,13 @@ def _with_a_difference(hits: Hits) -> I64:
     text = hits.text()
     unlike = np.asarray(pc.not_equal(text, text.take(pa.array(np.searchsorted(row, row)))))
     mixed = np.bincount(row[unlike], minlength=hits.cells.rows) > 0
-    for same in np.unique(row[~mixed[row]]).tolist():
-        low, high = units.first[same], units.first[same + 1]
-        words = hits.cells.text(units.start[low:high], units.end[low:high]).to_pylist()
-        mine = np.flatnonzero(row == same)
-        word = words[index[mine[0]] - low]
-        index[mine[-1]] = low + next(i for i, other in enumerate(words) if other != word)
+    stuck = np.unique(row[~mixed[row]])
+    count = units.count[stuck]
+    every = np.repeat(units.first[stuck], count) + ranges(count)
+    drawn = text.take(pa.array(np.repeat(np.searchsorted(row, stuck), count)))
+    other = np.flatnonzero(np.asarray(pc.not_equal(hits.cells.text(units.starts(every), units.ends(every)), drawn)))
+    first = other[np.searchsorted(other, np.cumsum(count) - count)]
+    index[np.searchsorted(row, stuck, side="right") - 1] = every[first]
     return np.sort(index)
 
 
@@ -66,6 +94,107 @@ def replace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     same = np.asarray(pc.equal(words.take(pa.array(drawn)), hits.text()))
     drawn = np.where(same, (drawn + 1) % len(words), drawn)
     return hits.replace(words.take(pa.array(drawn)))
+
+
+@text_op("word.repeat", version=1, unit="word", units=_words, needs="a word")
+def repeat(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
+    """Says a word twice.
+
+    A unit is a word; level is the share of words that are repeated, once each. A space parts the two, whatever stands
+    between the other words.
+    """
+    offsets, data = offsets_and_data(hits.text())
+    after = binary(offsets + np.arange(len(offsets)), np.insert(data, offsets[1:], 0x20))
+    return Edits(hits.row, hits.cell, hits.start, hits.start, after)
+
+
+def _pairs(cells: Cells) -> tuple[Spans, I64]:
+    """The white space between every two words of one cell, and which word stands before it."""
+    words = cells.words
+    cell = cells.cell_of(words.start)
+    index = np.flatnonzero(cell[1:] == cell[:-1])
+    return Spans(np.searchsorted(index, words.first), words.end[index], words.start[index + 1]), index
+
+
+def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
+    """Pairs of neighbouring words which differ, in one cell."""
+    gaps, index = _pairs(cells)
+    start, end = cells.words.start[index], cells.words.end[index + 1]
+    differs = gaps.start - start != end - gaps.end
+    alike = np.flatnonzero(~differs)
+    left = cells.text(start[alike], gaps.start[alike])
+    differs[alike] = np.asarray(pc.not_equal(left, cells.text(gaps.end[alike], end[alike])))
+    return Spans(gaps.first, start, end).select(differs)
+
+
+@text_op(
+    "word.swap",
+    version=1,
+    unit="word",
+    units=_unequal_neighbours,
+    per_hit=2,
+    pick="apart",
+    counted=_words,
+    needs="two neighbouring words that differ",
+)
+def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
+    """Swaps two neighbouring words.
+
+    A unit is a word; level is the share of words that change places, two a swap. Words of different texts are no
+    neighbours, equal ones are left alone, and so is the white space between the two.
+    """
+    words = hits.cells.words
+    left = np.searchsorted(words.start, hits.start)
+    middle, resume = words.end[left], words.start[left + 1]
+    parts = hits.cells.text(
+        np.stack((resume, middle, hits.start), 1).ravel(), np.stack((hits.end, resume, middle), 1).ravel()
+    )
+    offsets, data = offsets_and_data(parts)
+    return hits.replace(binary(offsets[::3], data))
+
+
+def _divisible(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
+    """The words of two characters or more."""
+    words = cells.words
+    wide = words.end - words.start > 1
+    if not cells.ascii:
+        graphemes = cells.graphemes
+        index = np.flatnonzero(wide)
+        wide[index] = graphemes.end[np.searchsorted(graphemes.start, words.start[index])] < words.end[index]
+    return words.select(wide)
+
+
+@text_op(
+    "word.split", version=1, unit="word of two characters or more", units=_divisible, needs="a word of two characters"
+)
+def split(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
+    """Puts a space inside a word, between two of its characters.
+
+    A unit is a word of two characters or more; level is the share of these that are split, once each. Every place
+    between two characters, which are graphemes, is equally likely.
+    """
+    if hits.cells.ascii:
+        cut = hits.start + 1 + hits.below(hits.end - hits.start - 1, "cut")
+    else:
+        graphemes = hits.cells.graphemes
+        low, high = (np.searchsorted(graphemes.start, edge) for edge in (hits.start, hits.end))
+        cut = graphemes.start[low + 1 + hits.below(high - low - 1, "cut")]
+    space = binary(np.arange(len(cut) + 1), b" " * len(cut))
+    return Edits(hits.row, hits.cell, cut, cut, space)
+
+
+def _gaps(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
+    return _pairs(cells)[0]
+
+
+@text_op("word.merge", version=1, unit="gap", units=_gaps, needs="two words in one text")
+def merge(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
+    """Joins two neighbouring words: the white space between them goes.
+
+    A unit is a gap, the white space between two words of one text; level is the share of gaps that are closed. White
+    space before the first word and after the last is left alone.
+    """
+    return hits.replace(hits.nothing())
 
 
 @text_op("word.delete", version=1, unit="word", units=_words, keep=1, needs="two words")

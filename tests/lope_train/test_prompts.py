@@ -89,6 +89,32 @@ def test_the_last_answer_of_a_chat_is_the_target(chatml: PromptTemplate) -> None
     assert example == Example(f"{prompt}<|im_start|>assistant\n", "d<|im_end|>")
 
 
+def test_the_parts_of_a_message_are_joined(chatml: PromptTemplate) -> None:
+    parts = [
+        {"type": "text", "text": "What is "},
+        {"type": "image", "text": None},
+        None,
+        {"type": "text", "text": "this?"},
+    ]
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": parts, "name": "me"},
+        {"role": "assistant", "content": ["It", " is."], "tool_calls": []},
+    ]
+    row = {"lope_shape": "chat", "messages": turns}
+    assert chatml.render(row) == chatml.render(chat(("user", "What is this?"), ("assistant", "It is.")))
+    assert chatml.render(row) is not None
+    turns[1]["content"] = [{"type": "image", "text": None}]
+    assert chatml.render(row) is None
+
+
+def test_of_several_conversations_the_last_is_read(chatml: PromptTemplate) -> None:
+    conversations = [chat(("user", q), ("assistant", a))["messages"] for q, a in ("ab", "cd")]
+    row = {"lope_shape": "chat", "messages": [None, *conversations, None]}
+    assert chatml.render(row) == chatml.render(chat(("user", "c"), ("assistant", "d")))
+    assert chatml.render(row) is not None
+    assert chatml.render({"lope_shape": "chat", "messages": [*conversations, []]}) is None
+
+
 def test_a_base_model_reads_a_conversation_as_its_instruction(base: PromptTemplate) -> None:
     example = base.render(chat(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")))
     assert example is not None
@@ -116,6 +142,10 @@ def test_a_base_model_reads_a_conversation_as_its_instruction(base: PromptTempla
         chat(("user", None), ("assistant", "a")),
         chat(("user", "a"), ("assistant", None)),
         chat(("system", "a"), ("assistant", "b")),
+        {
+            "lope_shape": "chat",
+            "messages": [{"role": None, "content": "?"}, *chat(("user", "a"), ("assistant", "b"))["messages"]],
+        },
         {"lope_shape": "chat", "messages": None},
         {"lope_shape": "chat", "messages": [None]},
         {"lope_shape": None},

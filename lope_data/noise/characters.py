@@ -1,0 +1,92 @@
+"""What ops on characters share: sets of characters, and replacements drawn from a table or a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lope_data.cells import Cells, Mask, Spans, binary, byte_class, gather
+from lope_data.registry import Hits
+from lope_data.rng import I64
+
+_UNKNOWN, _NO, _YES = 0, 1, 2
+
+# The bytes of the code point that begins with each byte; 0 for a byte within one.
+_SIZE = bytes([1] * 0x80 + [0] * 0x40 + [2] * 0x20 + [3] * 0x10 + [4] * 0x10)
+
+
+class Characters:
+    """A set of characters (graphemes), told by `holds`, which is asked once for each that is met."""
+
+    def __init__(self, holds: Callable[[str], bool]) -> None:
+        self._holds = holds
+        self._points = np.zeros(0x110000, np.uint8)  # the answer for each code point that is met alone
+        self._longer: dict[bytes, bool] = {}  # and for each grapheme of several
+        self._ascii = bytes(holds(chr(code)) for code in range(0x80)) + bytes(0x80)
+
+    def units(self, cells: Cells) -> Spans:
+        """The characters of a batch that are in the set."""
+        units = cells.graphemes
+        if cells.ascii:
+            return units.select(byte_class(cells.data, self._ascii).view(np.bool_))
+        lead, size = cells.data[units.start], units.end - units.start
+        whole = size == byte_class(lead, _SIZE)
+        held: Mask = byte_class(lead, self._ascii).view(np.bool_) & whole
+        one = np.flatnonzero(whole & (lead >= 0x80))
+        if len(one):
+            text: bytes = gather(cells.data, units.start[one], units.end[one]).buffers()[2].to_pybytes()
+            held[one] = self._of_points(np.frombuffer(text.decode().encode("utf-32-le"), np.uint32))
+        several = np.flatnonzero(~whole)
+        if len(several):
+            held[several] = self._of_longer(gather(cells.data, units.start[several], units.end[several]))
+        return units.select(held)
+
+    def _of_points(self, codes: npt.NDArray[np.uint32]) -> Mask:
+        for code in np.unique(codes[self._points[codes] == _UNKNOWN]).tolist():
+            self._points[code] = _YES if self._holds(chr(code)) else _NO
+        held: Mask = self._points[codes] == _YES
+        return held
+
+    def _of_longer(self, graphemes: pa.Array) -> Mask:
+        encoded = graphemes.dictionary_encode()
+        distinct: list[bytes] = encoded.dictionary.to_pylist()
+        for grapheme in distinct:
+            if grapheme not in self._longer:
+                self._longer[grapheme] = self._holds(grapheme.decode())
+        held: Mask = np.array([self._longer[grapheme] for grapheme in distinct], np.bool_)[np.asarray(encoded.indices)]
+        return held
+
+
+class Variants:
+    """For some ASCII characters, what each of them may be replaced by."""
+
+    def __init__(self, table: Mapping[str, str]) -> None:
+        """`table`: for each character its variants, each one code point."""
+        self.characters = Characters(lambda character: character in table)
+        self._count = np.zeros(256, np.int64)
+        self._count[[ord(key) for key in table]] = [len(variants) for variants in table.values()]
+        self._first = np.zeros(256, np.int64)
+        self._first[[ord(key) for key in table]] = np.cumsum([0, *map(len, table.values())])[:-1]
+        self._flat = utf8("".join(table.values()))
+
+    def draw(self, hits: Hits, purpose: str) -> pa.Array:
+        """For each hit one of its variants, large_binary."""
+        key = hits.cells.data[hits.start]
+        return self._flat.take(pa.array(self._first[key] + hits.below(self._count[key], purpose)))
+
+
+def utf8(text: str) -> pa.Array:
+    """The code points of a text, each as large_binary."""
+    sizes = np.array([len(point.encode()) for point in text], np.int64)
+    return binary(np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes))), text.encode())
+
+
+def other_than(hits: Hits, choices: pa.Array, purpose: str) -> pa.Array:
+    """For each hit one of `choices` (distinct, large_binary) that it is not, each equally likely."""
+    own: I64 = np.asarray(pc.fill_null(pc.index_in(hits.text(), choices), len(choices))).astype(np.int64)
+    drawn = hits.below(len(choices) - (own < len(choices)), purpose)
+    return choices.take(pa.array(drawn + (drawn >= own)))

@@ -1,0 +1,40 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from lope_data.errors import RecipeError
+
+SourceOption = Annotated[
+    str | None,
+    typer.Option(help="A json, jsonl, csv, tsv, parquet or arrow file, saved dataset or hub id; default: the sample."),
+]
+RatioOption = Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")]
+MixOption = Annotated[
+    str | None,
+    typer.Option(help="Weights of levels or ops, char=1,word=1,label=1; or a preset: default, paper, human."),
+]
+LevelOption = Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")]
+SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
+
+
+def overrides(ratio: float | None, level: float | None, seed: int | None, mix: str | None) -> Mapping[str, Any]:
+    """What was typed, for `load_recipe`."""
+    return {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
+
+
+def _parse_mix(text: str) -> str | dict[str, float]:
+    if "=" not in text and "," not in text:
+        return text
+    mix: dict[str, float] = {}
+    for part in text.split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            mix[key] = float(value)
+        except ValueError:
+            raise RecipeError(f"--mix {text!r}: {part!r} is not NAME=WEIGHT, as in char=1,word=1,label=1") from None
+    return mix
