@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import regex
 
+from lope_data import kernels
 from lope_data.rng import I64, ranges
 
 Bytes = npt.NDArray[np.uint8]
@@ -29,10 +30,20 @@ _JOINING = regex.compile(
 class Spans:
     """Byte spans [start, end) in the buffer, ordered; row i owns spans first[i] to first[i + 1]."""
 
-    def __init__(self, first: I64, start: I64 | None = None, end: I64 | None = None, width: int = 1) -> None:
-        """Without `start` span i begins at byte i, without `end` it is `width` bytes long."""
+    def __init__(
+        self,
+        first: I64,
+        start: I64 | None = None,
+        end: I64 | None = None,
+        *,
+        width: int = 1,
+        middle: I64 | None = None,
+    ) -> None:
+        """Without `start` span i begins at byte i, without `end` it is `width` bytes long; `middle` is where the halves
+        of a pair meet.
+        """
         self.first = first
-        self._start, self._end, self._width = start, end, width
+        self._start, self._end, self._width, self._middle = start, end, width, middle
 
     @cached_property
     def count(self) -> I64:
@@ -55,11 +66,17 @@ class Spans:
         """The ends of some spans."""
         return self.starts(index) + self._width if self._end is None else self._end[index]
 
+    def middles(self, index: I64) -> I64:
+        """Where the halves of some pairs meet: without `middle`, after one byte."""
+        return self.starts(index) + 1 if self._middle is None else self._middle[index]
+
     def select(self, keep: Mask) -> Spans:
         """The spans where `keep` is true."""
         index = np.flatnonzero(keep)
         end = None if self._end is None else self._end[index]
-        return Spans(np.searchsorted(index, self.first), self.starts(index), end, self._width)
+        middle = None if self._middle is None else self._middle[index]
+        first = np.searchsorted(index, self.first)
+        return Spans(first, self.starts(index), end, width=self._width, middle=middle)
 
 
 @dataclass(frozen=True)
@@ -126,15 +143,17 @@ class Cells:
         """User-perceived characters (UAX #29 extended grapheme clusters); none crosses a cell."""
         if self.ascii:
             return Spans(self.bounds[self.row_bounds])
-        begins = (self.data & 0xC0) != 0x80
-        begins[self._continuing] = False
-        starts = np.flatnonzero(begins)
+        starts = kernels.marked(self.data, _LEADS)
+        if len(self._continuing):
+            starts = np.delete(starts, np.searchsorted(starts, self._continuing))
         ends = np.append(starts[1:], len(self.data))
         return Spans(np.searchsorted(starts, self.bounds[self.row_bounds]), starts, ends)
 
     @cached_property
     def _continuing(self) -> I64:
-        """Byte positions where a code point begins but no grapheme does."""
+        """Byte positions where a code point begins but no grapheme does, ascending."""
+        if self.ascii:
+            return np.empty(0, np.int64)
         joining = _joining(self.data)
         if not len(joining):
             return joining
@@ -153,25 +172,25 @@ class Cells:
     @cached_property
     def words(self) -> Spans:
         """Maximal runs of graphemes that are not all white space (Unicode's White_Space); none crosses a cell."""
-        inked = self._inked()
-        if not len(inked):
-            return Spans(np.zeros_like(self.row_bounds), np.empty(0, np.int64), np.empty(0, np.int64))
-        edges = np.flatnonzero(inked[1:] != inked[:-1]) + 1
-        edges = np.concatenate(([0] if inked[0] else [], edges, [len(inked)] if inked[-1] else [])).astype(np.int64)
-        start, end = edges[::2], edges[1::2]
-        inner = self.bounds[(self.bounds > 0) & (self.bounds < len(inked))]
-        inner = np.unique(inner[inked[inner] & inked[inner - 1]])  # a cell ends in ink and the next begins with it
-        if len(inner):
-            start = np.sort(np.concatenate((start, inner)), kind="stable")
-            end = np.sort(np.concatenate((end, inner)), kind="stable")
+        if self.ascii:
+            start, end = kernels.runs(self.data, _INK, self.bounds)
+        else:
+            start, end = kernels.runs(self._inked().view(np.uint8), _ITSELF, self.bounds)
         return Spans(np.searchsorted(start, self.bounds[self.row_bounds]), start, end)
+
+    def bytes_in(self, table: Bytes) -> Spans:
+        """The characters of one byte that a table of 256 marks with 1."""
+        place = kernels.marked(self.data, table)
+        if len(self._continuing):  # none that a mark follows, and none that continues another
+            joined = np.concatenate((self._continuing, self._continuing - 1))
+            found = np.searchsorted(place, joined)
+            place = np.delete(place, found[np.append(place, -1)[found] == joined])
+        return Spans(np.searchsorted(place, self.bounds[self.row_bounds]), place)
 
     def _inked(self) -> Mask:
         """Which bytes belong to graphemes that are not all white space."""
         data = self.data
-        inked: Mask = byte_class(data, _SPACES) == 0
-        if self.ascii:
-            return inked
+        inked: Mask = byte_class(data, _INK.tobytes()).astype(np.bool_)
         following = np.append(data[1:], 0)
         wide = np.flatnonzero(
             ((data == 0xC2) & ((following == 0x85) | (following == 0xA0)))
@@ -215,7 +234,9 @@ _WIDE_SPACES = np.array(
     np.uint32,
 )
 
-_SPACES = bytes(byte == 0x20 or 0x09 <= byte <= 0x0D for byte in range(256))
+_INK = np.array([not (byte == 0x20 or 0x09 <= byte <= 0x0D) for byte in range(256)], np.uint8)
+_LEADS = np.array([byte & 0xC0 != 0x80 for byte in range(256)], np.uint8)
+_ITSELF = np.arange(256, dtype=np.uint8)
 
 
 def byte_class(data: Bytes, table: bytes) -> Bytes:
@@ -250,10 +271,7 @@ def _joining(data: Bytes) -> I64:
 
 def gather(data: Bytes, start: I64, end: I64) -> pa.Array:
     """data[start[i]:end[i]] for each i, as a large_binary array; spans may overlap and come in any order."""
-    sizes = end - start
-    offsets = np.concatenate(([0], np.cumsum(sizes)))
-    index = np.repeat(start - offsets[:-1], sizes) + np.arange(offsets[-1])
-    return binary(offsets, data[index])
+    return binary(*kernels.gathered(data, start, end))
 
 
 def binary(offsets: I64, data: Bytes | bytes) -> pa.Array:

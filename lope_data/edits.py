@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Bytes, Cells, Mask, binary, gather, offsets_and_data, strings
-from lope_data.rng import I64, ranges
+from lope_data import kernels
+from lope_data.cells import Cells, Mask, gather, offsets_and_data, strings
+from lope_data.rng import I64
 
 
 @dataclass(frozen=True)
@@ -64,41 +65,7 @@ def splice(cells: Cells, edits: Edits) -> pa.Array:
     if not len(edits):
         return cells_text(cells)
     offsets, after = offsets_and_data(edits.after)
-    removed = edits.end - edits.start
-    size = np.diff(offsets)
-    data, start, growth = cells.data, edits.start, size - removed
-    if not growth.any():
-        data = data.copy()
-        data[_within(start, size)] = after
-        return strings(cells.bounds, data)
-    grown = np.concatenate(([0], np.cumsum(growth)))
-    if start is not edits.end:
-        keep = np.ones(len(data), np.bool_)
-        keep[_within(start, removed)] = False
-        data = _filtered(data, keep)
-    if len(after):
-        at = start - (np.cumsum(removed) - removed)
-        data = _with_room(data, at if len(after) == len(at) else np.repeat(at, size))
-        data[_within(start + grown[:-1], size)] = after
-    bounds = cells.bounds + grown[np.searchsorted(edits.cell, np.arange(len(cells.bounds)))]
-    return strings(bounds, data)
-
-
-def _within(start: I64, size: I64) -> I64:
-    """The positions start[i] to start[i] + size[i], one after the other."""
-    return start if (size == 1).all() else np.repeat(start, size) + ranges(size)
-
-
-def _filtered(data: Bytes, keep: Mask) -> Bytes:
-    """data[keep]; Arrow's filter copies runs."""
-    bits = pa.py_buffer(np.packbits(keep, bitorder="little"))
-    mask = pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])
-    return np.asarray(pc.filter(pa.array(data), mask))
-
-
-def _with_room(data: Bytes, at: I64) -> Bytes:
-    """The data with one byte of room before each position, ascending; Arrow's join copies runs."""
-    pieces = binary(np.concatenate(([0], at, [len(data)])), data)
-    whole = pa.ListArray.from_arrays(pa.array([0, len(pieces)], pa.int32()), pieces)
-    _, joined = offsets_and_data(pc.binary_join(whole, pa.scalar(b" ", pa.large_binary())))
-    return joined.copy()
+    data = kernels.spliced(cells.data, edits.start, edits.end, offsets, after)
+    at = np.searchsorted(edits.cell, np.arange(len(cells.bounds)))  # the first edit of each cell
+    removed = np.concatenate(([0], np.cumsum(edits.end - edits.start)))
+    return strings(cells.bounds + offsets[at] - removed[at], data)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from lope_data import kernels
 from lope_data.cells import Cells, Spans, binary
 from lope_data.edits import Edits
 from lope_data.errors import RecipeError, suggest
@@ -62,7 +63,9 @@ class Hits:
 
     def below(self, bound: I64 | int, purpose: str) -> I64:
         """A uniform integer in [0, bound) for each hit."""
-        return self.draw.below(bound, purpose, self.row, self.index, self.units.first[:-1])
+        return kernels.draws_below(
+            self.draw.keys(purpose), self.row, self.index, self.units.first, np.asarray(bound, np.int64).reshape(-1)
+        )
 
     def text(self) -> pa.Array:
         """The bytes of each hit, large_binary."""

@@ -8,12 +8,14 @@ purpose).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
+
+from lope_data import kernels
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -32,20 +34,9 @@ def context_key(*parts: str | int) -> int:
 
 def mix(x: U64) -> U64:
     """SplitMix64's finaliser, elementwise."""
-    return _mixed(x.copy())
-
-
-def _mixed(x: U64) -> U64:
-    """The same in place: these passes are most of what a draw costs."""
-    y = x >> np.uint64(30)
-    x ^= y
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    np.right_shift(x, np.uint64(27), out=y)
-    x ^= y
-    x *= np.uint64(0x94D049BB133111EB)
-    np.right_shift(x, np.uint64(31), out=y)
-    x ^= y
-    return x
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def row_hashes(row_ids: pa.Array | pa.ChunkedArray) -> U64:
@@ -55,13 +46,6 @@ def row_hashes(row_ids: pa.Array | pa.ChunkedArray) -> U64:
     )
 
 
-def _scaled(bits: U64, bound: I64 | int) -> I64:
-    bits >>= np.uint64(32)
-    bits *= np.asarray(bound).astype(np.uint64)
-    bits >>= np.uint64(32)
-    return bits.view(np.int64)
-
-
 @dataclass(frozen=True)
 class Draw:
     """The random numbers of one (seed, depth, step, op) for a batch of rows; `rows` holds their hashes."""
@@ -69,43 +53,19 @@ class Draw:
     context: tuple[str | int, ...]
     rows: U64
 
-    def bits(self, purpose: str, row: I64 | None = None, counter: I64 | int = 0, origin: I64 | None = None) -> U64:
-        """64 random bits for each (row, counter); `row` indexes the batch and defaults to every row once.
+    def keys(self, purpose: str) -> U64:
+        """The state of each row's counter before its first step, shape (rows,)."""
+        return mix(self.rows ^ np.uint64(context_key(*self.context, purpose)))
 
-        Args:
-            origin: where each row's counters begin, shape (rows,), if not at 0: bits of (row, counter - origin[row]).
-        """
-        if row is not None and len(row) < len(self.rows):
-            origin = None if origin is None else origin[row]
-            keys = replace(self, rows=self.rows[row])._keys(purpose, origin)
-        else:
-            keys = self._keys(purpose, origin)
-            keys = keys if row is None else keys[row]
-        steps = np.asarray(counter).astype(np.uint64)
-        steps += np.uint64(1)
-        steps *= _GOLDEN
-        return _mixed(keys + steps)
+    def bits(self, purpose: str, row: I64 | None = None, counter: I64 | int = 0) -> U64:
+        """64 random bits for each (row, counter); `row` indexes the batch and defaults to every row once."""
+        keys = self.keys(purpose) if row is None else self.keys(purpose)[row]
+        return mix(keys + (np.asarray(counter).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
-    def stream(self, purpose: str, counts: I64) -> U64:
-        """`bits` of the counters 0 to counts[i] - 1 of each row, one row after the other."""
-        x = np.repeat(self._keys(purpose, np.cumsum(counts) - counts), counts)
-        x += np.arange(1, len(x) + 1, dtype=np.uint64) * _GOLDEN
-        return _mixed(x)
-
-    def _keys(self, purpose: str, origin: I64 | None) -> U64:
-        keys = mix(self.rows ^ np.uint64(context_key(*self.context, purpose)))
-        return keys if origin is None else keys - origin.astype(np.uint64) * _GOLDEN
-
-    def below(
-        self,
-        bound: I64 | int,
-        purpose: str,
-        row: I64 | None = None,
-        counter: I64 | int = 0,
-        origin: I64 | None = None,
-    ) -> I64:
+    def below(self, bound: I64 | int, purpose: str, row: I64 | None = None, counter: I64 | int = 0) -> I64:
         """Uniform integers in [0, bound), bound < 2**32, by multiply-shift (bias below 2**-32 * bound)."""
-        return _scaled(self.bits(purpose, row, counter, origin), bound)
+        high = self.bits(purpose, row, counter) >> np.uint64(32)
+        return ((high * np.asarray(bound).astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
 
     def unit(self, purpose: str, row: I64 | None = None, counter: I64 | int = 0) -> npt.NDArray[np.float64]:
         """Uniform floats in [0, 1) with 53 random bits."""
@@ -116,60 +76,14 @@ def choose(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:
     """For each row i, k[i] distinct integers of range(n[i]), k[i] <= n[i], every subset equally likely.
 
     Candidates are drawn by counter and those met before are passed over; a row that takes more than half is drawn by
-    what it leaves. So the work grows with k, not with n.
+    what it leaves. So the work grows with k, but for one bit a unit.
 
     Returns:
         (row, position), sorted by row, then position; positions count on from row to row, as if all ranges were one.
     """
-    dense = 2 * k > n
     first = np.concatenate(([0], np.cumsum(n)))
-    wanted = np.where(dense, n - k, k)
-    row = np.repeat(np.arange(len(k)), wanted)
-    flat = _scaled(draw.stream(purpose, wanted), np.repeat(n, wanted))
-    flat += np.repeat(first[:-1], wanted)
-    flat = _sorted(flat, first[-1])  # rows stay in order, so `row` still says whose each is
-    again = np.flatnonzero(flat[1:] == flat[:-1]) + 1
-    if len(again):
-        flat = _refill(draw, n, purpose, first, wanted, flat, again, row[again])
-    if dense.any():
-        taken = np.zeros(first[-1], np.bool_)
-        taken[flat] = True
-        taken ^= np.repeat(dense, n)
-        flat = np.flatnonzero(taken)
-        row = np.repeat(np.arange(len(k)), k)
-    return row, flat
-
-
-def _sorted(flat: I64, total: int) -> I64:
-    """The positions below `total` in order; half as wide numbers sort twice as fast."""
-    if total >= 2**31:
-        return np.sort(flat)
-    return np.sort(flat.astype(np.int32)).astype(np.int64)
-
-
-def _refill(draw: Draw, n: I64, purpose: str, first: I64, used: I64, flat: I64, again: I64, rows_again: I64) -> I64:
-    """The sorted draws with those at `again`, which repeat others, replaced by further ones."""
-    taken = np.zeros(first[-1], np.bool_)
-    taken[flat] = True
-    parts, used = [np.delete(flat, again)], used.copy()
-    rows, missing = _runs(rows_again)
-    while len(rows):
-        row = np.repeat(rows, missing)
-        fresh = first[row] + draw.below(n[row], purpose, row, ranges(missing) + np.repeat(used[rows], missing))
-        used[rows] += missing
-        fresh.sort()
-        new = ~taken[fresh]
-        new[1:] &= fresh[1:] != fresh[:-1]
-        taken[fresh[new]] = True
-        parts.append(fresh[new])
-        rows, missing = _runs(row[~new])
-    return np.sort(np.concatenate(parts), kind="stable")
-
-
-def _runs(values: I64) -> tuple[I64, I64]:
-    """Each of the ascending values once, and how often it stands there."""
-    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1]))[: len(values)])
-    return values[first], np.diff(np.append(first, len(values)))
+    where = np.concatenate(([0], np.cumsum(k)))
+    return np.repeat(np.arange(len(k)), k), kernels.distinct(draw.keys(purpose), first, k, where)
 
 
 def choose_apart(draw: Draw, n: I64, k: I64, purpose: str) -> tuple[I64, I64]:

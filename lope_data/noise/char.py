@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import regex
 from pydantic import Field, field_validator
 
-from lope_data.cells import Cells, Spans, binary, byte_class, gather, offsets_and_data
+from lope_data import kernels
+from lope_data.cells import Bytes, Cells, Spans, binary, offsets_and_data
 from lope_data.edits import Edits
 from lope_data.noise.characters import other_than, utf8
 from lope_data.noise.tables import keyboard, keyboard_file
@@ -20,16 +21,6 @@ from lope_data.rng import I64
 
 def _graphemes(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return cells.graphemes
-
-
-def single_bytes(cells: Cells, table: bytes) -> Spans:
-    """The characters of one byte that a table of 256 marks."""
-    marked = byte_class(cells.data, table).view(np.bool_)
-    if cells.ascii:
-        index = np.flatnonzero(marked)
-        return Spans(np.searchsorted(index, cells.bounds[cells.row_bounds]), index)
-    units = cells.graphemes
-    return units.select(marked[units.start] & (units.end - units.start == 1))
 
 
 def _taken(alphabet: pa.Array, index: I64) -> pa.Array:
@@ -77,24 +68,13 @@ def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 
 def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     """Pairs of neighbouring characters which differ, in one cell."""
-    if cells.ascii:
-        differ = cells.data[1:] != cells.data[:-1]
-        edges = cells.bounds[(cells.bounds > 0) & (cells.bounds < len(cells.data))]
-        differ[edges - 1] = False
-        first = np.flatnonzero(differ)
-        return Spans(np.searchsorted(first, cells.bounds[cells.row_bounds]), first, width=2)
     units = cells.graphemes
-    start, middle, end = units.start[:-1], units.end[:-1], units.end[1:]
-    differs = cells.cell_of(start) == cells.cell_of(middle)
-    first, second = middle - start, end - middle
-    single = (first == 1) & (second == 1)
-    differs &= ~single | (cells.data[start] != cells.data[np.minimum(middle, len(cells.data) - 1)])
-    wide = np.flatnonzero((first == second) & ~single)
-    if len(wide):
-        left = gather(cells.data, start[wide], middle[wide])
-        differs[wide] &= np.asarray(pc.not_equal(left, gather(cells.data, middle[wide], end[wide])))
-    index = np.flatnonzero(differs)
-    return Spans(np.searchsorted(index, units.first), start[index], end[index])
+    if cells.ascii:
+        index = kernels.unequal_bytes(cells.data, cells.bounds)
+        return Spans(np.searchsorted(index, units.first), index, width=2)
+    index = kernels.unequal_neighbours(cells.data, units.start, cells.bounds)
+    first = np.searchsorted(index, units.first)
+    return Spans(first, units.start[index], units.end[index + 1], middle=units.end[index])
 
 
 @text_op(
@@ -110,29 +90,23 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring characters."""
-    if hits.cells.ascii:
-        data = hits.cells.data
-        swapped = np.stack((data[hits.start + 1], data[hits.start]), 1)
-        return hits.replace(binary(2 * np.arange(len(swapped) + 1), swapped))
-    units = hits.cells.graphemes
-    middle = units.end[np.searchsorted(units.start, hits.start)]
-    halves = gather(
+    middle = hits.units.middles(hits.index)
+    offsets, data = kernels.gathered(
         hits.cells.data,
         np.stack((middle, hits.start), 1).ravel(),
         np.stack((hits.end, middle), 1).ravel(),
     )
-    offsets, data = offsets_and_data(halves)
     return hits.replace(binary(offsets[::2], data))
 
 
 def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    return single_bytes(cells, _typed())
+    return cells.bytes_in(_typed())
 
 
 @cache
-def _typed() -> bytes:
+def _typed() -> Bytes:
     count, _ = keyboard()
-    return bytes((count > 0).astype(np.uint8))
+    return (count > 0).astype(np.uint8)
 
 
 @text_op(
@@ -148,7 +122,7 @@ def mistype(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a character by one beside it on the keyboard (nlpaug's table)."""
     count, near = keyboard()
     key = hits.cells.data[hits.start]
-    typed = near[key, hits.below(count[key], "key")]
+    typed = near.ravel()[key.astype(np.int64) * near.shape[1] + hits.below(count[key], "key")]
     return hits.replace(binary(np.arange(len(key) + 1), typed))
 
 
@@ -177,8 +151,9 @@ def substitute(hits: Hits, params: AlphabetParams) -> Edits:
     share of these that is replaced, never by itself; each other letter of the alphabet is equally likely.
     """
     alphabet = "".join(dict.fromkeys(params.alphabet))
-    if alphabet.isascii() and hits.cells.ascii:  # the same by tables of bytes
-        own = byte_class(hits.cells.data[hits.start], _places(alphabet))
+    if alphabet.isascii():  # the same by tables of bytes
+        own = _places(alphabet)[hits.cells.data[hits.start]]
+        own[hits.end - hits.start > 1] = len(alphabet)
         drawn = hits.below(len(alphabet) - (own < len(alphabet)), "letter")
         drawn += drawn >= own
         return hits.replace(binary(np.arange(len(drawn) + 1), np.frombuffer(alphabet.encode(), np.uint8)[drawn]))
@@ -186,6 +161,6 @@ def substitute(hits: Hits, params: AlphabetParams) -> Edits:
 
 
 @cache
-def _places(alphabet: str) -> bytes:
+def _places(alphabet: str) -> I64:
     """For each byte its place in the alphabet, or the alphabet's length."""
-    return bytes(alphabet.find(chr(byte)) % (len(alphabet) + 1) for byte in range(256))
+    return np.array([alphabet.find(chr(byte)) % (len(alphabet) + 1) for byte in range(256)])

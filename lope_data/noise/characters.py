@@ -30,9 +30,9 @@ class Characters:
 
     def units(self, cells: Cells) -> Spans:
         """The characters of a batch that are in the set."""
-        units = cells.graphemes
         if cells.ascii:
-            return units.select(byte_class(cells.data, self._ascii).view(np.bool_))
+            return cells.bytes_in(np.frombuffer(self._ascii, np.uint8))
+        units = cells.graphemes
         lead, size = cells.data[units.start], units.end - units.start
         whole = size == byte_class(lead, _SIZE)
         held: Mask = byte_class(lead, self._ascii).view(np.bool_) & whole
@@ -66,12 +66,16 @@ class Variants:
 
     def __init__(self, table: Mapping[str, str]) -> None:
         """`table`: for each character its variants, each one code point."""
-        self.characters = Characters(lambda character: character in table)
+        self._held = np.array([chr(byte) in table for byte in range(256)], np.uint8)
         self._count = np.zeros(256, np.int64)
         self._count[[ord(key) for key in table]] = [len(variants) for variants in table.values()]
         self._first = np.zeros(256, np.int64)
         self._first[[ord(key) for key in table]] = np.cumsum([0, *map(len, table.values())])[:-1]
         self._flat = utf8("".join(table.values()))
+
+    def units(self, cells: Cells) -> Spans:
+        """The characters of a batch that have variants."""
+        return cells.bytes_in(self._held)
 
     def draw(self, hits: Hits, purpose: str) -> pa.Array:
         """For each hit one of its variants, large_binary."""

@@ -26,7 +26,7 @@ def _alike() -> Variants:
 
 
 def _misreadable(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    return _misread().characters.units(cells)
+    return _misread().units(cells)
 
 
 @text_op(
@@ -47,7 +47,7 @@ def misread(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 
 
 def _with_homoglyph(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    return _alike().characters.units(cells)
+    return _alike().units(cells)
 
 
 @text_op(

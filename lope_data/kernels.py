@@ -1,0 +1,243 @@
+"""The loops that run once for each byte or edit, compiled by Numba: draws, distinct places, splices, words.
+
+Each does in one pass what takes ten or more in NumPy, which is what sets the speed here (docs/results.md). They are
+compiled when this module is first imported on a machine (some seconds) and kept beside it, as Python does with `.pyc`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import int64, types, uint8, uint64
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _reads(kind: Any) -> Any:
+    """The type of an array that is only read; it takes writable ones too."""
+    return types.Array(kind, 1, "C", readonly=True)
+
+
+_U8, _U64, _I64 = _reads(uint8), _reads(uint64), _reads(int64)
+
+
+def kernel(*signature: Any) -> Callable[[F], F]:
+    """Compiles a function for one signature, and keeps what was compiled where that is possible."""
+
+    def decorate(function: F) -> F:
+        try:
+            compiled: Any = numba.njit(signature, cache=True)(function)
+        except RuntimeError:  # no folder to keep it in can be written
+            compiled = numba.njit(signature)(function)
+        return cast("F", compiled)
+
+    return decorate
+
+
+@kernel(uint64)
+def mixed(x: Any) -> Any:
+    """SplitMix64's finaliser."""
+    x = (x ^ (x >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return x ^ (x >> uint64(31))
+
+
+@kernel(_U64, _I64, _I64, _I64, _I64)
+def draws_below(keys: U64, row: I64, index: I64, first: I64, bound: I64) -> I64:
+    """`rng.Draw.below` for each (row, index - first[row]); `bound` holds one number, or one for each."""
+    out = np.empty(len(row), np.int64)
+    for i in range(len(row)):
+        bits = mixed(keys[row[i]] + uint64(index[i] - first[row[i]] + 1) * _GOLDEN)
+        limit = uint64(bound[0] if len(bound) == 1 else bound[i])
+        out[i] = int64(((bits >> uint64(32)) * limit) >> uint64(32))
+    return out
+
+
+@kernel(uint64)
+def _lowest(x: Any) -> Any:
+    """The place of the lowest bit that is set: the bits below it, counted."""
+    x = (x & (~x + uint64(1))) - uint64(1)
+    x -= (x >> uint64(1)) & uint64(0x5555555555555555)
+    x = (x & uint64(0x3333333333333333)) + ((x >> uint64(2)) & uint64(0x3333333333333333))
+    x = (x + (x >> uint64(4))) & uint64(0x0F0F0F0F0F0F0F0F)
+    return int64((x * uint64(0x0101010101010101)) >> uint64(56))
+
+
+@kernel(_U64, _I64, _I64, _I64)
+def distinct(keys: U64, first: I64, k: I64, where: I64) -> I64:
+    """For each row i the first k[i] distinct of its draws below n = first[i + 1] - first[i], ascending, plus first[i];
+    where k is more than half of n, all but the first n - k distinct. Those of row i begin at where[i].
+    """
+    out = np.empty(where[-1], np.int64)
+    widest = 0
+    for i in range(len(k)):
+        widest = max(widest, first[i + 1] - first[i])
+    taken = np.zeros(widest // 64 + 1, np.uint64)
+    for i in range(len(k)):
+        n = first[i + 1] - first[i]
+        dense = 2 * k[i] > n
+        missing = n - k[i] if dense else k[i]
+        if k[i] == 0:
+            continue
+        state = keys[i]
+        while missing:
+            state += _GOLDEN
+            place = ((mixed(state) >> uint64(32)) * uint64(n)) >> uint64(32)
+            bit = uint64(1) << (place & uint64(63))
+            if not taken[place >> uint64(6)] & bit:
+                taken[place >> uint64(6)] |= bit
+                missing -= 1
+        at = where[i]
+        for word in range((n + 63) // 64):
+            left = taken[word]
+            taken[word] = 0
+            if dense:
+                left = ~left
+                if 64 * word + 64 > n:
+                    left &= (uint64(1) << uint64(n & 63)) - uint64(1)
+            while left:
+                out[at] = first[i] + 64 * word + _lowest(left)
+                at += 1
+                left &= left - uint64(1)
+    return out
+
+
+@kernel(_U8, _I64, _I64, int64)
+def _without(data: Bytes, start: I64, end: I64, size: int) -> Bytes:
+    keep = np.ones(len(data), np.uint8)
+    for i in range(len(start)):
+        for j in range(start[i], end[i]):
+            keep[j] = 0
+    out = np.empty(size + 1, np.uint8)  # each byte is written, and overwritten if it does not stay: no branch
+    at = 0
+    for i in range(len(data)):
+        out[at] = data[i]
+        at += keep[i]
+    return out[:size]
+
+
+@kernel(_U8, _I64, _I64, _I64, _U8)
+def _with(kept: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> Bytes:
+    new = np.zeros(len(kept) + len(after), np.uint8)
+    grown = 0
+    for i in range(len(start)):
+        size = offsets[i + 1] - offsets[i]
+        for j in range(start[i] + grown, start[i] + grown + size):
+            new[j] = 1
+        grown += size - (end[i] - start[i])
+    out = np.empty(len(new), np.uint8)
+    at, to = 0, 0
+    while at < len(kept):  # where a new byte belongs, the next kept one is written and then again: no branch
+        out[to] = kept[at]
+        at += 1 - new[to]
+        to += 1
+    grown = 0
+    for i in range(len(start)):
+        for j in range(offsets[i], offsets[i + 1]):
+            out[start[i] + grown + j - offsets[i]] = after[j]
+        grown += offsets[i + 1] - offsets[i] - (end[i] - start[i])
+    return out
+
+
+@kernel(_U8, _I64, _I64, _I64, _U8)
+def spliced(data: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> Bytes:
+    """The data with data[start[i]:end[i]] replaced by after[offsets[i]:offsets[i + 1]], spans ascending and apart."""
+    removed = 0
+    alike = True
+    for i in range(len(start)):
+        size = end[i] - start[i]
+        removed += size
+        alike = alike and size == offsets[i + 1] - offsets[i]
+    if alike:
+        out = data.copy()
+        for i in range(len(start)):
+            for j in range(offsets[i], offsets[i + 1]):
+                out[start[i] + j - offsets[i]] = after[j]
+        return out
+    kept = data.copy() if removed == 0 else _without(data, start, end, len(data) - removed)
+    return kept if not len(after) else _with(kept, start, end, offsets, after)
+
+
+@kernel(_U8, _U8)
+def marked(data: Bytes, table: Bytes) -> I64:
+    """The places i where table[data[i]] is 1 (and not 0)."""
+    out = np.empty(len(data) + 1, np.int64)
+    count = 0
+    for i in range(len(data)):
+        out[count] = i
+        count += table[data[i]]
+    return out[:count]
+
+
+@kernel(_U8, _I64, _I64)
+def gathered(data: Bytes, start: I64, end: I64) -> tuple[I64, Bytes]:
+    """data[start[i]:end[i]] for each i, as offsets and bytes."""
+    offsets = np.empty(len(start) + 1, np.int64)
+    offsets[0] = 0
+    for i in range(len(start)):
+        offsets[i + 1] = offsets[i] + end[i] - start[i]
+    out = np.empty(offsets[-1], np.uint8)
+    for i in range(len(start)):
+        shift = start[i] - offsets[i]
+        for j in range(offsets[i], offsets[i + 1]):
+            out[j] = data[j + shift]
+    return offsets, out
+
+
+@kernel(_U8, _U8, _I64)
+def runs(data: Bytes, table: Bytes, bounds: I64) -> tuple[I64, I64]:
+    """The starts and ends of maximal runs of bytes that the table marks with 1; none crosses a bound."""
+    start = np.empty(len(data) // 2 + len(bounds) + 1, np.int64)
+    end = np.empty(len(start), np.int64)
+    count = 0
+    for cell in range(len(bounds) - 1):
+        before = np.uint8(0)
+        for i in range(bounds[cell], bounds[cell + 1]):
+            here = table[data[i]]
+            start[count] = i  # kept if a run begins here, else overwritten by the next: no branch
+            count += here & (before ^ 1)
+            end[max(count - 1, 0)] = i + 1 if here else end[max(count - 1, 0)]
+            before = here
+    return start[:count], end[:count]
+
+
+@kernel(_U8, _I64)
+def unequal_bytes(data: Bytes, bounds: I64) -> I64:
+    """The i for which bytes i and i + 1 are in one cell and differ."""
+    out = np.empty(len(data) + 1, np.int64)
+    count = 0
+    for cell in range(len(bounds) - 1):
+        for i in range(bounds[cell], bounds[cell + 1] - 1):
+            out[count] = i
+            count += data[i] != data[i + 1]
+    return out[:count]
+
+
+@kernel(_U8, _I64, _I64)
+def unequal_neighbours(data: Bytes, start: I64, bounds: I64) -> I64:
+    """The i for which spans i and i + 1 are in one cell and differ; span i ends where i + 1 begins."""
+    out = np.empty(len(start) + 1, np.int64)
+    count, cell = 0, 0
+    for i in range(len(start) - 1):
+        low, middle = start[i], start[i + 1]
+        high = start[i + 2] if i + 2 < len(start) else len(data)
+        while bounds[cell + 1] <= low:
+            cell += 1
+        differ = middle < bounds[cell + 1]
+        if differ and middle - low == high - middle:
+            differ = False
+            for j in range(middle - low):
+                differ = differ or data[low + j] != data[middle + j]
+        out[count] = i
+        count += differ
+    return out[:count]
