@@ -30,20 +30,10 @@ _JOINING = regex.compile(
 class Spans:
     """Byte spans [start, end) in the buffer, ordered; row i owns spans first[i] to first[i + 1]."""
 
-    def __init__(
-        self,
-        first: I64,
-        start: I64 | None = None,
-        end: I64 | None = None,
-        *,
-        width: int = 1,
-        middle: I64 | None = None,
-    ) -> None:
-        """Without `start` span i begins at byte i, without `end` it is `width` bytes long; `middle` is where the halves
-        of a pair meet.
-        """
+    def __init__(self, first: I64, start: I64 | None = None, end: I64 | None = None) -> None:
+        """Without `start` span i begins at byte i, without `end` it is a byte long."""
         self.first = first
-        self._start, self._end, self._width, self._middle = start, end, width, middle
+        self._start, self._end = start, end
 
     @cached_property
     def count(self) -> I64:
@@ -56,7 +46,7 @@ class Spans:
 
     @cached_property
     def end(self) -> I64:
-        return self.start + self._width if self._end is None else self._end
+        return self.start + 1 if self._end is None else self._end
 
     def starts(self, index: I64) -> I64:
         """The starts of some spans, without making those of all."""
@@ -64,19 +54,13 @@ class Spans:
 
     def ends(self, index: I64) -> I64:
         """The ends of some spans."""
-        return self.starts(index) + self._width if self._end is None else self._end[index]
-
-    def middles(self, index: I64) -> I64:
-        """Where the halves of some pairs meet: without `middle`, after one byte."""
-        return self.starts(index) + 1 if self._middle is None else self._middle[index]
+        return self.starts(index) + 1 if self._end is None else self._end[index]
 
     def select(self, keep: Mask) -> Spans:
         """The spans where `keep` is true."""
         index = np.flatnonzero(keep)
         end = None if self._end is None else self._end[index]
-        middle = None if self._middle is None else self._middle[index]
-        first = np.searchsorted(index, self.first)
-        return Spans(first, self.starts(index), end, width=self._width, middle=middle)
+        return Spans(np.searchsorted(index, self.first), self.starts(index), end)
 
 
 @dataclass(frozen=True)
@@ -245,28 +229,27 @@ def byte_class(data: Bytes, table: bytes) -> Bytes:
 
 
 @cache
-def _joining_blocks() -> Mask:
+def _joining_blocks() -> Bytes:
     """For each first two bytes of a code point of several, whether one that begins so is in `_JOINING`."""
-    blocks = np.zeros(1 << 16, np.bool_)
+    blocks = np.zeros(1 << 16, np.uint8)
     everything = "".join(map(chr, [*range(0x80, 0xD800), *range(0xE000, 0x110000)]))
     for found in _JOINING.findall(everything):
         first, second = found.encode()[:2]
-        blocks[first << 8 | second] = True
+        blocks[first << 8 | second] = 1
     return blocks
 
 
 def _joining(data: Bytes) -> I64:
     """Where the code points begin that can be part of a grapheme of several, ascending."""
-    lead = np.flatnonzero(data >= 0xC2)
-    key = (data[lead].astype(np.uint16) << 8) | data[np.minimum(lead + 1, len(data) - 1)]
-    maybe = lead[_joining_blocks()[key]]
-    returns = np.flatnonzero(data == 0x0D)
-    if not len(maybe):
-        return returns
-    size = 2 + (data[maybe] >= 0xE0) + (data[maybe] >= 0xF0)
-    codes = gather(data, maybe, maybe + size).dictionary_encode()
+    maybe = kernels.maybe_joining(data, _joining_blocks())
+    wide = np.flatnonzero(data[maybe] >= 0x80)
+    if not len(wide):
+        return maybe
+    lead = data[maybe[wide]]
+    size = 2 + (lead >= 0xE0) + (lead >= 0xF0)
+    codes = gather(data, maybe[wide], maybe[wide] + size).dictionary_encode()
     joins = np.array([bool(_JOINING.match(code.decode())) for code in codes.dictionary.to_pylist()])
-    return np.sort(np.concatenate((maybe[joins[np.asarray(codes.indices)]], returns)))
+    return np.delete(maybe, wide[~joins[np.asarray(codes.indices)]])
 
 
 def gather(data: Bytes, start: I64, end: I64) -> pa.Array:

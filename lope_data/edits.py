@@ -66,6 +66,5 @@ def splice(cells: Cells, edits: Edits) -> pa.Array:
         return cells_text(cells)
     offsets, after = offsets_and_data(edits.after)
     data = kernels.spliced(cells.data, edits.start, edits.end, offsets, after)
-    at = np.searchsorted(edits.cell, np.arange(len(cells.bounds)))  # the first edit of each cell
-    removed = np.concatenate(([0], np.cumsum(edits.end - edits.start)))
-    return strings(cells.bounds + offsets[at] - removed[at], data)
+    bounds = kernels.moved(cells.bounds, edits.cell, edits.start, edits.end, offsets)
+    return strings(bounds, data)

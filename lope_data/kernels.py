@@ -52,6 +52,30 @@ def mixed(x: Any) -> Any:
     return x ^ (x >> uint64(31))
 
 
+@kernel(_U8, _I64)
+def text_keys(data: Bytes, bounds: I64) -> U64:
+    """64 bits from each text data[bounds[i]:bounds[i + 1]]: a multiply and a shift for each eight bytes, each of which
+    can be undone, so that texts of one length that differ in one place differ in their keys.
+    """
+    out = np.empty(len(bounds) - 1, np.uint64)
+    for row in range(len(out)):
+        at, end = bounds[row], bounds[row + 1]
+        key = uint64(end - at) * _GOLDEN
+        while at < end:
+            word = uint64(0)
+            if at + 8 <= end:
+                for j in range(8):
+                    word |= uint64(data[at + j]) << uint64(8 * j)
+            else:
+                for j in range(end - at):
+                    word |= uint64(data[at + j]) << uint64(8 * j)
+            key = (key ^ word) * uint64(0xD6E8FEB86659FD93)
+            key ^= key >> uint64(32)
+            at += 8
+        out[row] = mixed(key)
+    return out
+
+
 @kernel(_U64, _I64, _I64, _I64, _I64)
 def draws_below(keys: U64, row: I64, index: I64, first: I64, bound: I64) -> I64:
     """`rng.Draw.below` for each (row, index - first[row]); `bound` holds one number, or one for each."""
@@ -157,15 +181,28 @@ def spliced(data: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> By
     for i in range(len(start)):
         size = end[i] - start[i]
         removed += size
-        alike = alike and size == offsets[i + 1] - offsets[i]
+        alike &= size == offsets[i + 1] - offsets[i]
     if alike:
         out = data.copy()
         for i in range(len(start)):
             for j in range(offsets[i], offsets[i + 1]):
                 out[start[i] + j - offsets[i]] = after[j]
         return out
-    kept = data.copy() if removed == 0 else _without(data, start, end, len(data) - removed)
-    return kept if not len(after) else _with(kept, start, end, offsets, after)
+    kept = data if removed == 0 else _without(data, start, end, len(data) - removed)
+    return kept.copy() if not len(after) else _with(kept, start, end, offsets, after)
+
+
+@kernel(_I64, _I64, _I64, _I64, _I64)
+def moved(bounds: I64, cell: I64, start: I64, end: I64, offsets: I64) -> I64:
+    """The bounds of cells after such a splice; `cell` says where each edit lies, ascending."""
+    out = bounds.copy()
+    grown, edit = 0, 0
+    for i in range(len(bounds) - 1):
+        while edit < len(cell) and cell[edit] == i:
+            grown += offsets[edit + 1] - offsets[edit] - (end[edit] - start[edit])
+            edit += 1
+        out[i + 1] += grown
+    return out
 
 
 @kernel(_U8, _U8)
@@ -211,33 +248,96 @@ def runs(data: Bytes, table: Bytes, bounds: I64) -> tuple[I64, I64]:
     return start[:count], end[:count]
 
 
-@kernel(_U8, _I64)
-def unequal_bytes(data: Bytes, bounds: I64) -> I64:
-    """The i for which bytes i and i + 1 are in one cell and differ."""
-    out = np.empty(len(data) + 1, np.int64)
+@kernel(_U8, _U8)
+def maybe_joining(data: Bytes, blocks: Bytes) -> I64:
+    """Where carriage returns are, and code points of several bytes whose first two `blocks` marks with 1."""
     count = 0
-    for cell in range(len(bounds) - 1):
+    for fill in range(2):
+        if fill:
+            out = np.empty(count, np.int64)
+            count = 0
+        for i in range(len(data)):
+            byte = data[i]
+            if byte == 0x0D or (byte >= 0xC2 and blocks[(int64(byte) << 8) | data[i + 1]]):
+                if fill:
+                    out[count] = i
+                count += 1
+    return out
+
+
+@kernel(_U8, _I64)
+def plain(data: Bytes, bounds: I64) -> Bytes:
+    """1 for each text data[bounds[i]:bounds[i + 1]] of ASCII without carriage returns, else 0."""
+    out = np.ones(len(bounds) - 1, np.uint8)
+    for row in range(len(out)):
+        for i in range(bounds[row], bounds[row + 1]):
+            if data[i] >= 0x80 or data[i] == 0x0D:
+                out[row] = 0
+                break
+    return out
+
+
+@kernel(_U8, _I64)
+def count_unequal(data: Bytes, bounds: I64) -> I64:
+    """How many bytes of each cell differ from the one after them in it."""
+    out = np.zeros(len(bounds) - 1, np.int64)
+    for cell in range(len(out)):
         for i in range(bounds[cell], bounds[cell + 1] - 1):
-            out[count] = i
-            count += data[i] != data[i + 1]
-    return out[:count]
+            out[cell] += data[i] != data[i + 1]
+    return out
 
 
 @kernel(_U8, _I64, _I64)
-def unequal_neighbours(data: Bytes, start: I64, bounds: I64) -> I64:
-    """The i for which spans i and i + 1 are in one cell and differ; span i ends where i + 1 begins."""
-    out = np.empty(len(start) + 1, np.int64)
+def find_unequal(data: Bytes, bounds: I64, index: I64) -> I64:
+    """Of the bytes that differ from the one after them in their cell, those with these numbers, ascending."""
+    out = np.empty(len(index) + 1, np.int64)
+    found, number = 0, 0
+    for cell in range(len(bounds) - 1):
+        for i in range(bounds[cell], bounds[cell + 1] - 1):
+            if data[i] != data[i + 1]:
+                if found < len(index) and number == index[found]:
+                    out[found] = i
+                    found += 1
+                number += 1
+    return out[:found]
+
+
+@kernel(_U8, _I64, _I64, _I64)
+def unequal_neighbours(data: Bytes, start: I64, end: I64, bounds: I64) -> I64:
+    """The i for which spans i and i + 1 are in one cell and differ."""
+    out = np.empty(max(len(start), 1), np.int64)
     count, cell = 0, 0
     for i in range(len(start) - 1):
-        low, middle = start[i], start[i + 1]
-        high = start[i + 2] if i + 2 < len(start) else len(data)
-        while bounds[cell + 1] <= low:
+        while bounds[cell + 1] <= start[i]:
             cell += 1
-        differ = middle < bounds[cell + 1]
-        if differ and middle - low == high - middle:
-            differ = False
-            for j in range(middle - low):
-                differ = differ or data[low + j] != data[middle + j]
+        size = end[i] - start[i]
+        same = size == end[i + 1] - start[i + 1]
+        j = 0
+        while same and j < size:
+            same = data[start[i] + j] == data[start[i + 1] + j]
+            j += 1
         out[count] = i
-        count += differ
+        count += not same and start[i + 1] < bounds[cell + 1]
     return out[:count]
+
+
+@kernel(_U8, _I64, _I64, _I64, _I64)
+def exchanged(data: Bytes, a: I64, b: I64, c: I64, d: I64) -> tuple[I64, Bytes]:
+    """data[c:d] + data[b:c] + data[a:b] for each, as offsets and bytes."""
+    offsets = np.empty(len(a) + 1, np.int64)
+    offsets[0] = 0
+    for i in range(len(a)):
+        offsets[i + 1] = offsets[i] + d[i] - a[i]
+    out = np.empty(offsets[-1], np.uint8)
+    at = 0
+    for i in range(len(a)):
+        for j in range(c[i], d[i]):
+            out[at] = data[j]
+            at += 1
+        for j in range(b[i], c[i]):
+            out[at] = data[j]
+            at += 1
+        for j in range(a[i], b[i]):
+            out[at] = data[j]
+            at += 1
+    return offsets, out

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lope_data.cells import Cells, offsets_and_data
+from lope_data import kernels
+from lope_data.cells import Cells, Mask, offsets_and_data
 from lope_data.edits import Edits, splice
 from lope_data.errors import RecipeError
 from lope_data.plan import deal
 from lope_data.presets import PRESETS
 from lope_data.recipe import Step, validated
 from lope_data.registry import LEVELS, TextOp, get_op
-from lope_data.rng import I64, U64, Draw, mix, row_hashes
+from lope_data.rng import I64, U64, Draw, mix
+from lope_data.text_io import opened
 
 Texts = TypeVar("Texts", list[str], list[str | None], pa.Array, pa.ChunkedArray, pl.Series)
 
@@ -76,78 +78,69 @@ def corrupt(
 
     >>> from lope_data import corrupt
     >>> corrupt(["Name three primary colours."], "char.swap", level=0.2)
-    ['Name there primary cloorus.']
+    ['Nam ethere primaryc olours.']
     """
-    column, back = _opened(texts)
+    column, back = opened(texts)
     step = _step(op, level, params)
     level, seed = step.level, _seed(seed)
     keys = _keys(column)
-    ops = list(step.weights)
-    noisy: list[pa.Array] = []
-    tables = [_EDITS.empty_table()]
+    noisy, tables, order = [], [_EDITS.empty_table()], [np.empty(0, np.int64)]
     asked = reachable = 0.0
-    dealt = _dealt(column, step, keys, seed) if len(ops) > 1 else None
-    for low, high in _batches(column):
-        cells = Cells.of(column[low:high])
-        batch = None
-        for i, name in enumerate(ops):
-            mine = np.arange(high - low) if dealt is None else np.flatnonzero(dealt[low:high] == i)
-            part = cells if dealt is None else cells.take(mine)
-            text_op = _text_op(name)
-            draw = Draw((seed, "corrupt", name), keys[low:high][mine])
-            found, ground = text_op.apply(part, draw, level, step.params_of(name), floor=False)
+    for name, places in _jobs(column, step, keys, seed):
+        text_op, draw = _text_op(name), Draw((seed, "corrupt", name), keys[places])
+        part = column if len(places) == len(column) else column.take(pa.array(places))
+        for low, high in _batches(part):
+            cells = Cells.of(part[low:high])
+            mine = Draw(draw.context, draw.rows[low:high])
+            found, ground = text_op.apply(cells, mine, level, step.params_of(name), floor=False)
             asked += float(ground.size.sum()) * level
             reachable += float(np.minimum(ground.size * level, ground.room * text_op.per_hit).sum())
-            after = splice(part, found)
-            batch = after if dealt is None else _merged(batch, after, mine, cells)
+            noisy.append(splice(cells, found))
             if edits:
-                tables.append(_table(found, part, name, low + mine))
-        assert batch is not None
-        noisy.append(batch)
+                tables.append(_table(found, cells, name, places[low:high]))
+        order.append(places)
     if reachable < 0.99 * asked or (level and not asked and _holds_text(column)):
         warnings.warn(
             f"the texts can take {reachable / max(asked, 1e-9):.1%} of the noise asked for at level {level:g}: "
-            + "; ".join(f"{name} needs {_text_op(name).needs}" for name in ops),
+            + "; ".join(f"{name} needs {_text_op(name).needs}" for name in step.weights),
             ShortfallWarning,
             stacklevel=2,
         )
-    result = back(pa.chunked_array(noisy, pa.large_string()))
+    result = back(_in_order(noisy, np.concatenate(order), column))
     return (result, _sorted(pa.concat_tables(tables))) if edits else result
 
 
-def _merged(batch: pa.Array | None, after: pa.Array, mine: I64, cells: Cells) -> pa.Array:
-    """The batch with the rows of one op of a mix in their places."""
-    if batch is None:
-        batch = splice(cells, Edits.none())
-    source = np.arange(cells.rows)
-    source[mine] = cells.rows + np.arange(len(mine))
-    return pa.concat_arrays([batch, after]).take(pa.array(source))
+def _jobs(column: pa.Array, step: Step, keys: U64, seed: int) -> Iterator[tuple[str, I64]]:
+    """Which texts each op gets. Those of ASCII apart from the others: one other text would make a batch slow."""
+    everything = np.arange(len(column))
+    plain = _plain(column)
+    names = list(step.weights)
+    dealt = _dealt(column, step, keys, seed) if len(names) > 1 else None
+    for i, name in enumerate(names):
+        mine = everything if dealt is None else np.flatnonzero(dealt == i)
+        if plain is None:
+            yield name, mine
+        else:
+            yield name, mine[plain[mine]]
+            yield name, mine[~plain[mine]]
 
 
-def _opened(texts: Any) -> tuple[pa.Array, Callable[[pa.ChunkedArray], Any]]:
-    """The texts as one large_string array, and the way from noisy ones back to their type."""
-    if isinstance(texts, list):
-        for place, text in enumerate(texts):
-            if text is not None and not isinstance(text, str):
-                raise RecipeError(f"texts[{place}]: {type(text).__name__}, where a string or None is needed")
-        try:
-            column = pa.array(texts, pa.large_string())
-        except UnicodeEncodeError as error:
-            raise RecipeError(f"a text is not valid Unicode: {error}") from error
-        return column, lambda noisy: _with_nulls(noisy, column).to_pylist()
-    if isinstance(texts, pl.Series) and texts.dtype in (pl.String, pl.Null):
-        column = texts.cast(pl.String).to_arrow().cast(pa.large_string())
-        return column, lambda noisy: pl.Series(texts.name, _with_nulls(noisy, column), pl.String)
-    if isinstance(texts, pa.Array | pa.ChunkedArray) and _is_text(texts.type):
-        if pa.types.is_null(texts.type):
-            return pa.nulls(len(texts), pa.large_string()), lambda _: texts
-        column = texts.cast(pa.large_string())
-        if isinstance(texts, pa.ChunkedArray):
-            column = column.combine_chunks()
-            return column, lambda noisy: pa.chunked_array([_with_nulls(noisy, column)]).cast(texts.type)
-        return column, lambda noisy: _with_nulls(noisy, column).cast(texts.type)
-    kind = type(texts).__name__ + (f" of {texts.type}" if isinstance(texts, pa.Array | pa.ChunkedArray) else "")
-    raise RecipeError(f"texts: a list of strings, a pyarrow array or a polars Series of strings is needed, not {kind}")
+def _plain(column: pa.Array) -> Mask | None:
+    """Which texts are ASCII without carriage returns, or None if all are, or none is."""
+    cells = Cells.of(column)
+    if cells.ascii:
+        return None
+    plain: Mask = kernels.plain(cells.data, cells.bounds).view(np.bool_)
+    return plain if plain.any() else None
+
+
+def _in_order(noisy: list[pa.Array], order: I64, column: pa.Array) -> pa.ChunkedArray:
+    """The noisy texts, which stand in some order, in that of the column; those that no op was dealt as they were."""
+    if len(order) == len(column) and (order[1:] > order[:-1]).all():
+        return pa.chunked_array(noisy, pa.large_string())
+    source = np.arange(len(column)) + len(order)
+    source[order] = np.arange(len(order))
+    return pa.chunked_array([pa.concat_arrays([*noisy, column.fill_null("")]).take(pa.array(source))])
 
 
 def _holds_text(column: pa.Array) -> bool:
@@ -171,25 +164,6 @@ def _seed(seed: int) -> int:
     if not 0 <= plain < 2**63:
         raise RecipeError(f"seed: must be from 0 to 2**63 - 1, not {plain}")
     return int(plain)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_null(kind)
-    )
-
-
-def _with_nulls(noisy: pa.ChunkedArray, column: pa.Array) -> pa.Array:
-    values = noisy.combine_chunks()
-    if not column.null_count:
-        return values
-    offsets, data = offsets_and_data(values)
-    validity = pa.array(np.asarray(column.is_valid()), pa.bool_()).buffers()[1]
-    buffers = [validity, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_string(), len(column), buffers)
 
 
 def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any] | None) -> Step:
@@ -216,7 +190,8 @@ def _text_op(name: str) -> TextOp:
 
 def _keys(column: pa.Array) -> U64:
     """64 bits for each text, which differ where equal texts occur again."""
-    keys = row_hashes(column.fill_null("") if column.null_count else column)
+    cells = Cells.of(column)
+    keys = kernels.text_keys(cells.data, cells.bounds)
     ordered = np.sort(keys)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import regex
 from pydantic import Field, field_validator
 
-from lope_data import kernels
 from lope_data.cells import Bytes, Cells, Spans, binary, offsets_and_data
 from lope_data.edits import Edits
 from lope_data.noise.characters import other_than, utf8
 from lope_data.noise.tables import keyboard, keyboard_file
+from lope_data.pairs import exchanged, unequal_neighbours
 from lope_data.registry import Hits, Params, text_op
 from lope_data.rng import I64
 
@@ -67,14 +67,7 @@ def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 
 
 def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    """Pairs of neighbouring characters which differ, in one cell."""
-    units = cells.graphemes
-    if cells.ascii:
-        index = kernels.unequal_bytes(cells.data, cells.bounds)
-        return Spans(np.searchsorted(index, units.first), index, width=2)
-    index = kernels.unequal_neighbours(cells.data, units.start, cells.bounds)
-    first = np.searchsorted(index, units.first)
-    return Spans(first, units.start[index], units.end[index + 1], middle=units.end[index])
+    return unequal_neighbours(cells, cells.graphemes)
 
 
 @text_op(
@@ -90,13 +83,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring characters."""
-    middle = hits.units.middles(hits.index)
-    offsets, data = kernels.gathered(
-        hits.cells.data,
-        np.stack((middle, hits.start), 1).ravel(),
-        np.stack((hits.end, middle), 1).ravel(),
-    )
-    return hits.replace(binary(offsets[::2], data))
+    return exchanged(hits)
 
 
 def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from lope_data.cells import Cells, Spans, binary, offsets_and_data
 from lope_data.edits import Edits
 from lope_data.noise.tables import vocabulary, vocabulary_file
+from lope_data.pairs import exchanged, unequal_neighbours
 from lope_data.registry import Hits, Params, text_op
 from lope_data.rng import I64, Draw, ranges, row_hashes
 
@@ -117,14 +118,7 @@ def _pairs(cells: Cells) -> tuple[Spans, I64]:
 
 
 def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    """Pairs of neighbouring words which differ, in one cell."""
-    gaps, index = _pairs(cells)
-    start, end = cells.words.start[index], cells.words.end[index + 1]
-    differs = gaps.start - start != end - gaps.end
-    alike = np.flatnonzero(~differs)
-    left = cells.text(start[alike], gaps.start[alike])
-    differs[alike] = np.asarray(pc.not_equal(left, cells.text(gaps.end[alike], end[alike])))
-    return Spans(gaps.first, start, end).select(differs)
+    return unequal_neighbours(cells, cells.words)
 
 
 @text_op(
@@ -136,6 +130,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     pick="apart",
     counted=_words,
     needs="two neighbouring words that differ",
+    certain=True,
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring words.
@@ -143,14 +138,7 @@ def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     A unit is a word; level is the share of words that change places, two a swap. Words of different texts are no
     neighbours, equal ones are left alone, and so is the white space between the two.
     """
-    words = hits.cells.words
-    left = np.searchsorted(words.start, hits.start)
-    middle, resume = words.end[left], words.start[left + 1]
-    parts = hits.cells.text(
-        np.stack((resume, middle, hits.start), 1).ravel(), np.stack((hits.end, resume, middle), 1).ravel()
-    )
-    offsets, data = offsets_and_data(parts)
-    return hits.replace(binary(offsets[::3], data))
+    return exchanged(hits)
 
 
 def _divisible(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
