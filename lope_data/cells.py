@@ -127,11 +127,10 @@ class Cells:
         """User-perceived characters (UAX #29 extended grapheme clusters); none crosses a cell."""
         if self.ascii:
             return Spans(self.bounds[self.row_bounds])
-        starts = kernels.marked(self.data, _LEADS)
+        edges = kernels.marked(self.data, _LEADS, len(self.data))
         if len(self._continuing):
-            starts = np.delete(starts, np.searchsorted(starts, self._continuing))
-        ends = np.append(starts[1:], len(self.data))
-        return Spans(np.searchsorted(starts, self.bounds[self.row_bounds]), starts, ends)
+            edges = np.delete(edges, np.searchsorted(edges, self._continuing))
+        return Spans(np.searchsorted(edges, self.bounds[self.row_bounds]), edges[:-1], edges[1:])
 
     @cached_property
     def _continuing(self) -> I64:
@@ -164,7 +163,7 @@ class Cells:
 
     def bytes_in(self, table: Bytes) -> Spans:
         """The characters of one byte that a table of 256 marks with 1."""
-        place = kernels.marked(self.data, table)
+        place = kernels.marked(self.data, table, 0)[:-1]
         if len(self._continuing):  # none that a mark follows, and none that continues another
             joined = np.concatenate((self._continuing, self._continuing - 1))
             found = np.searchsorted(place, joined)
@@ -239,10 +238,22 @@ def _joining_blocks() -> Bytes:
     return blocks
 
 
+@cache
+def _joining_leads() -> Bytes:
+    """For each byte, whether it is CR or the first of a code point that `_joining_blocks` marks."""
+    leads: Bytes = _joining_blocks().reshape(256, 256).max(1)
+    leads[0x0D] = 1
+    return leads
+
+
 def _joining(data: Bytes) -> I64:
     """Where the code points begin that can be part of a grapheme of several, ascending."""
-    maybe = kernels.maybe_joining(data, _joining_blocks())
+    blocks = _joining_blocks()
+    maybe = kernels.marked(data, _joining_leads(), 0)[:-1]
     wide = np.flatnonzero(data[maybe] >= 0x80)
+    second = data[np.minimum(maybe[wide] + 1, len(data) - 1)]
+    unlike = blocks[data[maybe[wide]].astype(np.int64) << 8 | second] == 0
+    maybe, wide = np.delete(maybe, wide[unlike]), wide[~unlike] - np.cumsum(unlike)[~unlike]
     if not len(wide):
         return maybe
     lead = data[maybe[wide]]

@@ -205,15 +205,16 @@ def moved(bounds: I64, cell: I64, start: I64, end: I64, offsets: I64) -> I64:
     return out
 
 
-@kernel(_U8, _U8)
-def marked(data: Bytes, table: Bytes) -> I64:
-    """The places i where table[data[i]] is 1 (and not 0)."""
+@kernel(_U8, _U8, int64)
+def marked(data: Bytes, table: Bytes, last: int) -> I64:
+    """The places i where table[data[i]] is 1 (and not 0), and `last`."""
     out = np.empty(len(data) + 1, np.int64)
     count = 0
     for i in range(len(data)):
         out[count] = i
         count += table[data[i]]
-    return out[:count]
+    out[count] = last
+    return out[: count + 1]
 
 
 @kernel(_U8, _I64, _I64)
@@ -248,23 +249,6 @@ def runs(data: Bytes, table: Bytes, bounds: I64) -> tuple[I64, I64]:
     return start[:count], end[:count]
 
 
-@kernel(_U8, _U8)
-def maybe_joining(data: Bytes, blocks: Bytes) -> I64:
-    """Where carriage returns are, and code points of several bytes whose first two `blocks` marks with 1."""
-    count = 0
-    for fill in range(2):
-        if fill:
-            out = np.empty(count, np.int64)
-            count = 0
-        for i in range(len(data)):
-            byte = data[i]
-            if byte == 0x0D or (byte >= 0xC2 and blocks[(int64(byte) << 8) | data[i + 1]]):
-                if fill:
-                    out[count] = i
-                count += 1
-    return out
-
-
 @kernel(_U8, _I64)
 def plain(data: Bytes, bounds: I64) -> Bytes:
     """1 for each text data[bounds[i]:bounds[i + 1]] of ASCII without carriage returns, else 0."""
@@ -287,19 +271,23 @@ def count_unequal(data: Bytes, bounds: I64) -> I64:
     return out
 
 
-@kernel(_U8, _I64, _I64)
-def find_unequal(data: Bytes, bounds: I64, index: I64) -> I64:
-    """Of the bytes that differ from the one after them in their cell, those with these numbers, ascending."""
-    out = np.empty(len(index) + 1, np.int64)
-    found, number = 0, 0
-    for cell in range(len(bounds) - 1):
-        for i in range(bounds[cell], bounds[cell + 1] - 1):
-            if data[i] != data[i + 1]:
-                if found < len(index) and number == index[found]:
-                    out[found] = i
-                    found += 1
-                number += 1
-    return out[:found]
+@kernel(_U8, _I64, _I64, _I64)
+def find_unequal(data: Bytes, bounds: I64, first: I64, index: I64) -> I64:
+    """Of the bytes that differ from the one after them in their cell, where those with these numbers, ascending, are;
+    cell i has the numbers from first[i] on.
+    """
+    out = np.empty(len(index), np.int64)
+    cell, number, at = 0, 0, bounds[0]
+    for i in range(len(index)):
+        if index[i] >= first[cell + 1]:
+            while index[i] >= first[cell + 1]:
+                cell += 1
+            number, at = first[cell], bounds[cell]
+        while number <= index[i]:
+            number += data[at] != data[at + 1]
+            at += 1
+        out[i] = at - 1
+    return out
 
 
 @kernel(_U8, _I64, _I64, _I64)

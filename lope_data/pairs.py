@@ -49,7 +49,8 @@ class _BytePairs(Spans):
 
     def __init__(self, cells: Cells) -> None:
         counts = kernels.count_unequal(cells.data, cells.bounds)
-        super().__init__(np.concatenate(([0], np.cumsum(counts)))[cells.row_bounds])
+        self._first_of_cell = np.concatenate(([0], np.cumsum(counts)))
+        super().__init__(self._first_of_cell[cells.row_bounds])
         self._cells = cells
         self._found: tuple[I64, I64] | None = None
 
@@ -63,7 +64,8 @@ class _BytePairs(Spans):
 
     def starts(self, index: I64) -> I64:
         if self._found is None or self._found[0] is not index:
-            self._found = index, kernels.find_unequal(self._cells.data, self._cells.bounds, index)
+            cells = self._cells
+            self._found = index, kernels.find_unequal(cells.data, cells.bounds, self._first_of_cell, index)
         return self._found[1]
 
     def ends(self, index: I64) -> I64:
