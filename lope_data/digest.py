@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import offsets_and_data
+from lope_data.buffers import offsets_and_data
 
 
 class _Column:

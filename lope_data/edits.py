@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_data import kernels
-from lope_data.cells import Cells, Mask, gather, offsets_and_data, strings
+from lope_data.buffers import Mask, gather, offsets_and_data, strings
+from lope_data.cells import Cells
 from lope_data.rng import I64
 
 

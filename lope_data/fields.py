@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, Mask
+from lope_data.buffers import Mask
+from lope_data.cells import Cells
 from lope_data.leaves import Leaves, leaves
 from lope_data.rng import I64
 from lope_data.shapes import ROW_ID, fitting, of_shape

@@ -12,7 +12,8 @@ import numpy as np
 import re2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from lope_data.cells import Cells, Mask
+from lope_data.buffers import Mask
+from lope_data.cells import Cells
 from lope_data.errors import suggest
 from lope_data.rng import I64, ranges
 
@@ -132,11 +133,8 @@ def _compiled(expression: str) -> Any:
 
 def _short_words(cells: Cells, least: int) -> Mask:
     """The bytes of words with fewer characters than `least`."""
-    words, graphemes = cells.words, cells.graphemes
-    if cells.ascii:
-        length = words.end - words.start
-    else:
-        length = np.searchsorted(graphemes.start, words.end) - np.searchsorted(graphemes.start, words.start)
+    words = cells.words
+    length = cells.numbers(words.end) - cells.numbers(words.start)
     short = np.flatnonzero(length < least)
     start: I64 = words.start[short]
     size = words.end[short] - start

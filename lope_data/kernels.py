@@ -205,16 +205,70 @@ def moved(bounds: I64, cell: I64, start: I64, end: I64, offsets: I64) -> I64:
     return out
 
 
-@kernel(_U8, _U8, int64)
-def marked(data: Bytes, table: Bytes, last: int) -> I64:
-    """The places i where table[data[i]] is 1 (and not 0), and `last`."""
+@kernel(_U8, _U8)
+def marked(data: Bytes, table: Bytes) -> I64:
+    """The places i where table[data[i]] is 1 (and not 0)."""
     out = np.empty(len(data) + 1, np.int64)
     count = 0
     for i in range(len(data)):
         out[count] = i
         count += table[data[i]]
-    out[count] = last
-    return out[: count + 1]
+    return out[:count]
+
+
+@kernel(_U8, _U8, _I64, _U8)
+def marked_in(data: Bytes, table: Bytes, bounds: I64, leave: Bytes) -> I64:
+    """The same, but for the rows data[bounds[row]:bounds[row + 1]] where `leave` is 1."""
+    size = 0
+    for row in range(len(leave)):
+        if not leave[row]:
+            size += bounds[row + 1] - bounds[row]
+    out = np.empty(size + 1, np.int64)
+    count = 0
+    for row in range(len(leave)):
+        if not leave[row]:
+            for i in range(bounds[row], bounds[row + 1]):
+                out[count] = i
+                count += table[data[i]]
+    return out[:count]
+
+
+@kernel(_I64, int64, _I64, _I64, _U8, _I64, _I64)
+def grapheme_edges(index: I64, side: int, first: I64, row_edges: I64, plain: Bytes, edges: I64, first_edge: I64) -> I64:
+    """Where graphemes with these numbers, ascending, begin (`side` 0) or end (1); see `graphemes.Graphemes`."""
+    out = np.empty(len(index), np.int64)
+    row = 0
+    for i in range(len(index)):
+        while index[i] >= first[row + 1]:
+            row += 1
+        number = index[i] - first[row] + side
+        if plain[row]:
+            out[i] = row_edges[row] + number
+        elif first_edge[row] + number < first_edge[row + 1]:
+            out[i] = edges[first_edge[row] + number]
+        else:
+            out[i] = row_edges[row + 1]
+    return out
+
+
+@kernel(_I64, _I64, _I64, _U8, _I64, _I64)
+def grapheme_numbers(position: I64, first: I64, row_edges: I64, plain: Bytes, edges: I64, first_edge: I64) -> I64:
+    """The numbers of the graphemes that begin at these bytes, ascending; see `graphemes.Graphemes`."""
+    out = np.empty(len(position), np.int64)
+    row, edge = 0, 0
+    for i in range(len(position)):
+        while row < len(plain) and position[i] >= row_edges[row + 1]:
+            row += 1
+        if row == len(plain):
+            out[i] = first[row]
+        elif plain[row]:
+            out[i] = first[row] + position[i] - row_edges[row]
+        else:
+            edge = max(edge, first_edge[row])
+            while edge < first_edge[row + 1] and edges[edge] < position[i]:
+                edge += 1
+            out[i] = first[row] + edge - first_edge[row]
+    return out
 
 
 @kernel(_U8, _I64, _I64)
@@ -254,10 +308,10 @@ def plain(data: Bytes, bounds: I64) -> Bytes:
     """1 for each text data[bounds[i]:bounds[i + 1]] of ASCII without carriage returns, else 0."""
     out = np.ones(len(bounds) - 1, np.uint8)
     for row in range(len(out)):
-        for i in range(bounds[row], bounds[row + 1]):
-            if data[i] >= 0x80 or data[i] == 0x0D:
-                out[row] = 0
-                break
+        odd = 0
+        for i in range(bounds[row], bounds[row + 1]):  # without a way out, so that many bytes are read at once
+            odd += (data[i] >= 0x80) | (data[i] == 0x0D)
+        out[row] = odd == 0
     return out
 
 
@@ -306,6 +360,44 @@ def unequal_neighbours(data: Bytes, start: I64, end: I64, bounds: I64) -> I64:
             j += 1
         out[count] = i
         count += not same and start[i + 1] < bounds[cell + 1]
+    return out[:count]
+
+
+@kernel(_U8, _I64, _I64, _I64, _I64, _U8, _I64, _I64)
+def unequal_graphemes(
+    data: Bytes,
+    bounds: I64,
+    row_bounds: I64,
+    first: I64,
+    row_edges: I64,
+    plain: Bytes,
+    edges: I64,
+    first_edge: I64,
+) -> I64:
+    """The numbers of graphemes that differ from the one after them in their cell; see `graphemes.Graphemes`."""
+    out = np.empty(first[-1] + 1, np.int64)
+    count = 0
+    for row in range(len(plain)):
+        if plain[row]:
+            shift = first[row] - row_edges[row]
+            for cell in range(row_bounds[row], row_bounds[row + 1]):
+                for i in range(bounds[cell], bounds[cell + 1] - 1):
+                    out[count] = i + shift
+                    count += data[i] != data[i + 1]
+            continue
+        cell = row_bounds[row]
+        for e in range(first_edge[row], first_edge[row + 1] - 1):
+            low, middle = edges[e], edges[e + 1]
+            high = edges[e + 2] if e + 2 < first_edge[row + 1] else row_edges[row + 1]
+            while bounds[cell + 1] <= low:
+                cell += 1
+            same = middle - low == high - middle
+            j = 0
+            while same and j < middle - low:
+                same = data[low + j] == data[middle + j]
+                j += 1
+            out[count] = first[row] + e - first_edge[row]
+            count += not same and middle < bounds[cell + 1]
     return out[:count]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Mask
+from lope_data.buffers import Mask
 from lope_data.rng import I64, ranges
 
 

@@ -7,10 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from lope_data import kernels
-from lope_data.cells import Cells, Mask, Spans, binary
+from lope_data.buffers import Mask, binary
+from lope_data.cells import Cells
 from lope_data.edits import Edits
+from lope_data.graphemes import Graphemes
 from lope_data.registry import Hits
 from lope_data.rng import I64
+from lope_data.spans import Spans
 
 
 class Pairs(Spans):
@@ -82,10 +85,26 @@ class _BytePairs(Spans):
 
 def unequal_neighbours(cells: Cells, base: Spans) -> Spans:
     """The pairs of neighbours among spans of these cells which are in one cell and differ."""
-    if cells.ascii and base is cells.graphemes:
-        return _BytePairs(cells)
+    if base is cells.graphemes:
+        return _BytePairs(cells) if cells.ascii else _grapheme_pairs(cells)
     index = kernels.unequal_neighbours(cells.data, base.start, base.end, cells.bounds)
     return Pairs(np.searchsorted(index, base.first), base, index)
+
+
+def _grapheme_pairs(cells: Cells) -> Pairs:
+    units = cells.graphemes
+    assert isinstance(units, Graphemes)
+    index = kernels.unequal_graphemes(
+        cells.data,
+        cells.bounds,
+        cells.row_bounds,
+        units.first,
+        cells.row_edges,
+        cells.plain,
+        units.edges,
+        units.first_edge,
+    )
+    return Pairs(np.searchsorted(index, units.first), units, index)
 
 
 def exchanged(hits: Hits) -> Edits:

@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from lope_data import kernels
-from lope_data.cells import Cells, Spans, binary
+from lope_data.buffers import binary
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.errors import RecipeError, suggest
 from lope_data.rng import I64, Draw, choose, choose_apart, choose_last
+from lope_data.spans import Spans
 
 LEVELS = ("char", "word", "label", "structure", "nlpaug")
 DEFAULT_LEVELS = ("char", "word", "label")  # the default mix
@@ -287,6 +289,7 @@ def _docs(function: Callable[..., Any]) -> tuple[str, str]:
     return first.rstrip("."), "\n\n".join(" ".join(part.split()) for part in rest.strip().split("\n\n") if part)
 
 
+@cache
 def ops() -> Mapping[str, Op]:
     """Every registered op, level after level, by name within a level."""
     importlib.import_module("lope_data.noise")

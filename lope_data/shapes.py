@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Mask
+from lope_data.buffers import Mask
 
 ROW_ID, SHAPE, OPS = "lope_row_id", "lope_shape", "lope_ops"
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, offsets_and_data
+from lope_data.buffers import offsets_and_data
+from lope_data.cells import Cells
 from lope_data.edits import Edits, splice
 from lope_data.fields import Inputs, Targets, inputs_of, put_targets, targets_of
 from lope_data.guard import Guard

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from lope_data.cells import offsets_and_data
+from lope_data.buffers import offsets_and_data
 from lope_data.errors import RecipeError
 
 

@@ -12,7 +12,8 @@ import polars as pl
 import pyarrow as pa
 
 from lope_data import kernels
-from lope_data.cells import Cells, Mask, offsets_and_data
+from lope_data.buffers import offsets_and_data, strings
+from lope_data.cells import Cells
 from lope_data.edits import Edits, splice
 from lope_data.errors import RecipeError
 from lope_data.plan import deal
@@ -111,27 +112,14 @@ def corrupt(
 
 
 def _jobs(column: pa.Array, step: Step, keys: U64, seed: int) -> Iterator[tuple[str, I64]]:
-    """Which texts each op gets. Those of ASCII apart from the others: one other text would make a batch slow."""
-    everything = np.arange(len(column))
-    plain = _plain(column)
+    """Which texts each op gets."""
     names = list(step.weights)
-    dealt = _dealt(column, step, keys, seed) if len(names) > 1 else None
+    if len(names) == 1:
+        yield names[0], np.arange(len(column))
+        return
+    dealt = _dealt(column, step, keys, seed)
     for i, name in enumerate(names):
-        mine = everything if dealt is None else np.flatnonzero(dealt == i)
-        if plain is None:
-            yield name, mine
-        else:
-            yield name, mine[plain[mine]]
-            yield name, mine[~plain[mine]]
-
-
-def _plain(column: pa.Array) -> Mask | None:
-    """Which texts are ASCII without carriage returns, or None if all are, or none is."""
-    cells = Cells.of(column)
-    if cells.ascii:
-        return None
-    plain: Mask = kernels.plain(cells.data, cells.bounds).view(np.bool_)
-    return plain if plain.any() else None
+        yield name, np.flatnonzero(dealt == i)
 
 
 def _in_order(noisy: list[pa.Array], order: I64, column: pa.Array) -> pa.ChunkedArray:
@@ -232,16 +220,16 @@ def _dealt(column: pa.Array, step: Step, keys: U64, seed: int) -> I64:
 
 def _table(edits: Edits, cells: Cells, op: str, places: I64) -> pa.Table:
     shift = cells.bounds[edits.cell]
-    offsets, _ = offsets_and_data(edits.after)
+    offsets, after = offsets_and_data(edits.after)
     return pa.table(
         [
             pa.array(places[edits.row]),
-            pa.array([op]).take(pa.array(np.zeros(len(edits), np.int64))),
+            pa.repeat(pa.scalar(op), len(edits)),
             pa.array(edits.start - shift),
             pa.array(edits.end - shift),
             pa.array(edits.start - shift + np.diff(offsets)),
-            cells.text(edits.start, edits.end).cast(pa.large_string()),
-            edits.after.cast(pa.large_string()),
+            strings(*kernels.gathered(cells.data, edits.start, edits.end)),
+            strings(offsets, after),
             pa.nulls(len(edits), pa.string()) if edits.detail is None else edits.detail.cast(pa.string()),
         ],
         schema=_EDITS,

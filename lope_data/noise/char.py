@@ -10,13 +10,15 @@ import pyarrow.compute as pc
 import regex
 from pydantic import Field, field_validator
 
-from lope_data.cells import Bytes, Cells, Spans, binary, offsets_and_data
+from lope_data.buffers import Bytes, binary, offsets_and_data
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.noise.characters import other_than, utf8
 from lope_data.noise.tables import keyboard, keyboard_file
 from lope_data.pairs import exchanged, unequal_neighbours
 from lope_data.registry import Hits, Params, text_op
 from lope_data.rng import I64
+from lope_data.spans import Spans
 
 
 def _graphemes(cells: Cells, params: Params) -> Spans:  # noqa: ARG001

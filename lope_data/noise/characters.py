@@ -9,9 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, Mask, Spans, binary, byte_class, gather
+from lope_data.buffers import Mask, binary, byte_class, gather
+from lope_data.cells import Cells
 from lope_data.registry import Hits
 from lope_data.rng import I64
+from lope_data.spans import Spans
 
 _UNKNOWN, _NO, _YES = 0, 1, 2
 
@@ -30,20 +32,23 @@ class Characters:
 
     def units(self, cells: Cells) -> Spans:
         """The characters of a batch that are in the set."""
-        if cells.ascii:
-            return cells.bytes_in(np.frombuffer(self._ascii, np.uint8))
-        units = cells.graphemes
-        lead, size = cells.data[units.start], units.end - units.start
+        bytes_ = cells.bytes_in(np.frombuffer(self._ascii, np.uint8))
+        start, end = cells.wide
+        if not len(start):
+            return bytes_
+        lead, size = cells.data[start], end - start
         whole = size == byte_class(lead, _SIZE)
-        held: Mask = byte_class(lead, self._ascii).view(np.bool_) & whole
-        one = np.flatnonzero(whole & (lead >= 0x80))
+        held = np.zeros(len(start), np.bool_)
+        one = np.flatnonzero(whole)
         if len(one):
-            text: bytes = gather(cells.data, units.start[one], units.end[one]).buffers()[2].to_pybytes()
+            text: bytes = gather(cells.data, start[one], end[one]).buffers()[2].to_pybytes()
             held[one] = self._of_points(np.frombuffer(text.decode().encode("utf-32-le"), np.uint32))
         several = np.flatnonzero(~whole)
         if len(several):
-            held[several] = self._of_longer(gather(cells.data, units.start[several], units.end[several]))
-        return units.select(held)
+            held[several] = self._of_longer(gather(cells.data, start[several], end[several]))
+        starts = np.sort(np.concatenate((bytes_.start, start[held])), kind="stable")
+        ends = np.sort(np.concatenate((bytes_.end, end[held])), kind="stable")
+        return Spans(np.searchsorted(starts, cells.row_edges), starts, ends)
 
     def _of_points(self, codes: npt.NDArray[np.uint32]) -> Mask:
         for code in np.unique(codes[self._points[codes] == _UNKNOWN]).tolist():

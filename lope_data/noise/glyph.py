@@ -7,12 +7,14 @@ from functools import cache
 import numpy as np
 import regex
 
-from lope_data.cells import Cells, Spans, binary
+from lope_data.buffers import binary
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.noise.characters import Characters, Variants, utf8
 from lope_data.noise.confusables import HOMOGLYPHS, homoglyph_bytes
 from lope_data.noise.tables import ocr_file, ocr_table
 from lope_data.registry import Hits, Params, text_op
+from lope_data.spans import Spans
 
 
 @cache

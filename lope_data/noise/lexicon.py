@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, Spans, binary, byte_class
+from lope_data.buffers import binary, byte_class
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.registry import Hits
 from lope_data.rng import I64
+from lope_data.spans import Spans
 
 _PUNCTUATION = bytes(chr(byte) in string.punctuation for byte in range(256))
 _CORE = bytes(chr(byte) not in string.punctuation + "\t\n\v\f\r " for byte in range(256))

@@ -15,11 +15,12 @@ import regex
 import xxhash
 from pydantic import Field, field_validator, model_validator
 
-from lope_data.cells import Cells, Spans
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.errors import NoiseError, suggest
 from lope_data.noise.nlpaug_client import ask
 from lope_data.registry import Hits, Params, text_op
+from lope_data.spans import Spans
 
 # For each option: what it must be, and whether a value is that.
 _Kind = tuple[str, Callable[[Any], bool]]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lope_data.cells import Cells, Spans
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.noise.tables import misspellings, vocabulary_file
 from lope_data.noise.wordnet import find_wordnet, wordnet
 from lope_data.registry import Hits, Params, text_op
+from lope_data.spans import Spans
 
 
 def _misspelt(cells: Cells, params: Params) -> Spans:  # noqa: ARG001

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 
-from lope_data.cells import Cells, Spans, binary, offsets_and_data
+from lope_data.buffers import binary, offsets_and_data
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.noise.characters import Characters, other_than, utf8
 from lope_data.registry import Hits, Params, text_op
+from lope_data.spans import Spans
 
 
 def _tail(cells: Cells, params: Params) -> Spans:  # noqa: ARG001

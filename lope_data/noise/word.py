@@ -6,12 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.cells import Cells, Spans, binary, offsets_and_data
+from lope_data.buffers import binary, offsets_and_data
+from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.noise.tables import vocabulary, vocabulary_file
 from lope_data.pairs import exchanged, unequal_neighbours
 from lope_data.registry import Hits, Params, text_op
 from lope_data.rng import I64, Draw, ranges, row_hashes
+from lope_data.spans import Spans
 
 
 def _words(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
@@ -144,12 +146,7 @@ def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
 def _divisible(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     """The words of two characters or more."""
     words = cells.words
-    wide = words.end - words.start > 1
-    if not cells.ascii:
-        graphemes = cells.graphemes
-        index = np.flatnonzero(wide)
-        wide[index] = graphemes.end[np.searchsorted(graphemes.start, words.start[index])] < words.end[index]
-    return words.select(wide)
+    return words.select(cells.numbers(words.end) - cells.numbers(words.start) > 1)
 
 
 @text_op(
@@ -161,12 +158,8 @@ def split(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     A unit is a word of two characters or more; level is the share of these that are split, once each. Every place
     between two characters, which are graphemes, is equally likely.
     """
-    if hits.cells.ascii:
-        cut = hits.start + 1 + hits.below(hits.end - hits.start - 1, "cut")
-    else:
-        graphemes = hits.cells.graphemes
-        low, high = (np.searchsorted(graphemes.start, edge) for edge in (hits.start, hits.end))
-        cut = graphemes.start[low + 1 + hits.below(high - low - 1, "cut")]
+    low, high = hits.cells.numbers(hits.start), hits.cells.numbers(hits.end)
+    cut = hits.cells.graphemes.starts(low + 1 + hits.below(high - low - 1, "cut"))
     space = binary(np.arange(len(cut) + 1), b" " * len(cut))
     return Edits(hits.row, hits.cell, cut, cut, space)
 

@@ -10,7 +10,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.cells import Cells, binary
+from lope_data.buffers import binary
+from lope_data.cells import Cells
 from lope_data.edits import Edits, splice
 
 PIECES = [

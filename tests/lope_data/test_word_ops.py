@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lope_data
-from lope_data.cells import Cells, Mask
+from lope_data.buffers import Mask
+from lope_data.cells import Cells
 from lope_data.edits import Edits, splice
 from lope_data.noise.lexicon import Lexicon
 from lope_data.noise.tables import misspellings, vocabulary_file

@@ -1,0 +1,122 @@
+"""User-perceived characters: UAX #29 extended grapheme clusters, as the `regex` package implements them."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+
+import numpy as np
+import regex
+
+from lope_data import kernels
+from lope_data.buffers import Bytes, Mask, gather
+from lope_data.rng import I64
+from lope_data.spans import Spans
+
+# A grapheme of several code points holds at least one of these; the rest of Unicode is one grapheme a code point.
+_JOINING = regex.compile(
+    r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}\p{GCB=Prepend}"
+    r"\p{GCB=L}\p{GCB=V}\p{GCB=T}\p{GCB=Regional_Indicator}\r]"
+)
+LEADS = np.array([byte & 0xC0 != 0x80 for byte in range(256)], np.uint8)
+
+
+class Graphemes(Spans):
+    """The graphemes of a batch. In rows that are plain (ASCII without CR, which joins a following LF) each is a byte,
+    and none of these is stored: one row of another kind does not make a batch slow.
+    """
+
+    def __init__(self, data: Bytes, row_edges: I64, plain: Bytes, continuing: I64) -> None:
+        """`row_edges`: where each row begins in the data, and its end; `plain`: 1 for rows that are plain, else 0;
+        `continuing`: where code points begin but no graphemes.
+        """
+        edges = kernels.marked_in(data, LEADS, row_edges, plain)
+        if len(continuing):
+            edges = np.delete(edges, np.searchsorted(edges, continuing))
+        self.edges, self.first_edge = edges, np.searchsorted(edges, row_edges)
+        count = np.where(plain, np.diff(row_edges), np.diff(self.first_edge))
+        super().__init__(np.concatenate(([0], np.cumsum(count))))
+        self._row_edges, self._plain = row_edges, plain
+
+    @cached_property
+    def start(self) -> I64:
+        return self.starts(np.arange(self.first[-1]))
+
+    @cached_property
+    def end(self) -> I64:
+        return self.ends(np.arange(self.first[-1]))
+
+    def starts(self, index: I64) -> I64:
+        return kernels.grapheme_edges(index, 0, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
+
+    def ends(self, index: I64) -> I64:
+        return kernels.grapheme_edges(index, 1, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
+
+    def select(self, keep: Mask) -> Spans:
+        index = np.flatnonzero(keep)
+        return Spans(np.searchsorted(index, self.first), self.starts(index), self.ends(index))
+
+    def numbers(self, position: I64) -> I64:
+        """Which grapheme begins at each of the byte positions, ascending; the first after them at the end of a row."""
+        return kernels.grapheme_numbers(position, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
+
+    @cached_property
+    def stored(self) -> tuple[I64, I64]:
+        """The starts and ends of those in rows that are not plain."""
+        end = np.append(self.edges[1:], 0)
+        last = self.first_edge[1:] > self.first_edge[:-1]
+        end[self.first_edge[1:][last] - 1] = self._row_edges[1:][last]
+        return self.edges, end
+
+
+@cache
+def _joining_blocks() -> Bytes:
+    """For each first two bytes of a code point of several, whether one that begins so is in `_JOINING`."""
+    blocks = np.zeros(1 << 16, np.uint8)
+    everything = "".join(map(chr, [*range(0x80, 0xD800), *range(0xE000, 0x110000)]))
+    for found in _JOINING.findall(everything):
+        first, second = found.encode()[:2]
+        blocks[first << 8 | second] = 1
+    return blocks
+
+
+@cache
+def _joining_leads() -> Bytes:
+    """For each byte, whether it is CR or the first of a code point that `_joining_blocks` marks."""
+    leads: Bytes = _joining_blocks().reshape(256, 256).max(1)
+    leads[0x0D] = 1
+    return leads
+
+
+def continuing(data: Bytes, bounds: I64, row_edges: I64, plain: Bytes) -> I64:
+    """Where code points begin but no grapheme does, ascending; no grapheme crosses the `bounds` of cells."""
+    joining = _joining(data, row_edges, plain)
+    if not len(joining):
+        return joining
+    cells = np.unique(np.searchsorted(bounds, joining, side="right") - 1)
+    return np.concatenate([_inside(data, int(bounds[cell]), int(bounds[cell + 1])) for cell in cells])
+
+
+def _inside(data: Bytes, low: int, high: int) -> I64:
+    """The same in one cell."""
+    text = data[low:high].tobytes().decode()
+    sizes = [len(part.encode()) for part in regex.findall(r"\X", text)]
+    begins = np.concatenate(([0], np.cumsum(sizes)))[:-1] + low
+    points = np.flatnonzero((data[low:high] & 0xC0) != 0x80) + low
+    return np.setdiff1d(points, begins, assume_unique=True)
+
+
+def _joining(data: Bytes, row_edges: I64, plain: Bytes) -> I64:
+    """Where the code points begin that can be part of a grapheme of several, ascending."""
+    blocks = _joining_blocks()
+    maybe = kernels.marked_in(data, _joining_leads(), row_edges, plain)
+    wide = np.flatnonzero(data[maybe] >= 0x80)
+    second = data[np.minimum(maybe[wide] + 1, len(data) - 1)]
+    unlike = blocks[data[maybe[wide]].astype(np.int64) << 8 | second] == 0
+    maybe, wide = np.delete(maybe, wide[unlike]), wide[~unlike] - np.cumsum(unlike)[~unlike]
+    if not len(wide):
+        return maybe
+    lead = data[maybe[wide]]
+    size = 2 + (lead >= 0xE0) + (lead >= 0xF0)
+    codes = gather(data, maybe[wide], maybe[wide] + size).dictionary_encode()
+    joins = np.array([bool(_JOINING.match(code.decode())) for code in codes.dictionary.to_pylist()])
+    return np.delete(maybe, wide[~joins[np.asarray(codes.indices)]])
