@@ -305,43 +305,96 @@ def runs(data: Bytes, table: Bytes, bounds: I64) -> tuple[I64, I64]:
 
 @kernel(_U8, _I64)
 def plain(data: Bytes, bounds: I64) -> Bytes:
-    """1 for each text data[bounds[i]:bounds[i + 1]] of ASCII without carriage returns, else 0."""
+    """1 for each row data[bounds[i]:bounds[i + 1]] of ASCII without carriage returns, else 0; quick for the others."""
     out = np.ones(len(bounds) - 1, np.uint8)
     for row in range(len(out)):
-        odd = 0
-        for i in range(bounds[row], bounds[row + 1]):  # without a way out, so that many bytes are read at once
-            odd += (data[i] >= 0x80) | (data[i] == 0x0D)
-        out[row] = odd == 0
+        for i in range(bounds[row], bounds[row + 1]):
+            if data[i] >= 0x80 or data[i] == 0x0D:
+                out[row] = 0
+                break
     return out
 
 
-@kernel(_U8, _I64)
-def count_unequal(data: Bytes, bounds: I64) -> I64:
-    """How many bytes of each cell differ from the one after them in it."""
-    out = np.zeros(len(bounds) - 1, np.int64)
-    for cell in range(len(out)):
-        for i in range(bounds[cell], bounds[cell + 1] - 1):
-            out[cell] += data[i] != data[i + 1]
+@kernel(_U8, int64, int64, int64)
+def _differ(data: Bytes, low: int, middle: int, high: int) -> bool:
+    """Whether data[low:middle] and data[middle:high] differ."""
+    same = middle - low == high - middle
+    j = 0
+    while same and j < middle - low:
+        same = data[low + j] == data[middle + j]
+        j += 1
+    return not same
+
+
+@kernel(_U8, _I64, _I64, _U8, _I64, _I64)
+def count_pairs(data: Bytes, bounds: I64, row_bounds: I64, plain: Bytes, edges: I64, first_edge: I64) -> I64:
+    """For each row, how many graphemes differ from the one after them in their cell; see `graphemes.Graphemes`."""
+    out = np.zeros(len(plain), np.int64)
+    for row in range(len(plain)):
+        edge = first_edge[row]
+        for cell in range(row_bounds[row], row_bounds[row + 1]):
+            end = bounds[cell + 1]
+            if plain[row]:
+                count = 0
+                for i in range(bounds[cell], end - 1):
+                    count += data[i] != data[i + 1]
+                out[row] += count
+                continue
+            while edge < first_edge[row + 1] and edges[edge] < end:
+                middle = edges[edge + 1] if edge + 1 < first_edge[row + 1] else end
+                high = edges[edge + 2] if edge + 2 < first_edge[row + 1] else end
+                out[row] += middle < end and _differ(data, edges[edge], middle, min(high, end))
+                edge += 1
     return out
 
 
-@kernel(_U8, _I64, _I64, _I64)
-def find_unequal(data: Bytes, bounds: I64, first: I64, index: I64) -> I64:
-    """Of the bytes that differ from the one after them in their cell, where those with these numbers, ascending, are;
-    cell i has the numbers from first[i] on.
+@kernel(_U8, _I64, _I64, _U8, _I64, _I64, _I64, _I64)
+def find_pairs(
+    data: Bytes,
+    bounds: I64,
+    row_bounds: I64,
+    plain: Bytes,
+    edges: I64,
+    first_edge: I64,
+    first: I64,
+    index: I64,
+) -> tuple[I64, I64, I64]:
+    """Of these pairs those with the numbers `index`, ascending: where they begin, where their halves meet, and where
+    they end. Row i has the numbers from first[i] on.
     """
-    out = np.empty(len(index), np.int64)
-    cell, number, at = 0, 0, bounds[0]
+    start, half, end = np.empty(len(index), np.int64), np.empty(len(index), np.int64), np.empty(len(index), np.int64)
+    row, number, cell, at, edge = -1, 0, 0, 0, 0
     for i in range(len(index)):
-        if index[i] >= first[cell + 1]:
-            while index[i] >= first[cell + 1]:
-                cell += 1
-            number, at = first[cell], bounds[cell]
+        if row < 0 or index[i] >= first[row + 1]:
+            row += 1
+            while index[i] >= first[row + 1]:
+                row += 1
+            number, cell, edge = first[row], row_bounds[row], first_edge[row]
+            at = bounds[cell]
+        if plain[row]:
+            while number <= index[i]:
+                last = bounds[cell + 1] - 1
+                while at < last and number <= index[i]:
+                    number += data[at] != data[at + 1]
+                    at += 1
+                if number <= index[i]:
+                    cell += 1
+                    at = bounds[cell]
+            start[i], half[i], end[i] = at - 1, at, at + 1
+            continue
+        low, middle, high = 0, 0, 0
         while number <= index[i]:
-            number += data[at] != data[at + 1]
-            at += 1
-        out[i] = at - 1
-    return out
+            stop = bounds[cell + 1]
+            low = edges[edge]
+            if low >= stop:
+                cell += 1
+                continue
+            middle = edges[edge + 1] if edge + 1 < first_edge[row + 1] else stop
+            high = min(edges[edge + 2] if edge + 2 < first_edge[row + 1] else stop, stop)
+            number += middle < stop and _differ(data, low, middle, high)
+            edge += 1
+        start[i], half[i], end[i] = low, middle, high
+    return start, half, end
 
 
 @kernel(_U8, _I64, _I64, _I64)
@@ -360,44 +413,6 @@ def unequal_neighbours(data: Bytes, start: I64, end: I64, bounds: I64) -> I64:
             j += 1
         out[count] = i
         count += not same and start[i + 1] < bounds[cell + 1]
-    return out[:count]
-
-
-@kernel(_U8, _I64, _I64, _I64, _I64, _U8, _I64, _I64)
-def unequal_graphemes(
-    data: Bytes,
-    bounds: I64,
-    row_bounds: I64,
-    first: I64,
-    row_edges: I64,
-    plain: Bytes,
-    edges: I64,
-    first_edge: I64,
-) -> I64:
-    """The numbers of graphemes that differ from the one after them in their cell; see `graphemes.Graphemes`."""
-    out = np.empty(first[-1] + 1, np.int64)
-    count = 0
-    for row in range(len(plain)):
-        if plain[row]:
-            shift = first[row] - row_edges[row]
-            for cell in range(row_bounds[row], row_bounds[row + 1]):
-                for i in range(bounds[cell], bounds[cell + 1] - 1):
-                    out[count] = i + shift
-                    count += data[i] != data[i + 1]
-            continue
-        cell = row_bounds[row]
-        for e in range(first_edge[row], first_edge[row + 1] - 1):
-            low, middle = edges[e], edges[e + 1]
-            high = edges[e + 2] if e + 2 < first_edge[row + 1] else row_edges[row + 1]
-            while bounds[cell + 1] <= low:
-                cell += 1
-            same = middle - low == high - middle
-            j = 0
-            while same and j < middle - low:
-                same = data[low + j] == data[middle + j]
-                j += 1
-            out[count] = first[row] + e - first_edge[row]
-            count += not same and middle < bounds[cell + 1]
     return out[:count]
 
 

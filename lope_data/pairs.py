@@ -47,69 +47,67 @@ class Pairs(Spans):
         return Pairs(np.searchsorted(kept, self.first), self.base, self.index[kept])
 
 
-class _BytePairs(Spans):
-    """The same where every character is a byte; found by a walk over the text when they are asked for."""
+class _GraphemePairs(Spans):
+    """The same of characters, found by a walk over the text when they are asked for."""
 
     def __init__(self, cells: Cells) -> None:
-        counts = kernels.count_unequal(cells.data, cells.bounds)
-        self._first_of_cell = np.concatenate(([0], np.cumsum(counts)))
-        super().__init__(self._first_of_cell[cells.row_bounds])
-        self._cells = cells
-        self._found: tuple[I64, I64] | None = None
+        units = cells.graphemes
+        edges, first_edge = np.empty(0, np.int64), np.zeros(cells.rows + 1, np.int64)
+        if isinstance(units, Graphemes):
+            edges, first_edge = units.edges, units.first_edge
+        self._text = cells.data, cells.bounds, cells.row_bounds, cells.plain, edges, first_edge
+        super().__init__(np.concatenate(([0], np.cumsum(kernels.count_pairs(*self._text)))))
+        self._found: tuple[I64, tuple[I64, I64, I64]] | None = None
+
+    def _find(self, index: I64) -> tuple[I64, I64, I64]:
+        if self._found is None or self._found[0] is not index:
+            self._found = index, kernels.find_pairs(*self._text, self.first, index)
+        return self._found[1]
+
+    @cached_property
+    def _all(self) -> tuple[I64, I64, I64]:
+        return kernels.find_pairs(*self._text, self.first, np.arange(self.first[-1]))
 
     @cached_property
     def start(self) -> I64:
-        return self.starts(np.arange(self.first[-1]))
+        return self._all[0]
 
     @cached_property
     def end(self) -> I64:
-        return self.start + 2
+        return self._all[2]
 
     def starts(self, index: I64) -> I64:
-        if self._found is None or self._found[0] is not index:
-            cells = self._cells
-            self._found = index, kernels.find_unequal(cells.data, cells.bounds, self._first_of_cell, index)
-        return self._found[1]
+        return self._find(index)[0]
 
     def ends(self, index: I64) -> I64:
-        return self.starts(index) + 2
+        return self._find(index)[2]
 
     def between(self, index: I64) -> tuple[I64, I64]:
-        middle = self.starts(index) + 1
+        middle = self._find(index)[1]
         return middle, middle
 
     def select(self, keep: Mask) -> Pairs:
+        start, half, end = (edge[keep] for edge in self._all)
         kept = np.flatnonzero(keep)
-        return Pairs(np.searchsorted(kept, self.first), self._cells.graphemes, self.start[kept])
+        halves = Spans(
+            2 * np.searchsorted(kept, self.first),
+            np.stack((start, half), 1).ravel(),
+            np.stack((half, end), 1).ravel(),
+        )
+        return Pairs(np.searchsorted(kept, self.first), halves, 2 * np.arange(len(kept)))
 
 
 def unequal_neighbours(cells: Cells, base: Spans) -> Spans:
     """The pairs of neighbours among spans of these cells which are in one cell and differ."""
     if base is cells.graphemes:
-        return _BytePairs(cells) if cells.ascii else _grapheme_pairs(cells)
+        return _GraphemePairs(cells)
     index = kernels.unequal_neighbours(cells.data, base.start, base.end, cells.bounds)
     return Pairs(np.searchsorted(index, base.first), base, index)
 
 
-def _grapheme_pairs(cells: Cells) -> Pairs:
-    units = cells.graphemes
-    assert isinstance(units, Graphemes)
-    index = kernels.unequal_graphemes(
-        cells.data,
-        cells.bounds,
-        cells.row_bounds,
-        units.first,
-        cells.row_edges,
-        cells.plain,
-        units.edges,
-        units.first_edge,
-    )
-    return Pairs(np.searchsorted(index, units.first), units, index)
-
-
 def exchanged(hits: Hits) -> Edits:
     """Edits that make the two of each pair change places; what stands between them stays there."""
-    assert isinstance(hits.units, Pairs | _BytePairs)
+    assert isinstance(hits.units, Pairs | _GraphemePairs)
     left_end, right_start = hits.units.between(hits.index)
     offsets, data = kernels.exchanged(hits.cells.data, hits.start, left_end, right_start, hits.end)
     return hits.replace(binary(offsets, data))

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 def out(tmp_path_factory: pytest.TempPathFactory) -> str:
     script = str(ROOT / "benchmarks/noise_speed.py")
     nothing = str(tmp_path_factory.mktemp("no-data"))
-    command = [sys.executable, script, "--data", nothing, "--rows", "40", "--peer-rows", "20", "--json"]
+    command = [sys.executable, script, "--data", nothing, "--rows", "40", "--json"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
