@@ -289,18 +289,21 @@ def gathered(data: Bytes, start: I64, end: I64) -> tuple[I64, Bytes]:
 @kernel(_U8, _U8, _I64)
 def runs(data: Bytes, table: Bytes, bounds: I64) -> tuple[I64, I64]:
     """The starts and ends of maximal runs of bytes that the table marks with 1; none crosses a bound."""
-    start = np.empty(len(data) // 2 + len(bounds) + 1, np.int64)
-    end = np.empty(len(start), np.int64)
+    edges = np.empty(len(data) + len(bounds) + 1, np.int64)
     count = 0
     for cell in range(len(bounds) - 1):
-        before = np.uint8(0)
+        before: Any = uint8(0)
         for i in range(bounds[cell], bounds[cell + 1]):
             here = table[data[i]]
-            start[count] = i  # kept if a run begins here, else overwritten by the next: no branch
-            count += here & (before ^ 1)
-            end[max(count - 1, 0)] = i + 1 if here else end[max(count - 1, 0)]
+            edges[count] = i  # kept where a run begins or ends, else overwritten by the next: no branch
+            count += here ^ before
             before = here
-    return start[:count], end[:count]
+        edges[count] = bounds[cell + 1]
+        count += before
+    start, end = np.empty(count // 2, np.int64), np.empty(count // 2, np.int64)
+    for i in range(count // 2):
+        start[i], end[i] = edges[2 * i], edges[2 * i + 1]
+    return start, end
 
 
 @kernel(_U8, _I64)
@@ -436,3 +439,65 @@ def exchanged(data: Bytes, a: I64, b: I64, c: I64, d: I64) -> tuple[I64, Bytes]:
             out[at] = data[j]
             at += 1
     return offsets, out
+
+
+@kernel(_U8, _I64, _I64, _U8)
+def trimmed(data: Bytes, start: I64, end: I64, table: Bytes) -> tuple[I64, I64]:
+    """The spans without the bytes at either end that the table marks with 1; empty where it marks all of them."""
+    low, high = start.copy(), end.copy()
+    for i in range(len(start)):
+        while low[i] < high[i] and table[data[low[i]]]:
+            low[i] += 1
+        while low[i] < high[i] and table[data[high[i] - 1]]:
+            high[i] -= 1
+    return low, high
+
+
+@kernel(_U8, int64, int64)
+def _folded(data: Bytes, start: int, end: int) -> Any:
+    """A hash of data[start:end] in lower case (ASCII's)."""
+    key = uint64(end - start)
+    for i in range(start, end):
+        byte = data[i]
+        byte |= 0x20 * (0x41 <= byte <= 0x5A)
+        key = (key ^ uint64(byte)) * uint64(0xD6E8FEB86659FD93)
+        key ^= key >> uint64(32)
+    return key
+
+
+@kernel(_U8, _I64)
+def word_table(words: Bytes, offsets: I64) -> I64:
+    """A hash table of words, distinct and in lower case: the number of a word at its hash or after it, else -1."""
+    size = 4
+    while size < 4 * len(offsets):
+        size *= 2
+    table = np.full(size, -1, np.int64)
+    for word in range(len(offsets) - 1):
+        at = _folded(words, offsets[word], offsets[word + 1]) & uint64(size - 1)
+        while table[at] >= 0:
+            at = (at + uint64(1)) & uint64(size - 1)
+        table[at] = word
+    return table
+
+
+@kernel(_U8, _I64, _I64, _U8, _I64, _I64)
+def word_numbers(data: Bytes, start: I64, end: I64, words: Bytes, offsets: I64, table: I64) -> I64:
+    """The number in `word_table` of each data[start[i]:end[i]], whatever its case, or -1."""
+    out = np.full(len(start), -1, np.int64)
+    last = uint64(len(table) - 1)
+    for i in range(len(start)):
+        size = end[i] - start[i]
+        at = _folded(data, start[i], end[i]) & last
+        while table[at] >= 0 and out[i] < 0:
+            word = table[at]
+            same = offsets[word + 1] - offsets[word] == size
+            j = 0
+            while same and j < size:
+                byte = data[start[i] + j]
+                byte |= 0x20 * (0x41 <= byte <= 0x5A)
+                same = byte == words[offsets[word] + j]
+                j += 1
+            if same:
+                out[i] = word
+            at = (at + uint64(1)) & last
+    return out

@@ -53,7 +53,7 @@ class Step(_Strict):
     Attributes:
         ratio: share of rows touched; exactly round(ratio * rows) of them.
         level: share of a touched row's units that a text op changes; at least one unit.
-        mix: weights of levels and ops, or a preset's name; a level's weight is shared equally by its ops.
+        mix: weights of levels and ops, or the name of one, or of a preset; a level's ops share its weight equally.
         params: parameters of ops, by op.
         stratify: touch of each class of a classification the same share, to a row.
     """
@@ -70,8 +70,10 @@ class Step(_Strict):
     def _preset(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
+        if value in LEVELS or value in ops():
+            return {value: 1.0}
         if value not in PRESETS:
-            raise ValueError(f"unknown preset {value!r}{suggest(value, PRESETS)}")
+            raise ValueError(f"unknown preset, level or op {value!r}{suggest(value, [*PRESETS, *LEVELS, *ops()])}")
         return PRESETS[value]
 
     @model_validator(mode="after")
@@ -91,7 +93,7 @@ class Step(_Strict):
             try:
                 self.params_of(name)
             except ValidationError as error:
-                raise ValueError(f"params of {name}: {_reason(error)}") from error
+                raise ValueError(f"params of {name}: {_reason(error, get_op(name).params)}") from error
         return self
 
     @property
@@ -203,31 +205,31 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_reason(error)}") from error
+        raise RecipeError(f"{where}: {_reason(error, model)}") from error
 
 
-def _reason(error: ValidationError) -> str:
+def _reason(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing that is wrong, and where it stands."""
     first = error.errors()[0]
     keys = [str(key) for key in first["loc"]]
     place = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).lstrip(".")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(keys[:-1]))}"
+        message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(model, keys[:-1]))}"
     elif "input" in first and isinstance(first["input"], str | int | float) and first["type"] != "value_error":
         message += f", not {first['input']!r}"
     return f"{place}: {message}" if place else message
 
 
-def _known_keys(parents: list[str]) -> list[str]:
-    """The keys that may stand in the table at this place of a recipe."""
+def _known_keys(model: type[BaseModel], parents: list[str]) -> list[str]:
+    """The keys that may stand at this place of a model, or of a table in it."""
     models: dict[tuple[str, ...], type[BaseModel]] = {
-        (): Recipe,
+        (): model,
         ("steps",): Step,
         ("columns",): Columns,
         ("embedding",): Embedding,
         ("protect",): Protect,
         ("constraints",): Constraints,
     }
-    model = models.get(tuple(key for key in parents if not key.isdigit()))
-    return list(model.model_fields) if model else []
+    found = models.get(tuple(key for key in parents if not key.isdigit()))
+    return list(found.model_fields) if found else []

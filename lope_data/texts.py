@@ -156,14 +156,10 @@ def _seed(seed: int) -> int:
 
 def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any] | None) -> Step:
     """The request as a step of a recipe, checked as one."""
-    fields: dict[str, Any] = {"level": level}
-    if isinstance(op, str) and op not in PRESETS:
-        one = op not in LEVELS
-        mix_of = {get_op(op).name if one else op: 1.0}
-        fields |= {"mix": mix_of, "params": {op: params} if one and params else params or {}}
-    else:
-        fields |= {"mix": op, "params": params or {}}
-    step = validated(Step, fields, "corrupt")
+    if isinstance(op, str) and op not in LEVELS and op not in PRESETS:
+        get_op(op)
+        params = {op: params} if params else None
+    step = validated(Step, {"level": level, "mix": op, "params": params or {}}, "corrupt")
     for name in step.weights:
         _text_op(name)
     return step

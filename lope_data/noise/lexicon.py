@@ -5,20 +5,21 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import binary, byte_class
+from lope_data import kernels
+from lope_data.buffers import Bytes, offsets_and_data
 from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.registry import Hits
 from lope_data.rng import I64
 from lope_data.spans import Spans
 
-_PUNCTUATION = bytes(chr(byte) in string.punctuation for byte in range(256))
-_CORE = bytes(chr(byte) not in string.punctuation + "\t\n\v\f\r " for byte in range(256))
+_PUNCTUATION = np.array([chr(byte) in string.punctuation for byte in range(256)], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,24 @@ class Lexicon:
 
     def units(self, cells: Cells) -> Spans:
         """The words of the batch that are in the lexicon, without the ASCII punctuation around them."""
-        start, end = _cores(cells)
-        edges = np.empty(2 * len(start) + 2, np.int64)  # what is between words is looked up too: cheaper than a copy
-        edges[0], edges[-1] = 0, len(cells.data)
-        edges[1:-1:2], edges[2:-1:2] = start, end
-        found = np.asarray(pc.is_in(binary(edges, cells.data.tobytes().lower()), self.words))[1::2]
-        return Spans(cells.words.first, start, end).select(found)
+        words = cells.words
+        start, end = kernels.trimmed(cells.data, words.start, words.end, _PUNCTUATION)
+        return Spans(words.first, start, end).select(self._numbers(cells.data, start, end) >= 0)
+
+    def _numbers(self, data: Bytes, start: I64, end: I64) -> I64:
+        """The number of the word in each span, or -1."""
+        offsets, words = offsets_and_data(self.words)
+        return kernels.word_numbers(data, start, end, words, offsets, self._table)
+
+    @cached_property
+    def _table(self) -> I64:
+        offsets, words = offsets_and_data(self.words)
+        return kernels.word_table(words, offsets)
 
     def replace(self, hits: Hits) -> Edits:
         """Edits that put a drawn variant in each hit's place, in its case: lower, Capitalised or UPPER."""
         text = hits.text().cast(pa.large_string())
-        entry = np.asarray(pc.index_in(pc.ascii_lower(text).cast(pa.large_binary()), self.words)).astype(np.int64)
+        entry = self._numbers(hits.cells.data, hits.start, hits.end)
         first, count = self.first[entry], np.diff(self.first)[entry]
         variant = self.variants.take(pa.array(first + hits.below(count, "variant"))).cast(pa.large_string())
         upper = pc.and_(pc.ascii_is_upper(text), pc.greater(pc.binary_length(text), 1))
@@ -58,17 +66,3 @@ class Lexicon:
         cased = pc.if_else(capital, pc.ascii_capitalize(variant), variant)
         cased = pc.if_else(upper, pc.ascii_upper(variant), cased)
         return hits.replace(cased.cast(pa.large_binary()))
-
-
-def _cores(cells: Cells) -> tuple[I64, I64]:
-    """Where each word begins and ends without the ASCII punctuation around it; nowhere if it is nothing else."""
-    words, data = cells.words, cells.data
-    start, end = words.start.copy(), words.end.copy()
-    opened = np.flatnonzero(byte_class(data[start], _PUNCTUATION))
-    closed = np.flatnonzero(byte_class(data[end - 1], _PUNCTUATION))
-    inner = np.flatnonzero(byte_class(data, _CORE))
-    begins = np.append(inner, len(data))[np.searchsorted(inner, start[opened])]
-    start[opened] = np.minimum(begins, end[opened])
-    ends = np.append(-1, inner)[np.searchsorted(inner, end[closed])] + 1
-    end[closed] = np.maximum(ends, start[closed])
-    return start, end

@@ -39,7 +39,7 @@ def refused(lope_data: Cli, folder: Path, *args: str | Path) -> str:
         (("--workers", "0"), "'--workers'"),
         (("--mix", "chr=1"), "unknown op or level 'chr' in mix; did you mean 'char'?"),
         (("--mix", "char.inser=1"), "did you mean 'char.insert'?"),
-        (("--mix", "char"), "is not NAME=WEIGHT"),
+        (("--mix", "char,word"), "is not NAME=WEIGHT"),
         (("--mix", "char=-1"), "mix"),
         (("--mix", "char=nan"), "mix"),
         (("--mix", "char=0"), "no weight above 0"),

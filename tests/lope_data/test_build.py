@@ -50,7 +50,8 @@ def test_it_says_what_it_did(lope_data: Cli) -> None:
     assert run.out.count("clean:") >= 5
     assert run.out.count("noisy:") >= 5
     assert "480 of 2,400 rows touched, 1,920 left as they were" in run.out
-    assert "passed over" in run.out
+    assert "ranked rows: it needs" in run.out
+    assert "±" in run.out
 
 
 def test_the_same_call_again_answers_from_what_exists(lope_data: Cli) -> None:
