@@ -87,6 +87,21 @@ def draws_below(keys: U64, row: I64, index: I64, first: I64, bound: I64) -> I64:
     return out
 
 
+@kernel(_U8, _I64, _I64, _U64, _I64, _I64, _I64, _I64, _I64)
+def variants(
+    data: Bytes, start: I64, end: I64, keys: U64, row: I64, index: I64, first: I64, count: I64, first_variant: I64
+) -> I64:
+    """For each hit a variant drawn among the count[b] ones from first_variant[b] on, b being its byte, or 255 for a hit
+    of several bytes. What is drawn is `draws_below`.
+    """
+    out = np.empty(len(row), np.int64)
+    for i in range(len(row)):
+        byte = int64(data[start[i]]) if end[i] - start[i] == 1 else 255
+        bits = mixed(keys[row[i]] + uint64(index[i] - first[row[i]] + 1) * _GOLDEN)
+        out[i] = first_variant[byte] + int64(((bits >> uint64(32)) * uint64(count[byte])) >> uint64(32))
+    return out
+
+
 @kernel(uint64)
 def _lowest(x: Any) -> Any:
     """The place of the lowest bit that is set: the bits below it, counted."""
@@ -457,10 +472,13 @@ def trimmed(data: Bytes, start: I64, end: I64, table: Bytes) -> tuple[I64, I64]:
 def _folded(data: Bytes, start: int, end: int) -> Any:
     """A hash of data[start:end] in lower case (ASCII's)."""
     key = uint64(end - start)
-    for i in range(start, end):
-        byte = data[i]
-        byte |= 0x20 * (0x41 <= byte <= 0x5A)
-        key = (key ^ uint64(byte)) * uint64(0xD6E8FEB86659FD93)
+    for low in range(start, end, 8):
+        word = uint64(0)
+        for i in range(low, min(low + 8, end)):
+            byte = data[i]
+            byte |= 0x20 * (0x41 <= byte <= 0x5A)
+            word |= uint64(byte) << uint64(8 * (i - low))
+        key = (key ^ word) * uint64(0xD6E8FEB86659FD93)
         key ^= key >> uint64(32)
     return key
 

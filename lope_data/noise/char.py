@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import regex
 from pydantic import Field, field_validator
 
-from lope_data.buffers import Bytes, binary, offsets_and_data
+from lope_data.buffers import binary, offsets_and_data
 from lope_data.cells import Cells
 from lope_data.edits import Edits
-from lope_data.noise.characters import other_than, utf8
+from lope_data.noise.characters import Variants, other_than, utf8
 from lope_data.noise.tables import keyboard, keyboard_file
 from lope_data.pairs import exchanged, unequal_neighbours
 from lope_data.registry import Hits, Params, text_op
@@ -88,14 +88,13 @@ def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     return exchanged(hits)
 
 
-def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
-    return cells.bytes_in(_typed())
-
-
 @cache
-def _typed() -> Bytes:
-    count, _ = keyboard()
-    return (count > 0).astype(np.uint8)
+def _beside() -> Variants:
+    return Variants(keyboard())
+
+
+def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
+    return _beside().units(cells)
 
 
 @text_op(
@@ -109,10 +108,7 @@ def _typed() -> Bytes:
 )
 def mistype(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a character by one beside it on the keyboard (nlpaug's table)."""
-    count, near = keyboard()
-    key = hits.cells.data[hits.start]
-    typed = near.ravel()[key.astype(np.int64) * near.shape[1] + hits.below(count[key], "key")]
-    return hits.replace(binary(np.arange(len(key) + 1), typed))
+    return hits.replace(_beside().draw(hits, "key"))
 
 
 def _replaceable(cells: Cells, params: AlphabetParams) -> Spans:
@@ -140,16 +136,12 @@ def substitute(hits: Hits, params: AlphabetParams) -> Edits:
     share of these that is replaced, never by itself; each other letter of the alphabet is equally likely.
     """
     alphabet = "".join(dict.fromkeys(params.alphabet))
-    if alphabet.isascii():  # the same by tables of bytes
-        own = _places(alphabet)[hits.cells.data[hits.start]]
-        own[hits.end - hits.start > 1] = len(alphabet)
-        drawn = hits.below(len(alphabet) - (own < len(alphabet)), "letter")
-        drawn += drawn >= own
-        return hits.replace(binary(np.arange(len(drawn) + 1), np.frombuffer(alphabet.encode(), np.uint8)[drawn]))
-    return hits.replace(other_than(hits, utf8(alphabet), "letter"))
+    if not alphabet.isascii():
+        return hits.replace(other_than(hits, utf8(alphabet), "letter"))
+    return hits.replace(_others(alphabet).draw(hits, "letter"))  # the same by a table of bytes
 
 
 @cache
-def _places(alphabet: str) -> I64:
-    """For each byte its place in the alphabet, or the alphabet's length."""
-    return np.array([alphabet.find(chr(byte)) % (len(alphabet) + 1) for byte in range(256)])
+def _others(alphabet: str) -> Variants:
+    """For each character the letters of an ASCII alphabet that it is not."""
+    return Variants({letter: alphabet.replace(letter, "") for letter in alphabet}, alphabet)

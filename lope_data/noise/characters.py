@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import Mask, binary, byte_class, gather
+from lope_data import kernels
+from lope_data.buffers import Mask, binary, byte_class, gather, offsets_and_data
 from lope_data.cells import Cells
 from lope_data.registry import Hits
 from lope_data.rng import I64
@@ -69,23 +70,37 @@ class Characters:
 class Variants:
     """For some ASCII characters, what each of them may be replaced by."""
 
-    def __init__(self, table: Mapping[str, str]) -> None:
-        """`table`: for each character its variants, each one code point."""
+    def __init__(self, table: Mapping[str, str], others: str = "") -> None:
+        """`table`: for each character its variants, each one code point; `others`: those of all other characters."""
         self._held = np.array([chr(byte) in table for byte in range(256)], np.uint8)
-        self._count = np.zeros(256, np.int64)
-        self._count[[ord(key) for key in table]] = [len(variants) for variants in table.values()]
-        self._first = np.zeros(256, np.int64)
-        self._first[[ord(key) for key in table]] = np.cumsum([0, *map(len, table.values())])[:-1]
-        self._flat = utf8("".join(table.values()))
+        lists = [table.get(chr(byte), others) for byte in range(256)]
+        self._count = np.array([len(variants) for variants in lists])
+        self._first = np.cumsum(self._count) - self._count
+        self._flat = utf8("".join(lists))
+        _, data = offsets_and_data(self._flat)
+        self._bytes = data if len(data) == len(self._flat) else None
 
     def units(self, cells: Cells) -> Spans:
-        """The characters of a batch that have variants."""
+        """The characters of a batch that have variants of their own."""
         return cells.bytes_in(self._held)
 
     def draw(self, hits: Hits, purpose: str) -> pa.Array:
         """For each hit one of its variants, large_binary."""
-        key = hits.cells.data[hits.start]
-        return self._flat.take(pa.array(self._first[key] + hits.below(self._count[key], purpose)))
+        data, end = hits.cells.data, hits.end
+        drawn = kernels.variants(
+            data,
+            hits.start,
+            end,
+            hits.draw.keys(purpose),
+            hits.row,
+            hits.index,
+            hits.units.first,
+            self._count,
+            self._first,
+        )
+        if self._bytes is None:
+            return self._flat.take(pa.array(drawn))
+        return binary(np.arange(len(drawn) + 1), self._bytes[drawn])
 
 
 def utf8(text: str) -> pa.Array:

@@ -8,8 +8,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from lope_data.errors import NoiseError
@@ -37,20 +35,14 @@ def keyboard_file() -> bytes:
 
 
 @cache
-def keyboard() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """For each byte, how many neighbours its key has (0: no key) and which, shapes (256,) and (256, 16).
-
-    Letters have the neighbours of their key in their own case.
-    """
-    count = np.zeros(256, np.int64)
-    near = np.zeros((256, 16), np.uint8)
+def keyboard() -> dict[str, str]:
+    """For each key, the keys beside it; letters have the neighbours of their key in their own case."""
+    beside = {}
     for key, neighbours in json.loads(keyboard_file()).items():
         for cased in {key, key.upper()}:
-            letters = [n.upper() if cased != key else n for n in neighbours]
-            codes = sorted({ord(n) for n in letters if len(n) == 1 and n.isascii() and n != cased})
-            count[ord(cased)] = len(codes)
-            near[ord(cased), : len(codes)] = codes
-    return count, near
+            letters = {n.upper() if cased != key else n for n in neighbours}
+            beside[cased] = "".join(sorted(n for n in letters if len(n) == 1 and n.isascii() and n != cased))
+    return beside
 
 
 @cache
