@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from lope_data.errors import SourceError
 from lope_data.rng import I64
-from lope_data.shapes import MESSAGES
+from lope_data.shapes import MESSAGES, storable
 
 _NAMES = {"from": "role", "value": "content"}  # as ShareGPT has them
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
@@ -95,16 +95,6 @@ def _message(children: dict[str, pa.Array], column: pa.Array, where: str) -> pa.
             )
     mask = column.is_null() if column.null_count else None
     return pa.StructArray.from_arrays(list(children.values()), names=list(children), mask=mask)
-
-
-def storable(kind: pa.DataType) -> bool:
-    """Whether a version can hold the type: plain values, and lists and structs of them."""
-    if _is_list(kind):
-        return storable(kind.value_type)
-    if pa.types.is_struct(kind):
-        return all(storable(field.type) for field in kind)
-    plain = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
-    return plain or kind in (pa.string(), pa.large_string())
 
 
 def _is_text(kind: pa.DataType) -> bool:

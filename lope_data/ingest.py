@@ -14,7 +14,7 @@ from lope_data.chat import canonical_messages
 from lope_data.errors import SourceError, suggest
 from lope_data.recipe import Columns
 from lope_data.rng import Draw, row_hashes
-from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES, Shape
+from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES, Shape, storable
 
 INGEST_VERSION = 1  # of the rules below; part of the id of an ingested version
 
@@ -93,7 +93,7 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
     if wanted is None:
         if pa.types.is_null(column.type):
             return column.cast(pa.string())
-        if not _storable(column.type):
+        if not storable(column.type):
             raise SourceError(f"{where}, column {name!r}: a version cannot hold {column.type}; drop or convert it")
         return column
     if name == "label" and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
@@ -110,15 +110,6 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
         return column.cast(pa.large_string() if wanted == pa.string() and column.nbytes > 2**31 - 1 else wanted)
     except pa.ArrowInvalid as error:
         raise SourceError(f"{where}, column {name!r}: not {wanted} ({error})") from error
-
-
-def _storable(kind: pa.DataType) -> bool:
-    """Whether a column of no shape can be kept as it is: plain values, and lists and structs of them."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _storable(kind.value_type)
-    if pa.types.is_struct(kind):
-        return all(_storable(field.type) for field in kind)
-    return pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or kind in (pa.string(), pa.large_string())
 
 
 def _text_like(kind: pa.DataType, wanted: pa.DataType) -> bool:

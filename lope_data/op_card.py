@@ -90,7 +90,7 @@ def _example(op: OpInfo) -> RenderableType:
     )
     recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "level": 0.15, "mix": {op.name: 1.0}}]})
     try:
-        deals, _ = plan(table, recipe, (recipe.seed, 1))
+        deals, _ = plan(table, recipe, (recipe.seed, 1), allow_shortfall=True)
         done = corrupt_rows(table, row_hashes(table[ROW_ID]), deals, (recipe.seed, 1), recipe.guard)
     except LopeDataError as error:
         return escape(f"  not here: {error}")

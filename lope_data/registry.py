@@ -216,6 +216,7 @@ def _register(new: Op) -> None:
     assert new.name not in _ops, new.name
     assert level_of(new.name) in LEVELS, new.name
     _ops[new.name] = new
+    ops.cache_clear()
 
 
 def text_op(

@@ -85,3 +85,13 @@ def of_shape(table: pa.Table, shape: Shape) -> Mask:
     """Which rows have this shape, shape (rows,)."""
     mask: Mask = pc.equal(table[SHAPE].combine_chunks(), shape.name).to_numpy(zero_copy_only=False)
     return mask
+
+
+def storable(kind: pa.DataType) -> bool:
+    """Whether a version can hold the type: plain values, and lists and structs of them."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return storable(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(storable(field.type) for field in kind)
+    plain = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
+    return plain or kind in (pa.string(), pa.large_string())

@@ -1,5 +1,10 @@
-"""The noise ops. Importing this package registers them; a new op is one decorated function in one of its modules."""
+"""The noise ops. Importing this package imports its modules, and these register their ops: a new one is found by lying
+here.
+"""
 
-from lope_data.noise import char, glyph, label, nlpaug_op, response, spelling, structure, word
+import importlib
+import pkgutil
 
-__all__ = ["char", "glyph", "label", "nlpaug_op", "response", "spelling", "structure", "word"]
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.endswith("_worker"):  # a program of its own
+        importlib.import_module(f"{__name__}.{_module.name}")
