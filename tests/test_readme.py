@@ -22,8 +22,8 @@ from rich.console import Console
 
 from lope_data import list_ops
 from lope_data.build import Options, build, ingest, plan
-from lope_data.recipe import Recipe
-from lope_data.report import ops_table
+from lope_data.recipe import Recipe, load_recipe
+from lope_data.report import ops_tables
 from lope_data.rng import row_hashes
 from lope_data.shard import corrupt_rows
 from lope_data.store import Store, Version
@@ -45,7 +45,7 @@ def examples_block(parent: Version) -> str:
     """One clean row, and what ops of every level make of it."""
     rows = parent.rows.filter(pc.equal(parent.rows["lope_shape"], "classification"))
     lines = ["| | text | label |", "|---|---|---|", example_line("clean", rows)]
-    for op in ("char.delete", "char.keyboard", "word.shuffle", "word.replace", "label.flip"):
+    for op in ("char.delete", "char.keyboard", "word.shuffle", "word.misspell", "structure.punctuation", "label.flip"):
         recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "mix": {op: 1.0}}]})
         deals, _ = plan(rows, recipe, (614, 1))
         done = corrupt_rows(rows, row_hashes(rows["lope_row_id"]), deals, (614, 1), recipe.guard)
@@ -59,9 +59,10 @@ def example_line(name: str, rows: pa.Table) -> str:
 
 def build_block(version: Version) -> str:
     console = Console(file=StringIO(), width=100)
-    console.print(ops_table(version.manifest))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "```text\n" + "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n```"
+    for table in ops_tables(version.manifest["report"]):
+        console.print(table)
+    text = f"{version.ref}\n{console.file.getvalue().strip()}"  # type: ignore[attr-defined]
+    return "```text\n" + "\n".join(line.rstrip() for line in text.splitlines()) + "\n```"
 
 
 def ops_block() -> str:
@@ -110,6 +111,20 @@ def test_commands_are_taken_by_their_command_lines(command: str) -> None:
     group = typer.main.get_command(app)
     name, subcommand, rest = group.resolve_command(group.make_context(module, words, resilient_parsing=True), words)  # type: ignore[attr-defined]
     assert subcommand.make_context(name, list(rest)).params
+
+
+def test_the_recipe_is_valid(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "recipe.toml").write_text(block)
+    assert [step.name for step in load_recipe(tmp_path / "recipe.toml", {}).steps] == ["typos", "labels"]
+
+
+def test_the_python_runs() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102  (our own text)
+    assert names["noisy"] != ["Name three primary colours."]
+    assert len(names["edits"])
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
