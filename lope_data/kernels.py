@@ -189,20 +189,39 @@ def _with(kept: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> Byte
 
 
 @kernel(_U8, _I64, _I64, _I64, _U8)
+def _stretched(data: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> Bytes:
+    size = len(data) + len(after)
+    for i in range(len(start)):
+        size -= end[i] - start[i]
+    out = np.empty(size, np.uint8)
+    at, to = 0, 0
+    for i in range(len(start) + 1):  # spans that keep their size are copied with what is around them
+        if i < len(start) and end[i] - start[i] == offsets[i + 1] - offsets[i]:
+            continue
+        stop = start[i] if i < len(start) else len(data)
+        out[to : to + stop - at] = data[at:stop]
+        to += stop - at
+        if i < len(start):
+            at = end[i]
+            to += offsets[i + 1] - offsets[i]
+    grown = 0
+    for i in range(len(start)):
+        for j in range(offsets[i], offsets[i + 1]):
+            out[start[i] + grown + j - offsets[i]] = after[j]
+        grown += offsets[i + 1] - offsets[i] - (end[i] - start[i])
+    return out
+
+
+@kernel(_U8, _I64, _I64, _I64, _U8)
 def spliced(data: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> Bytes:
     """The data with data[start[i]:end[i]] replaced by after[offsets[i]:offsets[i + 1]], spans ascending and apart."""
-    removed = 0
-    alike = True
+    removed, stretched = 0, 0
     for i in range(len(start)):
         size = end[i] - start[i]
         removed += size
-        alike &= size == offsets[i + 1] - offsets[i]
-    if alike:
-        out = data.copy()
-        for i in range(len(start)):
-            for j in range(offsets[i], offsets[i + 1]):
-                out[start[i] + j - offsets[i]] = after[j]
-        return out
+        stretched += size != offsets[i + 1] - offsets[i]
+    if 32 * stretched < len(data):  # long runs to copy; else it is quicker to look at each byte, without a branch
+        return _stretched(data, start, end, offsets, after)
     kept = data if removed == 0 else _without(data, start, end, len(data) - removed)
     return kept.copy() if not len(after) else _with(kept, start, end, offsets, after)
 

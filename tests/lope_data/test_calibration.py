@@ -1,7 +1,9 @@
 """Calibration: on 10,000 texts what is asked for is what comes out, for every op, for mixes and for short texts.
 
 The criterion: the realised level, in the op's own units, is within 2 % of the request, or within the 99 % sampling
-interval (the ratio estimator's, texts being drawn) where that is wider.
+interval (the ratio estimator's, texts being drawn) where that is wider. The seed is fixed. By chance about one cell in a
+hundred of those judged by their interval is outside: a cell that fails after an op draws anew is biased only if other
+seeds put it on the same side (`benchmarks/calibration.py` tells).
 """
 
 from __future__ import annotations
@@ -145,8 +147,7 @@ def test_level_is_realised_on_rows_of_fields(level: float) -> None:
 @at_every_level
 def test_synonyms(level: float) -> None:
     op = text_op("word.synonym")
-    words = " ".join(natural()).split()[:4000]
-    texts = [f"A {a} and {b} dog is happy to run, as cats do {i}." for i, (a, b) in enumerate(zip(words, words[1:]))]
+    texts = [f"A happy dog says: {text}" for text in natural()]
     off, allowed = measure(op, texts, level).off(level)
     assert abs(off) <= allowed
 
@@ -173,7 +174,7 @@ def test_what_there_is_no_room_for_is_missing_exactly() -> None:
     texts = [f"{'a' * (3 + i % 6)}{i % 10}" for i in range(10_000)]  # one pair of neighbours that differ
     op = text_op("char.swap")
     ground = ground_of(op, texts)
-    with pytest.warns(ShortfallWarning, match="can take 99.*|can take 9[0-8].*|can take [1-8].*"):
+    with pytest.warns(ShortfallWarning, match="can take 89.7% "):
         _, edits = corrupt(texts, "char.swap", 0.3, SEED, edits=True)
     expected = np.minimum(ground.size * 0.3, ground.room * 2.0)
     changed = np.bincount(np.asarray(edits["row"]), minlength=len(texts)) * 2
