@@ -149,8 +149,10 @@ def runnable(notes: list[str]) -> Iterator[TextOp]:
             notes.append(f"{op.name}: left out, as it does not run ({error})")
 
 
-HEADS = ("op", "rows", "request", "realised", "95 % interval", "off", "99 %", "within", "CER", "per unit")
-HEADS += ("eligible", "no unit", "none drawn")
+HEADS = (
+    *("op", "rows", "request", "realised", "95 % interval", "off", "99 %", "within"),
+    *("CER", "per unit", "eligible", "no unit", "none drawn"),
+)
 
 
 def cells_of(line: Line) -> list[str]:
@@ -222,7 +224,7 @@ def main() -> None:
     heads = ["op", "rows", *(f"off at {level:g}" for level in LEVELS), "CER at 0.1", "distance per unit", "eligible"]
     print(markdown(heads, summary(lines)), "\n")
     outside = [line for line in lines if not line.within]
-    print(f"{len(lines) - len(outside)} of {len(lines)} cells are within {BOUND:.0%} or the 99 % interval.")
+    print(f"{len(lines) - len(outside)} of {len(lines)} cells are within {BOUND * 100:g} % or the 99 % interval.")
     for line in outside:
         off = [
             measured(*work[line.op, line.rows], line.level, seed).error

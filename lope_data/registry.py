@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -94,11 +94,13 @@ class Ground:
     Attributes:
         size: the units that a level is a share of.
         room: the most hits it can take; 0 where the row cannot be changed.
+        lost: how many hits, over all rows, changed nothing.
     """
 
     spans: Spans
     size: I64
     room: I64
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ class TextOp:
         if not len(row):
             return Edits.none(), ground
         edits = self.edit(Hits(cells, ground.spans, row, index, draw), params)
-        return (edits if self.certain else edits.effective(cells)), ground
+        if not self.certain:
+            edits = edits.effective(cells)
+        return edits, replace(ground, lost=len(row) - len(edits))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def corrupt(
             found, ground = text_op.apply(cells, mine, level, step.params_of(name), floor=False)
             asked += float(ground.size.sum()) * level
             reachable += float(np.minimum(ground.size * level, ground.room * text_op.per_hit).sum())
+            reachable -= ground.lost * text_op.per_hit
             noisy.append(splice(cells, found))
             if edits:
                 tables.append(_table(found, cells, name, places[low:high]))

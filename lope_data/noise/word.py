@@ -31,7 +31,7 @@ def _words_that_differ(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return words.select(mixed[row])
 
 
-@text_op("word.shuffle", version=2, unit="word", units=_words_that_differ, least=2, needs="two words that differ")
+@text_op("word.shuffle", version=3, unit="word", units=_words_that_differ, least=2, needs="two words that differ")
 def shuffle(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Moves words to each other's places (WOS).
 
@@ -39,7 +39,7 @@ def shuffle(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     White space stays. A word never moves to the place of an equal one, unless one word has more than half of the
     places that were drawn; a record's detail is the place of the word in its row, from 0, where the new one stood.
     """
-    row, index = hits.row, _with_a_difference(hits)
+    row, index = hits.row, _balanced(hits)
     place = index - hits.units.first[row]
     start, end = hits.units.starts(index), hits.units.ends(index)
     text = hits.cells.text(start, end)
@@ -73,20 +73,39 @@ def _source(draw: Draw, row: I64, place: I64, text: pa.Array) -> I64:
     return source
 
 
-def _with_a_difference(hits: Hits) -> I64:
-    """The hits' words; where a row drew only equal ones, the last gives way to the row's first word that differs."""
-    index, units, row = hits.index.copy(), hits.units, hits.row
-    text = hits.text()
-    unlike = np.asarray(pc.not_equal(text, text.take(pa.array(np.searchsorted(row, row)))))
-    mixed = np.bincount(row[unlike], minlength=hits.cells.rows) > 0
-    stuck = np.unique(row[~mixed[row]])
-    count = units.count[stuck]
-    every = np.repeat(units.first[stuck], count) + ranges(count)
-    drawn = text.take(pa.array(np.repeat(np.searchsorted(row, stuck), count)))
-    other = np.flatnonzero(np.asarray(pc.not_equal(hits.cells.text(units.starts(every), units.ends(every)), drawn)))
-    first = other[np.searchsorted(other, np.cumsum(count) - count)]
-    index[np.searchsorted(row, stuck, side="right") - 1] = every[first]
-    return np.sort(index)
+def _balanced(hits: Hits) -> I64:
+    """The hits' words; where one word has more than half of a row's hits, its surplus, which could only take the place
+    of equal ones, gives way to the row's other words: those drawn least often first, else any.
+    """
+    drawn, units, row = hits.index, hits.units, hits.row
+    half = np.bincount(row, minlength=hits.cells.rows) // 2
+    pair, count = np.unique(row * len(drawn) + _codes(hits.text()), return_counts=True)
+    stuck = np.unique((pair // len(drawn))[count > half[pair // len(drawn)]])
+    if not len(stuck):
+        return drawn
+    size = units.count[stuck]
+    local = np.repeat(np.arange(len(stuck)), size)
+    every = units.first[stuck][local] + ranges(size)
+    code = _codes(hits.cells.text(units.starts(every), units.ends(every)))
+    hit = np.isin(every, drawn)
+    _, word = np.unique(local * len(every) + code, return_inverse=True)  # the words of each row, numbered
+    often = np.bincount(word, hit).astype(np.int64)[word]
+    most = np.zeros(len(stuck), np.int64)
+    np.maximum.at(most, local, often)
+    leads = often == most[local]  # of one word, as it has more than half
+    random = hits.draw.bits("instead", stuck[local], every - units.first[stuck][local])
+    spare = np.bincount(local[~leads & ~hit], minlength=len(stuck))
+    wanted = np.minimum(most - half[stuck], spare)
+    order = np.lexsort((random, often, hit | leads, local))
+    comes = order[ranges(wanted) + np.repeat(np.cumsum(size) - size, wanted)]
+    order = np.lexsort((random, ~(hit & leads), local))
+    goes = order[ranges(wanted) + np.repeat(np.cumsum(size) - size, wanted)]
+    return np.sort(np.concatenate((drawn[~np.isin(drawn, every[goes])], every[comes])))
+
+
+def _codes(text: pa.Array) -> I64:
+    """A number for each text, the same for equal ones."""
+    return np.asarray(text.dictionary_encode().indices).astype(np.int64)
 
 
 @text_op("word.replace", version=1, unit="word", units=_words, table=lambda _: vocabulary_file(), needs="a word")

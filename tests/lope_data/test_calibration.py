@@ -1,8 +1,8 @@
 """Calibration: on 10,000 texts what is asked for is what comes out, for every op, for mixes and for short texts.
 
 The criterion: the realised level, in the op's own units, is within 2 % of the request, or within the 99 % sampling
-interval (the ratio estimator's, texts being drawn) where that is wider. The seed is fixed. By chance about one cell in a
-hundred of those judged by their interval is outside: a cell that fails after an op draws anew is biased only if other
+interval (the ratio estimator's, texts being drawn) where that is wider. The seed is fixed. By chance about one cell in
+a hundred of those judged by their interval is outside: one that fails after an op draws anew is biased only if other
 seeds put it on the same side (`benchmarks/calibration.py` tells).
 """
 

@@ -311,3 +311,9 @@ def test_the_docstrings_example_holds() -> None:
     (example,) = doctest.DocTestFinder(recurse=False).find(corrupt, "corrupt", globs={})
     assert doctest.DocTestRunner().run(example).failed == 0
     assert example.examples
+
+
+def test_words_that_only_find_their_like_are_warned_of() -> None:
+    """Where one word has most of the places there is no shuffle that moves them all."""
+    with pytest.warns(ShortfallWarning, match=r"word.shuffle needs two words that differ"):
+        corrupt(["no no no no no no no yes"] * 200, "word.shuffle", 0.5)
