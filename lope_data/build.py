@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lope_data.buffers import Mask
 from lope_data.engines.local import run_tasks
-from lope_data.errors import StoreError
+from lope_data.errors import NoiseError, StoreError
 from lope_data.guard import Guard
 from lope_data.ingest import INGEST_VERSION, ingest_table
 from lope_data.manifest import version_id
@@ -21,7 +22,7 @@ from lope_data.registry import F64, get_op, op_version
 from lope_data.rng import I64, row_hashes
 from lope_data.samples import SPLITS
 from lope_data.shapes import ROW_ID, SHAPE
-from lope_data.shard import EDITS, corrupt_rows
+from lope_data.shard import EDITS, corrupt_rows, protected_mask
 from lope_data.source import open_source
 from lope_data.store import Store, Version, check_name
 from lope_data.tally import Count, Tally
@@ -143,7 +144,7 @@ def build(
             "version": version,
             "rows": len(rows),
             "touched": len(np.unique(np.concatenate([deal.rows for deal in deals]))),
-            "shortfall": round(sum(plan.asked for planned in plans for plan in planned)) - sum(map(len, deals)),
+            "shortfall": _shortfall(deals, plans),
             "shapes": parent.manifest["shapes"],
             "parent": {key: parent.manifest[key] for key in ("name", "version", "content_digest")},
             "depth": context[1],
@@ -166,12 +167,12 @@ def plan(
     deals: list[Deal] = []
     plans: list[list[OpPlan]] = []
 
-    def current(places: I64) -> tuple[pa.Table, F64]:
+    def current(places: I64) -> tuple[pa.Table, F64, Mask | None]:
         taken = rows.take(pa.array(places)).combine_chunks()
         if not deals:
-            return taken, np.zeros(len(places))
+            return taken, np.zeros(len(places)), None
         done = corrupt_rows(taken, hashes[places], [deal.pick(places) for deal in deals], context, recipe.guard)
-        return done.rows, done.spent
+        return done.rows, done.spent, protected_mask(done.protected)
 
     for step in recipe.steps:
         deal, planned = planner.plan(step, current)
@@ -182,12 +183,13 @@ def plan(
 
 @dataclass(frozen=True)
 class Preview:
-    """What a build would do: its touched rows clean and noisy, of how many, and every edit."""
+    """What a build would do: its touched rows clean and noisy, of how many, every edit, and rows it falls short of."""
 
     clean: pa.Table
     noisy: pa.Table
     edits: pa.Table
     rows: int
+    shortfall: int
 
 
 def preview(source: str, recipe: Recipe) -> Preview:
@@ -199,11 +201,16 @@ def preview(source: str, recipe: Recipe) -> Preview:
     opened = open_source(source)
     rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, None, 0)
     context = (recipe.seed, 1)
-    deals, _ = plan(rows, recipe, context, allow_shortfall=True)
+    deals, plans = plan(rows, recipe, context, allow_shortfall=True)
     places = np.unique(np.concatenate([deal.rows for deal in deals]))
     clean = rows.take(pa.array(places)).combine_chunks()
     done = corrupt_rows(clean, row_hashes(clean[ROW_ID]), [deal.pick(places) for deal in deals], context, recipe.guard)
-    return Preview(clean, done.rows, done.edits, len(rows))
+    return Preview(clean, done.rows, done.edits, len(rows), _shortfall(deals, plans))
+
+
+def _shortfall(deals: Sequence[Deal], plans: Sequence[Sequence[OpPlan]]) -> int:
+    """How many rows the ratios asked for and no op could change."""
+    return round(sum(plan.asked for planned in plans for plan in planned)) - sum(map(len, deals))
 
 
 @dataclass(frozen=True)
@@ -223,7 +230,14 @@ class _Shard:
 
 def _run_shard(task: _Shard) -> Tally:
     rows = Version(task.parent, {}).rows.slice(task.low, task.high - task.low).combine_chunks()
-    done = corrupt_rows(rows, row_hashes(rows[ROW_ID]), task.deals, task.context, task.guard)
+    try:
+        done = corrupt_rows(rows, row_hashes(rows[ROW_ID]), task.deals, task.context, task.guard)
+    except pa.ArrowInvalid as error:
+        if "too large" not in str(error):
+            raise
+        raise NoiseError(
+            f"rows {task.low} to {task.high} hold more than 2 GiB of text with noise; build with fewer --shard-rows"
+        ) from error
     write_shard(task.folder, task.index, task.count, done.rows, done.edits)
     return done.tally
 

@@ -11,7 +11,8 @@ from lope_data.rng import I64
 from lope_data.shapes import MESSAGES, storable
 
 _NAMES = {"from": "role", "value": "content"}  # as ShareGPT has them
-_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
+_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}  # in whatever case
+_ROLES |= {role: role for role in ("user", "assistant", "system")}
 
 
 def canonical_messages(column: pa.Array, where: str) -> pa.Array:
@@ -78,7 +79,7 @@ def _message(children: dict[str, pa.Array], column: pa.Array, where: str) -> pa.
     role = children["role"]
     if not (pa.types.is_string(role.type) or pa.types.is_large_string(role.type) or pa.types.is_null(role.type)):
         raise SourceError(f"{where}, column 'messages': the roles are {role.type}, where text is needed")
-    known = pc.index_in(role.cast(pa.string()), pa.array(list(_ROLES)))
+    known = pc.index_in(pc.utf8_lower(role.cast(pa.string())), pa.array(list(_ROLES)))
     children["role"] = pc.coalesce(pa.array(list(_ROLES.values())).take(known), role.cast(pa.string()))
     content = children["content"]
     if pa.types.is_null(content.type):

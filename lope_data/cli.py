@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -24,13 +26,22 @@ def run_app(
     command_line: typer.Typer, expected: type[Exception] | tuple[type[Exception], ...], on_interrupt: str
 ) -> None:
     """Runs a command line: usage errors and `expected` ones are one line and exit code 2, an interrupt is 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character is no failure
     try:
         code = command_line(standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         if message := error.format_message():
             print(f"error: {one_line(message)}", file=sys.stderr)
         sys.exit(2)
     except expected as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader, `head` for one, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not flush into it again
+    except OSError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(2)
     if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, cached_property
+from itertools import pairwise
 
 import numpy as np
 import regex
@@ -68,6 +70,14 @@ class Graphemes(Spans):
         return self.edges, end
 
 
+def _between_flags(text: str) -> Iterator[int]:
+    """Borders in long runs of regional indicators, which pair up from the run's start; `regex` counts each of them from
+    there anew, in quadratic time.
+    """
+    for run in regex.finditer(r"\p{Regional_Indicator}{34,}", text):
+        yield from range(run.start() + 32, run.end(), 32)
+
+
 @cache
 def _joining_blocks() -> Bytes:
     """For each first two bytes of a code point of several, whether one that begins so is in `_JOINING`."""
@@ -99,7 +109,8 @@ def continuing(data: Bytes, bounds: I64, row_edges: I64, plain: Bytes) -> I64:
 def _inside(data: Bytes, low: int, high: int) -> I64:
     """The same in one cell."""
     text = data[low:high].tobytes().decode()
-    sizes = [len(part.encode()) for part in regex.findall(r"\X", text)]
+    cuts = [0, *_between_flags(text), len(text)]
+    sizes = [len(part.encode()) for low, high in pairwise(cuts) for part in regex.findall(r"\X", text[low:high])]
     begins = np.concatenate(([0], np.cumsum(sizes)))[:-1] + low
     points = np.flatnonzero((data[low:high] & 0xC0) != 0x80) + low
     return np.setdiff1d(points, begins, assume_unique=True)

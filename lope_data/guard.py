@@ -17,14 +17,29 @@ from lope_data.cells import Cells
 from lope_data.errors import suggest
 from lope_data.rng import I64, ranges
 
-# RE2 syntax: no look-around, linear time. A pattern protects what it matches, and what touches that on either side.
-PATTERNS = {
-    "code": r"(?s)```.*?```|~~~.*?~~~|`[^`\n]+`",
-    "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-    "math": r"(?s)\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$[^\s$](?:[^$\n]*[^\s$])?\$|\\[A-Za-z]+(?:\{[^{}\n]*\})*",
-    "number": r"[+-]?\d+(?:[.,:/]\d+)*(?:[eE][+-]?\d+)?%?",
-    "template": r"(?s)\{\{.*?\}\}|\{%.*?%\}|\{[A-Za-z_]\w*\}|<\|[^|\n]*\|>|\[/?INST\]|</?[a-zA-Z_][\w-]*>|%\(\w+\)s",
-    "url": r"(?i)\b(?:https?|ftp)://[^\s<>\"]+|\bwww\.[^\s<>\"]+",
+# RE2's syntax: no look-around, and each search takes linear time. The patterns of a name are searched for one by one:
+# one that never closes then ends its search once, and not again behind each match of another.
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "code": (r"(?s)```.*?```", r"(?s)~~~.*?~~~", r"`[^`\n]+`"),
+    "email": (r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",),
+    "math": (
+        r"(?s)\$\$.+?\$\$",
+        r"(?s)\\\[.+?\\\]",
+        r"(?s)\\\(.+?\\\)",
+        r"\$[^\s$](?:[^$\n]*[^\s$])?\$",
+        r"\\[A-Za-z]+(?:\{[^{}\n]*\})*",
+    ),
+    "number": (r"[+-]?\d+(?:[.,:/]\d+)*(?:[eE][+-]?\d+)?%?",),
+    "template": (
+        r"(?s)\{\{.*?\}\}",
+        r"(?s)\{%.*?%\}",
+        r"\{[A-Za-z_]\w*\}",
+        r"<\|[^|\n]*\|>",
+        r"\[/?INST\]",
+        r"</?[a-zA-Z_][\w-]*>",
+        r"%\(\w+\)s",
+    ),
+    "url": (r"(?i)\bhttps?://[^\s<>\"]+", r"(?i)\bftp://[^\s<>\"]+", r"(?i)\bwww\.[^\s<>\"]+"),
 }
 
 
@@ -50,7 +65,7 @@ class Protect(_Strict):
         if (self.name is None) == (self.pattern is None):
             raise ValueError("needs either a name or a pattern")
         try:
-            empty = _compiled(self.expression).search(b"") is not None
+            empty = any(_compiled(expression).search(b"") is not None for expression in self.expressions)
         except re2.error as error:
             reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
             raise ValueError(f"not a pattern of RE2's syntax, {self.pattern!r}: {reason}") from error
@@ -59,8 +74,9 @@ class Protect(_Strict):
         return self
 
     @property
-    def expression(self) -> str:
-        return PATTERNS[self.name] if self.name else str(self.pattern)
+    def expressions(self) -> tuple[str, ...]:
+        """The patterns that this stands for."""
+        return PATTERNS[self.name] if self.name else (str(self.pattern),)
 
 
 class Constraints(_Strict):
@@ -71,8 +87,8 @@ class Constraints(_Strict):
         max_modification: a ceiling for a row: the shares of its units that the ops of a version change, added up.
     """
 
-    min_word_length: Annotated[int, Field(ge=1, le=1000)] = 1
-    max_modification: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = 1.0
+    min_word_length: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
+    max_modification: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False, strict=True)] = 1.0
 
 
 _NO_CONSTRAINTS = Constraints()
@@ -97,26 +113,37 @@ class Guard:
             parts.append(f"under the ceiling of {self.constraints.max_modification:g}")
         return "".join(f", {part}" for part in parts)
 
-    def bar(self, cells: Cells) -> Cells:
-        """The cells with the bytes marked that no edit may touch."""
-        if not self.protect and self.constraints.min_word_length == 1:
-            return cells
-        barred = np.zeros(len(cells.data), np.bool_)
-        for start, end in self._matches(cells):
-            barred[start:end] = True
+    def bar(self, cells: Cells, protected: Mask | None = None) -> Cells:
+        """The cells with the bytes marked that no edit may touch.
+
+        Args:
+            protected: what `find` gave of these cells, carried through the edits since.
+        """
+        barred = self.find(cells) if protected is None else protected
         if self.constraints.min_word_length > 1:
-            barred |= _short_words(cells, self.constraints.min_word_length)
-        return replace(cells, barred=barred)
+            short = _short_words(cells, self.constraints.min_word_length)
+            barred = short if barred is None else barred | short
+        return cells if barred is None else replace(cells, barred=barred)
+
+    def find(self, cells: Cells) -> Mask | None:
+        """The bytes that the patterns protect, or None where there is no pattern."""
+        if not self.protect:
+            return None
+        found = np.zeros(len(cells.data), np.bool_)
+        for start, end in self._matches(cells):
+            found[start:end] = True
+        return found
 
     def _matches(self, cells: Cells) -> Iterator[tuple[int, int]]:
         """What the patterns match in each cell, and the byte on either side: an insertion there would join it."""
         data, bounds = cells.data.tobytes(), cells.bounds.tolist()
-        for protect in self.protect:
-            search = _compiled(protect.expression).finditer
+        for expression in (found for protect in self.protect for found in protect.expressions):
+            search = _compiled(expression).finditer
             for low, high in pairwise(bounds):
                 for match in search(data[low:high]):
                     start, end = match.span()
-                    yield low + max(start - 1, 0), low + min(end + 1, high - low)
+                    if start < end:
+                        yield low + max(start - 1, 0), low + min(end + 1, high - low)
 
     def share(self, spent: Any) -> Any:
         """The share of its units that each row may still change, or None without a ceiling."""

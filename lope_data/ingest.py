@@ -38,10 +38,13 @@ def ingest_table(
     if taken:
         raise SourceError(f"{where}: column {taken[0]!r} has a name that versions use; rename it in the source")
     table, ids = _renamed(table, where, columns)
+    if ids is not None:  # in the order of their ids, so that the order of the source decides nothing
+        order = pc.sort_indices(ids)
+        table, ids = table.take(order), ids.take(order)
     shapes = _shapes(table, where, shape)
     table = pa.table({name: _typed(table, name, shapes, where) for name in table.column_names})
     marks = _marks(table, shapes, where)
-    table = table.append_column(ROW_ID, _row_ids(table) if ids is None else _given_ids(ids, where))
+    table = table.append_column(ROW_ID, _row_ids(table, where) if ids is None else _given_ids(ids, where))
     table = table.append_column(SHAPE, marks)
     table = table.append_column(
         OPS, pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(len(table), np.int64)))
@@ -134,12 +137,15 @@ def _marks(table: pa.Table, shapes: list[Shape], where: str) -> pa.Array:
     return marks
 
 
-def _row_ids(table: pa.Table) -> pa.Array:
+def _row_ids(table: pa.Table, where: str) -> pa.Array:
     """128 bits of the canonical row as hex; the second and later of equal rows get `-1`, `-2`, ..."""
     wide = pa.large_string()
     parts = [pa.array([""], wide).take(pa.array(np.zeros(len(table), np.int64)))]
     for name in sorted(table.column_names):  # a null says nothing, so a row's id does not hang on others' columns
-        text = _text(table[name].combine_chunks())
+        try:
+            text = _text(table[name].combine_chunks())
+        except (pa.ArrowException, OverflowError, ValueError) as error:  # a time zone that is none, a date out of range
+            raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
         head = pc.binary_join_element_wise(
             pa.scalar(f"{name}=", wide), pc.binary_length(text).cast(wide), pa.scalar(":", wide)
         )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lope_data.buffers import Mask
 from lope_data.errors import NoiseError
 from lope_data.fields import Targets, inputs_of, targets_of
 from lope_data.guard import Guard
@@ -59,7 +60,7 @@ class Deal:
         return Deal(self.step, self.ops, hit, self.op[position[hit]], self.after.take(taken), self.detail.take(taken))
 
 
-Current = Callable[[I64], tuple[pa.Table, F64]]
+Current = Callable[[I64], tuple[pa.Table, F64, Mask | None]]
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class Planner:
         """Plans one step.
 
         Args:
-            current: for rows at given places, what the steps before this one leave, and the share of its units that
-                each has changed already, shape (rows,).
+            current: for rows at given places, what the steps before this one leave, the share of its units that each
+                has changed already, shape (rows,), and what was protected in their input texts before these steps.
 
         Raises:
             NoiseError: fewer rows than asked can be changed by any op of the mix.
@@ -114,9 +115,8 @@ class Planner:
         targets = {kind: targets_of(self.population, kind) for kind in sorted(_kinds(names))} if wanted else {}
         seen = 0
         while block.changeable < wanted and seen < len(order):
-            places = order[seen : seen + (max(wanted - block.changeable, 64) if seen else wanted)]
-            rows, spent = current(places)
-            block = block.join(self._examine(places, rows, spent, targets, step))
+            places = order[seen : seen + max(wanted - block.changeable, min(seen, 100_000))]
+            block = block.join(self._examine(places, *current(places), targets, step))
             seen += len(places)
         if block.changeable < wanted and not self.allow_shortfall:
             raise NoiseError(
@@ -128,8 +128,16 @@ class Planner:
         dealt = deal([step.weights[name] for name in names], names, block.able)
         return _finish(block, dealt, names, step, wanted, self.guard.about)
 
-    def _examine(self, places: I64, rows: pa.Table, spent: F64, targets: dict[str, Targets], step: Step) -> _Block:
-        cells = self.guard.bar(inputs_of(rows).cells())
+    def _examine(
+        self,
+        places: I64,
+        rows: pa.Table,
+        spent: F64,
+        protected: Mask | None,
+        targets: dict[str, Targets],
+        step: Step,
+    ) -> _Block:
+        cells = self.guard.bar(inputs_of(rows).cells(), protected)
         share = self.guard.share(spent)
         size = len(places)
         able = np.zeros((len(step.weights), size), np.bool_)

@@ -16,8 +16,8 @@ from lope_data.presets import PRESETS
 from lope_data.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
 from lope_data.shapes import SHAPES
 
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
+Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False, strict=True)]
 Model = TypeVar("Model", bound=BaseModel)
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -44,7 +44,7 @@ class Columns(_Strict):
 class Embedding(_Strict):
     """A hint to trainers: the scale of the embedding noise of stage I (paper Sec. 3.2.1). No text op reads it."""
 
-    alpha: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.05
+    alpha: Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=True)] = 0.05
 
 
 class Step(_Strict):
@@ -68,6 +68,12 @@ class Step(_Strict):
     @field_validator("mix", mode="before")
     @classmethod
     def _preset(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for level, inner in value.items():
+                if isinstance(inner, Mapping) and inner:
+                    raise ValueError(
+                        f'{level}.{next(iter(inner))} is a name with a dot: write it in quotes, "{level}.…"'
+                    )
         if not isinstance(value, str):
             return value
         if value in LEVELS or value in ops():
@@ -116,7 +122,7 @@ class Recipe(_Strict):
     """A whole recipe. `shape` and `columns` speak of the source and are used when it is ingested."""
 
     name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 614
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 614
     shape: str | None = None
     columns: Columns = Columns()
     steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (Step(),)
@@ -158,7 +164,7 @@ class Recipe(_Strict):
                 }
                 for step in self.steps
             ],
-            "protect": [protect.expression for protect in self.protect],
+            "protect": [expression for protect in self.protect for expression in protect.expressions],
             "constraints": self.constraints.model_dump(mode="json"),
         }
 

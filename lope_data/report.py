@@ -17,7 +17,8 @@ from lope_data.registry import level_of
 from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store import Version
 
-_CONTROL = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\n"} | {10: "⏎"}
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # would reorder or break the line
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160), *_BIDI), "�") | {10: "⏎"}
 
 
 def show_build(console: Console, version: Version, parent: Version, examples: int = 5) -> None:

@@ -88,10 +88,10 @@ def of_shape(table: pa.Table, shape: Shape) -> Mask:
 
 
 def storable(kind: pa.DataType) -> bool:
-    """Whether a version can hold the type: plain values, and lists and structs of them."""
+    """Whether a version can hold the type: text, numbers, booleans, dates and times, and lists and structs of these."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return storable(kind.value_type)
     if pa.types.is_struct(kind):
         return all(storable(field.type) for field in kind)
-    plain = pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
-    return plain or kind in (pa.string(), pa.large_string())
+    plain = pa.types.is_primitive(kind) and not pa.types.is_interval(kind)
+    return plain or pa.types.is_decimal(kind) or pa.types.is_null(kind) or kind in (pa.string(), pa.large_string())

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import offsets_and_data
+from lope_data import kernels
+from lope_data.buffers import Mask, binary, offsets_and_data
 from lope_data.cells import Cells
 from lope_data.edits import Edits, splice
 from lope_data.fields import Inputs, Targets, inputs_of, put_targets, targets_of
@@ -39,12 +40,34 @@ EDITS = pa.schema(
 
 @dataclass(frozen=True)
 class Corrupted:
-    """Rows with `lope_ops` anew, their edits in row order, the tally, and the share of its units each row changed."""
+    """What became of rows.
+
+    Attributes:
+        rows: with `lope_ops` anew.
+        edits: in row order.
+        spent: the share of its units that each row changed, shape (rows,).
+        protected: what `protection` found, in its new places.
+    """
 
     rows: pa.Table
     edits: pa.Table
     tally: Tally
     spent: F64
+    protected: pa.Array | None
+
+
+def protection(rows: pa.Table, guard: Guard) -> pa.Array | None:
+    """For each row and each of its input texts a byte of 1 or 0 for each of its bytes: whether patterns protect it."""
+    cells = inputs_of(rows).cells()
+    found = guard.find(cells)
+    if found is None:
+        return None
+    return pa.LargeListArray.from_arrays(pa.array(cells.row_bounds), binary(cells.bounds, found.view(np.uint8)))
+
+
+def protected_mask(protected: pa.Array | None) -> Mask | None:
+    """The same as one mask over the rows' cells."""
+    return None if protected is None else offsets_and_data(protected.flatten())[1].view(np.bool_)
 
 
 def corrupt_rows(
@@ -61,19 +84,26 @@ def corrupt_rows(
     tally = Tally()
     records: list[pa.Table] = []
     spent = np.zeros(len(rows))
+    protected = protection(rows, guard)
     for number, deal in enumerate(deals):
-        part = rows.take(pa.array(deal.rows)).combine_chunks()
-        work = _Step(part, hashes[deal.rows], deal, number, context, guard, tally)
-        part = work.labels(work.texts(spent, records), records)
+        touched = pa.array(deal.rows)
+        part = rows.take(touched).combine_chunks()
+        mine = None if protected is None else protected.take(touched)
+        work = _Step(part, mine, hashes[deal.rows], deal, number, context, guard, tally)
+        part, mine = work.texts(spent, records)
+        part = work.labels(part, records)
         source = np.arange(len(rows))
         source[deal.rows] = len(rows) + np.arange(len(deal.rows))
         rows = pa.concat_tables([rows, part]).combine_chunks().take(pa.array(source))
+        if protected is not None:
+            protected = pa.concat_arrays([protected, mine]).take(pa.array(source))
     names = [deal.step.name for deal in deals]
     return Corrupted(
         rows.set_column(rows.column_names.index(OPS), rows.schema.field(OPS), _ops_column(len(rows), deals)),
         _ordered(records, names),
         tally,
         spent,
+        protected,
     )
 
 
@@ -82,6 +112,7 @@ class _Step:
     """One deal and the rows it touches."""
 
     rows: pa.Table
+    protected: pa.Array | None
     hashes: U64
     deal: Deal
     number: int
@@ -89,16 +120,19 @@ class _Step:
     guard: Guard
     tally: Tally
 
-    def texts(self, spent: F64, records: list[pa.Table]) -> pa.Table:
-        """The rows after the text ops; adds to `spent`, the shares of all rows, and to `records`."""
+    def texts(self, spent: F64, records: list[pa.Table]) -> tuple[pa.Table, pa.Array | None]:
+        """The rows after the text ops, and what is protected in them; adds to `spent`, the shares of all rows, and to
+        `records`.
+        """
         deal, step = self.deal, self.deal.step
         mine = [(name, np.flatnonzero(deal.op == i)) for i, name in enumerate(deal.ops)]
         mine = [(name, places) for name, places in mine if len(places) and isinstance(get_op(name), TextOp)]
         if not mine:
-            return self.rows
+            return self.rows, self.protected
         inputs = inputs_of(self.rows)
-        everything = self.guard.bar(inputs.cells())
+        everything = self.guard.bar(inputs.cells(), protected_mask(self.protected))
         changed, source = [inputs.values], np.arange(len(inputs.values))
+        masks = None if self.protected is None else [self.protected.flatten()]
         share = self.guard.share(spent[deal.rows])
         for name, places in mine:
             op = get_op(name)
@@ -114,8 +148,14 @@ class _Step:
             where = _cell_places(everything, places)
             source[where] = sum(map(len, changed)) + np.arange(len(where))
             changed.append(noisy)
+            if masks is not None:
+                masks.append(_carried(masks[0].take(pa.array(where)), edits, noisy))
             records.append(self._text_records(name, places, inputs, where, edits, cells))
-        return inputs.put(self.rows, pa.concat_arrays(changed).take(pa.array(source)))
+        rows = inputs.put(self.rows, pa.concat_arrays(changed).take(pa.array(source)))
+        if masks is None:
+            return rows, None
+        carried = pa.concat_arrays(masks).take(pa.array(source))
+        return rows, pa.LargeListArray.from_arrays(pa.array(everything.row_bounds), carried)
 
     def labels(self, rows: pa.Table, records: list[pa.Table]) -> pa.Table:
         """The rows after the label ops; adds to `records`."""
@@ -189,6 +229,14 @@ class _Step:
                 "detail": detail.cast(pa.string()),
             }
         )
+
+
+def _carried(masks: pa.Array, edits: Edits, noisy: pa.Array) -> pa.Array:
+    """The masks of some cells after their edits: what edits put there is not protected."""
+    _, before = offsets_and_data(masks)
+    offsets, after = offsets_and_data(edits.after)
+    data = kernels.spliced(before, edits.start, edits.end, offsets, np.zeros(len(after), np.uint8))
+    return binary(offsets_and_data(noisy)[0], data)
 
 
 def _cell_places(cells: Cells, rows: I64) -> I64:

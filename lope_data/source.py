@@ -86,7 +86,7 @@ def _read_json(path: Path) -> pa.Table:
         return _read_jsonl(path)
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}: not valid JSON ({error})") from error
     return _from_objects(rows, str(path))
 
@@ -98,7 +98,7 @@ def _read_jsonl(path: Path) -> pa.Table:
             if line.strip():
                 try:
                     rows.append(json.loads(line))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise SourceError(f"{path}, line {number}: not valid JSON ({error})") from error
     return _from_objects(rows, str(path))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,8 +57,8 @@ def corrupt(
     """Noise on texts: of each text a share `level` of its units is changed.
 
     The units to change in a text are a stochastic rounding of level * units, and may be none, so the level holds for
-    short texts too. A text's noise is a function of the seed and of the text itself (with a count where it occurs
-    again), not of its place or its neighbours.
+    short texts too. What an op does to a text is a function of the seed and of the text itself (with a count where it
+    occurs again), not of its place or its neighbours; of a mix, which op it gets looks at all texts.
 
     Args:
         texts: strings; null ones stay null.
@@ -160,6 +161,8 @@ def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any]
     if isinstance(op, str) and op not in LEVELS and op not in PRESETS:
         get_op(op)
         params = {op: params} if params else None
+    if isinstance(level, Real) and not isinstance(level, bool):
+        level = float(level)  # numpy's numbers too
     step = validated(Step, {"level": level, "mix": op, "params": params or {}}, "corrupt")
     for name in step.weights:
         _text_op(name)

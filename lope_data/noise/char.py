@@ -33,6 +33,13 @@ def _taken(alphabet: pa.Array, index: I64) -> pa.Array:
     return alphabet.take(pa.array(index))
 
 
+def _stands_alone(char: str) -> bool:
+    """Whether it is a character of its own wherever it stands."""
+    neighbours = ("a", "\uac00", "\u1100", "\U0001f469")
+    alone = all(len(regex.findall(r"\X", f"{other}{char}{other}")) == 3 for other in neighbours)
+    return alone and regex.fullmatch(r"[\p{C}\p{Regional_Indicator}]", char) is None
+
+
 class AlphabetParams(Params):
     """Where new characters come from."""
 
@@ -40,8 +47,8 @@ class AlphabetParams(Params):
 
     @field_validator("alphabet")
     @classmethod
-    def _stands_alone(cls, value: str) -> str:
-        if not value or not all(regex.fullmatch(r"[^\p{M}\p{C}\p{Regional_Indicator}]", char) for char in value):
+    def _separate(cls, value: str) -> str:
+        if not value or not all(map(_stands_alone, value)):
             raise ValueError("must hold one or more characters, each of which stands alone")
         return value
 

@@ -212,4 +212,8 @@ def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     start = np.where(at_tail & has_previous[index], words.end[index - 1], words.start[index])
     following = words.start[np.minimum(index + 1, len(words.start) - 1)]
     end = np.where(at_tail | ~has_next[index], words.end[index], following)
+    if hits.cells.barred is not None:  # white space that is protected, or next to what is, stays
+        before = np.concatenate(([0], np.cumsum(hits.cells.barred)))
+        start = np.where(before[start] == before[words.start[index]], start, words.start[index])
+        end = np.where(before[end] == before[words.end[index]], end, words.end[index])
     return Edits(hits.row, cell[index], start, end, hits.nothing())

@@ -34,7 +34,10 @@ def _parse_mix(text: str) -> str | dict[str, float]:
     for part in text.split(","):
         key, _, value = (piece.strip() for piece in part.partition("="))
         try:
-            mix[key] = float(value)
+            weight = float(value)
         except ValueError:
             raise RecipeError(f"--mix {text!r}: {part!r} is not NAME=WEIGHT, as in char=1,word=1,label=1") from None
+        if key in mix:
+            raise RecipeError(f"--mix {text!r}: {key!r} stands there twice")
+        mix[key] = weight
     return mix

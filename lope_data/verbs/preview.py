@@ -40,7 +40,7 @@ def preview(
     from lope_data.report import sample_edits, show_samples
 
     resolved = load_recipe(recipe, overrides(ratio, level, seed, mix))
-    found = previewed(source or "sample", resolved)
+    found = previewed("sample" if source is None else source, resolved)
     console = Console(highlight=False)
     show_samples(console, sample_edits(found.noisy, found.clean, found.edits, count))
     console.print(
@@ -48,3 +48,9 @@ def preview(
         style="dim",
         highlight=False,
     )
+    if found.shortfall:
+        console.print(
+            f"{found.shortfall:,} rows fewer than asked: no op of the mix can change more, and `build` refuses this "
+            "without --allow-shortfall",
+            style="yellow",
+        )

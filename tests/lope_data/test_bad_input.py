@@ -40,6 +40,8 @@ def refused(lope_data: Cli, folder: Path, *args: str | Path) -> str:
         (("--mix", "chr=1"), "unknown op or level 'chr' in mix; did you mean 'char'?"),
         (("--mix", "char.inser=1"), "did you mean 'char.insert'?"),
         (("--mix", "char,word"), "is not NAME=WEIGHT"),
+        (("--mix", "char=1,char=5"), "stands there twice"),
+        (("--mix", "humam"), "did you mean 'human'?"),
         (("--mix", "char=-1"), "mix"),
         (("--mix", "char=nan"), "mix"),
         (("--mix", "char=0"), "no weight above 0"),

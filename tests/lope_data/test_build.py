@@ -207,3 +207,14 @@ def test_markup_in_names_is_text(lope_data: Cli, tmp_path: Path) -> None:
     run = lope_data("build", "--limit", "50", "--store", tmp_path / "st[/b]x")
     assert run.code == 0
     assert "st[/b]x" in run.out.replace("\n", "")
+
+
+def test_the_order_of_a_source_with_ids_changes_nothing(lope_data: Cli, tmp_path: Path) -> None:
+    rows = [{"key": f"k{i}", "text": f"some words of row {i}, more than one", "label": "ab"[i % 2]} for i in range(60)]
+    (tmp_path / "r.toml").write_text("[columns]\nid = 'key'\n[[steps]]\nratio = 0.5\nmix = { char = 1, label = 1 }\n")
+    digests = set()
+    for name, ordered in (("one", rows), ("two", rows[::-1])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(ordered))
+        run = lope_data("build", "--source", f"{name}.json", "--recipe", "r.toml", "--json")
+        digests.add(run.json["content_digest"])
+    assert len(digests) == 1

@@ -6,6 +6,7 @@ from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import regex
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +100,17 @@ def test_splice_is_the_plain_replacement(values: list[str], data: st.DataObject)
     where = np.array(cell, np.int64)
     edits = Edits(where, where, np.array(start, np.int64), np.array(end, np.int64), binary(sizes, b"".join(after)))
     assert splice(cells, edits).to_pylist() == expected
+
+
+@given(st.text(st.sampled_from("🇩🇪a\u0301\u200d 👩"), max_size=8), st.integers(30, 140), st.text(max_size=4))
+def test_long_runs_of_flags_are_cut_where_they_pair_up(before: str, flags: int, after: str) -> None:
+    text = before + "🇩" * flags + after
+    cells = Cells.of(pa.array([text]))
+    units = cells.graphemes
+    spans = zip(units.start.tolist(), units.end.tolist(), strict=True)
+    assert [text.encode()[low:high].decode() for low, high in spans] == regex.findall(r"\X", text)
+
+
+@pytest.mark.timeout(60)  # hours, where each flag is counted from the first
+def test_a_text_of_flags_is_no_trap() -> None:
+    assert Cells.of(pa.array(["🇩" * 100_001])).graphemes.count.tolist() == [50_001]

@@ -96,7 +96,32 @@ def test_no_op_touches_protected_text(ingest_rows: Ingest, name: str, level: flo
         assert changed == len(rows)
 
 
-def test_protected_text_of_later_steps_is_looked_for_anew(ingest_rows: Ingest) -> None:
+def test_what_a_step_changes_cannot_unprotect(ingest_rows: Ingest) -> None:
+    """A step that turns a line break into a space would let a stray backtick pair with that of the code."""
+    table = ingest_rows([{"text": f"tick ` one\ntwo `code{i}` end", "label": "a"} for i in range(30)])
+    steps = [
+        {"name": "one", "ratio": 1.0, "level": 1.0, "mix": "structure.whitespace"},
+        {"name": "two", "ratio": 1.0, "level": 1.0, "mix": "char.substitute"},
+    ]
+    noisy = corrupt(table, Recipe.model_validate({"steps": steps, "protect": [{"name": "code"}]})).rows
+    assert all(f"`code{i}`" in text for i, text in enumerate(noisy["text"].to_pylist()))
+
+
+def test_protected_white_space_stays(ingest_rows: Ingest) -> None:
+    table = ingest_rows([{"text": f"one two {i} foo \n\n bar baz", "label": "a"} for i in range(30)])
+    recipe = {"steps": [{"ratio": 1.0, "level": 0.6, "mix": "word.delete"}], "protect": [{"pattern": r"\n\n"}]}
+    noisy = corrupt(table, Recipe.model_validate(recipe)).rows
+    assert all("\n\n" in text for text in noisy["text"].to_pylist())
+
+
+@pytest.mark.timeout(60)  # minutes, where one pattern's failure is met again behind each match of another
+@pytest.mark.parametrize("text", ["{{<b>", "\\[\\a ", "`", "$x ", "<|"])
+def test_no_text_makes_the_built_in_patterns_slow(text: str) -> None:
+    cells = Cells.of(pa.array([text * (400_000 // len(text))]))
+    assert Guard(tuple(Protect(name=name) for name in PATTERNS)).bar(cells).barred is not None
+
+
+def test_protected_text_stays_through_all_steps(ingest_rows: Ingest) -> None:
     table = ingest_rows([{"text": f"call 555-{i} or write to us today", "label": "a"} for i in range(30)])
     steps = [{"name": n, "ratio": 1.0, "level": 0.3, "mix": {"char": 1, "word.shuffle": 1}} for n in ("one", "two")]
     noisy = corrupt(table, Recipe.model_validate({"steps": steps, "protect": [{"name": "number"}]})).rows

@@ -49,13 +49,14 @@ def test_a_recipe_and_a_source(lope_data: Cli, tmp_path: Path) -> None:
 
 
 def test_hostile_text_cannot_steer_the_terminal(lope_data: Cli, tmp_path: Path) -> None:
-    rows = [{"text": f"a \x1b[2J\x1b]0;owned\x07 [bold]b[/bold] \x9b31m {i}", "label": "x"} for i in range(4)]
+    rows = [{"text": f"\u202ea \x1b[2J\x1b]0;owned\x07 [bold]b[/bold] \x9b31m {i}", "label": "x"} for i in range(4)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     run = lope_data("preview", "--source", "rows.json", "--mix", "char.insert", "--ratio", "1")
     assert run.code == 0
     assert "\x1b" not in run.out
     assert "\x07" not in run.out
     assert "\x9b" not in run.out
+    assert "\u202e" not in run.out
     assert "bold" in run.out
 
 
@@ -81,3 +82,4 @@ def test_too_little_to_change_is_shown_all_the_same(lope_data: Cli, tmp_path: Pa
     run = lope_data("preview", "--source", "rows.json", "--mix", "word.swap", "--ratio", "1")
     assert run.code == 0
     assert "1 of 2 rows would be touched" in run.out
+    assert "1 rows fewer than asked" in run.out

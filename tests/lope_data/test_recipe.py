@@ -77,6 +77,12 @@ def test_a_mix_may_be_a_preset_a_level_or_an_op() -> None:
         ("[constraints]\nmax_modification = 0.0", "greater than 0"),
         ("[constraints]\nmax_modification = 1.5", "less than or equal to 1"),
         ("[[steps]]\nstratify = 3", "stratify"),
+        ("[[steps]]\nratio = true", "valid number, not True"),
+        ("[[steps]]\nlevel = '0.5'", "valid number"),
+        ("seed = true", "valid integer"),
+        ("[[steps]]\nmix = { char.insert = 1 }", "write it in quotes"),
+        ("[[steps]]\n[steps.params.'char.insert']\nalphabet = '\u1100'", "stands alone"),
+        ("[[steps]]\n[steps.params.'char.insert']\nalphabet = '\U0001f3fb'", "stands alone"),
         (
             "[[steps]]\n[steps.params.'char.insert']\nalphabt = 'a'",
             "params of char.insert: alphabt: unknown key 'alphabt'; did you",
