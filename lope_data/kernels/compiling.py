@@ -1,0 +1,51 @@
+"""Compiling kernels, and what they share.
+
+What is kept of a compiled kernel does not see changes in other modules, so `mixed` must stay what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import int64, types, uint8, uint64
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def reads(kind: Any) -> Any:
+    """The type of an array that is only read; it takes writable ones too."""
+    return types.Array(kind, 1, "C", readonly=True)
+
+
+U8_IN, U64_IN, I64_IN = reads(uint8), reads(uint64), reads(int64)
+
+
+def kernel(*signature: Any) -> Callable[[F], F]:
+    """Compiles a function for one signature, and keeps what was compiled where that is possible."""
+
+    def decorate(function: F) -> F:
+        try:
+            compiled: Any = numba.njit(signature, cache=True)(function)
+        except RuntimeError:  # no folder to keep it in can be written
+            compiled = numba.njit(signature)(function)
+        return cast("F", compiled)
+
+    return decorate
+
+
+@kernel(uint64)
+def mixed(x: Any) -> Any:
+    """SplitMix64's finaliser."""
+    x = (x ^ (x >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return x ^ (x >> uint64(31))
