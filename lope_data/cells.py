@@ -81,12 +81,7 @@ class Cells:
     @cached_property
     def plain(self) -> Bytes:
         """1 for each row of ASCII without CR, in which every byte is a character; else 0."""
-        odd = (self.data >= 0x80) | (self.data == 0x0D)
-        if np.count_nonzero(odd) > len(odd) // 64:
-            return kernels.plain(self.data, self.row_edges)
-        plain = np.ones(self.rows, np.uint8)  # few or none of them: NumPy looks at many bytes at once
-        plain[np.searchsorted(self.row_edges, np.flatnonzero(odd), side="right") - 1] = 0
-        return plain
+        return kernels.plain(self.data, kernels.words_of(self.data), self.row_edges)
 
     @cached_property
     def ascii(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import regex
 
 from lope_data import kernels
-from lope_data.buffers import Bytes, Mask, gather
+from lope_data.buffers import Bytes, Mask
 from lope_data.rng import I64
 from lope_data.spans import Spans
 
@@ -39,19 +39,34 @@ class Graphemes(Spans):
         super().__init__(np.concatenate(([0], np.cumsum(count))))
         self._row_edges, self._plain = row_edges, plain
 
+        self._found: tuple[I64, tuple[I64, I64]] | None = None
+
+    @cached_property
+    def _all(self) -> tuple[I64, I64]:
+        return self._edges(np.arange(self.first[-1]))
+
+    def _edges(self, index: I64) -> tuple[I64, I64]:
+        return kernels.grapheme_edges(index, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
+
+    def _find(self, index: I64) -> tuple[I64, I64]:
+        """The starts and ends of some, kept for the next call: one mostly wants both."""
+        if self._found is None or self._found[0] is not index:
+            self._found = index, self._edges(index)
+        return self._found[1]
+
     @cached_property
     def start(self) -> I64:
-        return self.starts(np.arange(self.first[-1]))
+        return self._all[0]
 
     @cached_property
     def end(self) -> I64:
-        return self.ends(np.arange(self.first[-1]))
+        return self._all[1]
 
     def starts(self, index: I64) -> I64:
-        return kernels.grapheme_edges(index, 0, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
+        return self._find(index)[0]
 
     def ends(self, index: I64) -> I64:
-        return kernels.grapheme_edges(index, 1, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
+        return self._find(index)[1]
 
     def select(self, keep: Mask) -> Spans:
         index = np.flatnonzero(keep)
@@ -79,21 +94,19 @@ def _between_flags(text: str) -> Iterator[int]:
 
 
 @cache
-def _joining_blocks() -> Bytes:
-    """For each first two bytes of a code point of several, whether one that begins so is in `_JOINING`."""
-    blocks = np.zeros(1 << 16, np.uint8)
-    everything = "".join(map(chr, [*range(0x80, 0xD800), *range(0xE000, 0x110000)]))
-    for found in _JOINING.findall(everything):
-        first, second = found.encode()[:2]
-        blocks[first << 8 | second] = 1
-    return blocks
+def _joining_points() -> Bytes:
+    """1 for each code point that is in `_JOINING`, else 0."""
+    points = np.zeros(0x110000, np.uint8)
+    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    points[[ord(found) for found in _JOINING.findall(everything)]] = 1
+    return points
 
 
 @cache
 def _joining_leads() -> Bytes:
-    """For each byte, whether it is CR or the first of a code point that `_joining_blocks` marks."""
-    leads: Bytes = _joining_blocks().reshape(256, 256).max(1)
-    leads[0x0D] = 1
+    """1 for each byte that such a code point begins with."""
+    leads = np.zeros(256, np.uint8)
+    leads[[chr(point).encode()[0] for point in np.flatnonzero(_joining_points()).tolist()]] = 1
     return leads
 
 
@@ -118,16 +131,5 @@ def _inside(data: Bytes, low: int, high: int) -> I64:
 
 def _joining(data: Bytes, row_edges: I64, plain: Bytes) -> I64:
     """Where the code points begin that can be part of a grapheme of several, ascending."""
-    blocks = _joining_blocks()
     maybe = kernels.marked_in(data, _joining_leads(), row_edges, plain)
-    wide = np.flatnonzero(data[maybe] >= 0x80)
-    second = data[np.minimum(maybe[wide] + 1, len(data) - 1)]
-    unlike = blocks[data[maybe[wide]].astype(np.int64) << 8 | second] == 0
-    maybe, wide = np.delete(maybe, wide[unlike]), wide[~unlike] - np.cumsum(unlike)[~unlike]
-    if not len(wide):
-        return maybe
-    lead = data[maybe[wide]]
-    size = 2 + (lead >= 0xE0) + (lead >= 0xF0)
-    codes = gather(data, maybe[wide], maybe[wide] + size).dictionary_encode()
-    joins = np.array([bool(_JOINING.match(code.decode())) for code in codes.dictionary.to_pylist()])
-    return np.delete(maybe, wide[~joins[np.asarray(codes.indices)]])
+    return kernels.of_points(data, maybe, _joining_points())

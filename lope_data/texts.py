@@ -80,7 +80,7 @@ def corrupt(
 
     >>> from lope_data import corrupt
     >>> corrupt(["Name three primary colours."], "char.swap", level=0.2)
-    ['Nam ethere primaryc olours.']
+    ['Namet hree primayrc olours.']
     """
     column, back = opened(texts)
     step = _step(op, level, params)
@@ -179,7 +179,7 @@ def _text_op(name: str) -> TextOp:
 def _keys(column: pa.Array) -> U64:
     """64 bits for each text, which differ where equal texts occur again."""
     cells = Cells.of(column)
-    keys = kernels.text_keys(cells.data, cells.bounds)
+    keys = kernels.text_keys(cells.data, kernels.words_of(cells.data), cells.bounds)
     ordered = np.sort(keys)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):

@@ -30,6 +30,14 @@ def reads(kind: Any) -> Any:
 U8_IN, U64_IN, I64_IN = reads(uint8), reads(uint64), reads(int64)
 
 
+WORDS_IN = types.Array(uint64, 1, "A", readonly=True, aligned=False)
+
+
+def words_of(data: Bytes) -> U64:
+    """The eight bytes from each place on as one number, without a copy; as many as there are whole ones."""
+    return np.ndarray((max(len(data) - 7, 0),), np.dtype("<u8"), data if len(data) else b"", strides=(1,))
+
+
 def kernel(*signature: Any) -> Callable[[F], F]:
     """Compiles a function for one signature, and keeps what was compiled where that is possible."""
 

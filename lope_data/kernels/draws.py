@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from lope_data.kernels.compiling import GOLDEN, I64, I64_IN, U8_IN, U64, U64_IN, Bytes, kernel, mixed
+from lope_data.kernels.compiling import GOLDEN, I64, I64_IN, U8_IN, U64, U64_IN, WORDS_IN, Bytes, kernel, mixed
 
 
-@kernel(U8_IN, I64_IN)
-def text_keys(data: Bytes, bounds: I64) -> U64:
+@kernel(U8_IN, WORDS_IN, I64_IN)
+def text_keys(data: Bytes, words: U64, bounds: I64) -> U64:
     """64 bits from each text data[bounds[i]:bounds[i + 1]]: a multiply and a shift for each eight bytes, each of which
     can be undone, so that texts of one length that differ in one place differ in their keys.
     """
@@ -19,18 +19,14 @@ def text_keys(data: Bytes, bounds: I64) -> U64:
     for row in range(len(out)):
         at, end = bounds[row], bounds[row + 1]
         key = uint64(end - at) * GOLDEN
-        while at < end:
-            word = uint64(0)
-            if at + 8 <= end:
-                for j in range(8):
-                    word |= uint64(data[at + j]) << uint64(8 * j)
-            else:
-                for j in range(end - at):
-                    word |= uint64(data[at + j]) << uint64(8 * j)
-            key = (key ^ word) * uint64(0xD6E8FEB86659FD93)
+        while at + 8 <= end:
+            key = (key ^ words[at]) * uint64(0xD6E8FEB86659FD93)
             key ^= key >> uint64(32)
             at += 8
-        out[row] = mixed(key)
+        word = uint64(0)
+        for j in range(end - at):
+            word |= uint64(data[at + j]) << uint64(8 * j)
+        out[row] = mixed((key ^ word) * uint64(0xD6E8FEB86659FD93))
     return out
 
 
