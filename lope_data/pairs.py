@@ -55,7 +55,8 @@ class _GraphemePairs(Spans):
         edges, first_edge = np.empty(0, np.int64), np.zeros(cells.rows + 1, np.int64)
         if isinstance(units, Graphemes):
             edges, first_edge = units.edges, units.first_edge
-        self._text = cells.data, cells.bounds, cells.row_bounds, cells.plain, edges, first_edge
+        words = kernels.words_of(cells.data)
+        self._text = cells.data, words, cells.bounds, cells.row_bounds, cells.plain, edges, first_edge
         super().__init__(np.concatenate(([0], np.cumsum(kernels.count_pairs(*self._text)))))
         self._found: tuple[I64, tuple[I64, I64, I64]] | None = None
 

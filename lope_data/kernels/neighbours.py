@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import int64
+from typing import Any
 
-from lope_data.kernels.compiling import I64, I64_IN, U8_IN, Bytes, kernel
+import numpy as np
+from numba import int64, uint64
+
+from lope_data.kernels.compiling import I64, I64_IN, U8_IN, U64, WORDS_IN, Bytes, kernel
 
 
 @kernel(U8_IN, int64, int64, int64)
@@ -19,8 +21,24 @@ def _differ(data: Bytes, low: int, middle: int, high: int) -> bool:
     return not same
 
 
-@kernel(U8_IN, I64_IN, I64_IN, U8_IN, I64_IN, I64_IN)
-def count_pairs(data: Bytes, bounds: I64, row_bounds: I64, plain: Bytes, edges: I64, first_edge: I64) -> I64:
+@kernel(uint64, uint64)
+def _unlike(one: Any, other: Any) -> Any:
+    """The lowest bit of each of eight bytes that differ."""
+    x = one ^ other
+    seven = uint64(0x7F7F7F7F7F7F7F7F)
+    return ((((x & seven) + seven) | x) & ~seven) >> uint64(7)
+
+
+@kernel(uint64)
+def _count(bits: Any) -> Any:
+    """How many bytes of 1 there are among eight of 1 or 0."""
+    return int64((bits * uint64(0x0101010101010101)) >> uint64(56))
+
+
+@kernel(U8_IN, WORDS_IN, I64_IN, I64_IN, U8_IN, I64_IN, I64_IN)
+def count_pairs(
+    data: Bytes, words: U64, bounds: I64, row_bounds: I64, plain: Bytes, edges: I64, first_edge: I64
+) -> I64:
     """For each row, how many graphemes differ from the one after them in their cell; see `graphemes.Graphemes`."""
     out = np.zeros(len(plain), np.int64)
     for row in range(len(plain)):
@@ -28,8 +46,11 @@ def count_pairs(data: Bytes, bounds: I64, row_bounds: I64, plain: Bytes, edges: 
         for cell in range(row_bounds[row], row_bounds[row + 1]):
             end = bounds[cell + 1]
             if plain[row]:
-                count = 0
-                for i in range(bounds[cell], end - 1):
+                at, count = bounds[cell], 0
+                while at + 8 < end:
+                    count += _count(_unlike(words[at], words[at + 1]))
+                    at += 8
+                for i in range(at, end - 1):
                     count += data[i] != data[i + 1]
                 out[row] += count
                 continue
@@ -41,9 +62,10 @@ def count_pairs(data: Bytes, bounds: I64, row_bounds: I64, plain: Bytes, edges: 
     return out
 
 
-@kernel(U8_IN, I64_IN, I64_IN, U8_IN, I64_IN, I64_IN, I64_IN, I64_IN)
+@kernel(U8_IN, WORDS_IN, I64_IN, I64_IN, U8_IN, I64_IN, I64_IN, I64_IN, I64_IN)
 def find_pairs(
     data: Bytes,
+    words: U64,
     bounds: I64,
     row_bounds: I64,
     plain: Bytes,
@@ -67,6 +89,17 @@ def find_pairs(
         if plain[row]:
             while number <= index[i]:
                 last = bounds[cell + 1] - 1
+                while at + 8 <= last:
+                    unlike = _unlike(words[at], words[at + 1])
+                    count = _count(unlike)
+                    if number + count > index[i]:
+                        for _ in range(index[i] - number):
+                            unlike &= unlike - uint64(1)
+                        at += _count((unlike & (~unlike + uint64(1))) - uint64(1) & uint64(0x0101010101010101)) + 1
+                        number = index[i] + 1
+                        break
+                    number += count
+                    at += 8
                 while at < last and number <= index[i]:
                     number += data[at] != data[at + 1]
                     at += 1
