@@ -6,7 +6,7 @@ depends on the ranks before it alone, so a larger ratio never changes a row's op
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -233,20 +233,35 @@ def deal(weights: list[Fraction], names: tuple[str, ...], able: npt.NDArray[np.b
     of_level = [_Quota(sum((weights[i] for i in group), Fraction(0))) for group in members]
     of_op = [_Quota(weights[i] / of_level[levels.index(level_of(name))].weight) for i, name in enumerate(names)]
     dealt, turns = np.full(able.shape[1], -1), 0
-    for row, can in enumerate(able.T.tolist()):
-        choices = {k: [i for i in group if can[i]] for k, group in enumerate(members)}
-        open_levels = [k for k, group in choices.items() if group]
-        if not open_levels:
+    patterns, pattern = np.unique(np.packbits(able, axis=0), axis=1, return_inverse=True)
+    rows_like = np.zeros(patterns.shape[1], np.int64)
+    pattern = pattern.ravel()
+    rows_like[pattern] = np.arange(len(pattern))
+    choices_of = [  # for each set of ops that rows can take, these by level
+        {k: choices for k, group in enumerate(members) if (choices := [i for i in group if able[i, row]])}
+        for row in rows_like.tolist()
+    ]
+    for row, like in enumerate(pattern.tolist()):
+        choices = choices_of[like]
+        if not choices:
             continue
         turns += 1
-        within = [k for k in open_levels if of_level[k].has_room(turns)]
-        owed = {k: min(of_op[i].due * of_level[k].scale for i in choices[k]) for k in open_levels}
-        level = min(within or open_levels, key=lambda k: (of_level[k].due, owed[k]))
-        of_level[level].take()
-        allowed = [i for i in choices[level] if of_op[i].has_room(of_level[level].count)]
-        dealt[row] = min(allowed or choices[level], key=lambda i: of_op[i].due)
-        of_op[dealt[row]].take()
+        level = _due([k for k in choices if of_level[k].has_room(turns)] or choices, of_level)
+        if len(level) > 1:
+            owed = {k: min(of_op[i].due * of_level[k].scale for i in choices[k]) for k in level}
+            level.sort(key=lambda k: owed[k])
+        of_level[level[0]].take()
+        count = of_level[level[0]].count
+        mine = choices[level[0]]
+        dealt[row] = op = _due([i for i in mine if of_op[i].has_room(count)] or mine, of_op)[0]
+        of_op[op].take()
     return dealt
+
+
+def _due(of: Iterable[int], quotas: Sequence[_Quota]) -> list[int]:
+    """Those that are due first."""
+    first = min(quotas[i].due for i in of)
+    return [i for i in of if quotas[i].due == first]
 
 
 class _Quota:
