@@ -237,10 +237,9 @@ def deal(weights: list[Fraction], names: tuple[str, ...], able: npt.NDArray[np.b
     rows_like = np.zeros(patterns.shape[1], np.int64)
     pattern = pattern.ravel()
     rows_like[pattern] = np.arange(len(pattern))
-    choices_of = [  # for each set of ops that rows can take, these by level
-        {k: choices for k, group in enumerate(members) if (choices := [i for i in group if able[i, row]])}
-        for row in rows_like.tolist()
-    ]
+    choices_of = [
+        _by_level(members, able[:, row]) for row in rows_like.tolist()
+    ]  # for each set of ops
     for row, like in enumerate(pattern.tolist()):
         choices = choices_of[like]
         if not choices:
@@ -256,6 +255,12 @@ def deal(weights: list[Fraction], names: tuple[str, ...], able: npt.NDArray[np.b
         dealt[row] = op = _due([i for i in mine if of_op[i].has_room(count)] or mine, of_op)[0]
         of_op[op].take()
     return dealt
+
+
+def _by_level(members: list[list[int]], able: npt.NDArray[np.bool_]) -> dict[int, list[int]]:
+    """The ops that are able, by level; levels without any are left out."""
+    choices = {level: [i for i in group if able[i]] for level, group in enumerate(members)}
+    return {level: found for level, found in choices.items() if found}
 
 
 def _due(of: Iterable[int], quotas: Sequence[_Quota]) -> list[int]:
