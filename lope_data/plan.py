@@ -237,9 +237,7 @@ def deal(weights: list[Fraction], names: tuple[str, ...], able: npt.NDArray[np.b
     rows_like = np.zeros(patterns.shape[1], np.int64)
     pattern = pattern.ravel()
     rows_like[pattern] = np.arange(len(pattern))
-    choices_of = [
-        _by_level(members, able[:, row]) for row in rows_like.tolist()
-    ]  # for each set of ops
+    choices_of = [_by_level(members, able[:, row]) for row in rows_like.tolist()]  # for each set of ops
     for row, like in enumerate(pattern.tolist()):
         choices = choices_of[like]
         if not choices:
