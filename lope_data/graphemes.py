@@ -10,9 +10,9 @@ import numpy as np
 import regex
 
 from lope_data import kernels
-from lope_data.buffers import Bytes, Mask
+from lope_data.buffers import Bytes
 from lope_data.rng import I64
-from lope_data.spans import Spans
+from lope_data.spans import FoundSpans
 
 # A grapheme of several code points holds at least one of these; the rest of Unicode is one grapheme a code point.
 _JOINING = regex.compile(
@@ -22,7 +22,7 @@ _JOINING = regex.compile(
 LEADS = np.array([byte & 0xC0 != 0x80 for byte in range(256)], np.uint8)
 
 
-class Graphemes(Spans):
+class Graphemes(FoundSpans):
     """The graphemes of a batch. In rows that are plain (ASCII without CR, which joins a following LF) each is a byte,
     and none of these is stored: one row of another kind does not make a batch slow.
     """
@@ -39,38 +39,8 @@ class Graphemes(Spans):
         super().__init__(np.concatenate(([0], np.cumsum(count))))
         self._row_edges, self._plain = row_edges, plain
 
-        self._found: tuple[I64, tuple[I64, I64]] | None = None
-
-    @cached_property
-    def _all(self) -> tuple[I64, I64]:
-        return self._edges(np.arange(self.first[-1]))
-
-    def _edges(self, index: I64) -> tuple[I64, I64]:
+    def find(self, index: I64) -> tuple[I64, ...]:
         return kernels.grapheme_edges(index, self.first, self._row_edges, self._plain, self.edges, self.first_edge)
-
-    def _find(self, index: I64) -> tuple[I64, I64]:
-        """The starts and ends of some, kept for the next call: one mostly wants both."""
-        if self._found is None or self._found[0] is not index:
-            self._found = index, self._edges(index)
-        return self._found[1]
-
-    @cached_property
-    def start(self) -> I64:
-        return self._all[0]
-
-    @cached_property
-    def end(self) -> I64:
-        return self._all[1]
-
-    def starts(self, index: I64) -> I64:
-        return self._find(index)[0]
-
-    def ends(self, index: I64) -> I64:
-        return self._find(index)[1]
-
-    def select(self, keep: Mask) -> Spans:
-        index = np.flatnonzero(keep)
-        return Spans(np.searchsorted(index, self.first), self.starts(index), self.ends(index))
 
     def numbers(self, position: I64) -> I64:
         """Which grapheme begins at each of the byte positions, ascending; the first after them at the end of a row."""

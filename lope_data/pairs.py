@@ -13,7 +13,7 @@ from lope_data.edits import Edits
 from lope_data.graphemes import Graphemes
 from lope_data.registry import Hits
 from lope_data.rng import I64
-from lope_data.spans import Spans
+from lope_data.spans import FoundSpans, Spans
 
 
 class Pairs(Spans):
@@ -47,7 +47,7 @@ class Pairs(Spans):
         return Pairs(np.searchsorted(kept, self.first), self.base, self.index[kept])
 
 
-class _GraphemePairs(Spans):
+class _GraphemePairs(FoundSpans):
     """The same of characters, found by a walk over the text when they are asked for."""
 
     def __init__(self, cells: Cells) -> None:
@@ -58,37 +58,16 @@ class _GraphemePairs(Spans):
         words = kernels.words_of(cells.data)
         self._text = cells.data, words, cells.bounds, cells.row_bounds, cells.plain, edges, first_edge
         super().__init__(np.concatenate(([0], np.cumsum(kernels.count_pairs(*self._text)))))
-        self._found: tuple[I64, tuple[I64, I64, I64]] | None = None
 
-    def _find(self, index: I64) -> tuple[I64, I64, I64]:
-        if self._found is None or self._found[0] is not index:
-            self._found = index, kernels.find_pairs(*self._text, self.first, index)
-        return self._found[1]
-
-    @cached_property
-    def _all(self) -> tuple[I64, I64, I64]:
-        return kernels.find_pairs(*self._text, self.first, np.arange(self.first[-1]))
-
-    @cached_property
-    def start(self) -> I64:
-        return self._all[0]
-
-    @cached_property
-    def end(self) -> I64:
-        return self._all[2]
-
-    def starts(self, index: I64) -> I64:
-        return self._find(index)[0]
-
-    def ends(self, index: I64) -> I64:
-        return self._find(index)[2]
+    def find(self, index: I64) -> tuple[I64, ...]:
+        return kernels.find_pairs(*self._text, self.first, index)
 
     def between(self, index: I64) -> tuple[I64, I64]:
-        middle = self._find(index)[1]
+        middle = self.edges_of(index)[1]
         return middle, middle
 
     def select(self, keep: Mask) -> Pairs:
-        start, half, end = (edge[keep] for edge in self._all)
+        start, half, end = (edge[keep] for edge in self.all_edges)
         kept = np.flatnonzero(keep)
         halves = Spans(
             2 * np.searchsorted(kept, self.first),

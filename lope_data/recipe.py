@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -102,7 +103,7 @@ class Step(_Strict):
                 raise ValueError(f"params of {name}: {_reason(error, get_op(name).params)}") from error
         return self
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, Fraction]:
         """The weight of each op in the mix, exact, summing to 1."""
         weights: dict[str, Fraction] = {}

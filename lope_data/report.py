@@ -82,7 +82,7 @@ def _realised(line: Mapping[str, Any]) -> str:
     if line["interval"] is None or line["unit"] == "target":
         return text
     low, high = line["interval"]
-    return f"{text} ± {50 * (high - low):.1f}"
+    return f"{text} ±{50 * (high - low):.1f}"
 
 
 def remarks(manifest: Mapping[str, Any]) -> list[str]:
@@ -97,7 +97,7 @@ def remarks(manifest: Mapping[str, Any]) -> list[str]:
             lines.append(f"  {op} could change {eligible:,} of {examined:,} ranked rows: it needs {line['needs']}")
         if line["rows"] < line["rows_asked"] - 1:
             lines.append(
-                f"  {op} got {line['rows']:,} rows of the {line['rows_asked']:,.1f} of its share; others took it"
+                f"  {op} got {line['rows']:,} rows of the {line['rows_asked']:,.1f} of its share; others took the rest"
             )
         if line["cer_unmeasured"]:
             lines.append(f"  {op}: the CER leaves out {line['cer_unmeasured']:,} texts that are very long")

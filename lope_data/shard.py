@@ -58,10 +58,11 @@ class Corrupted:
 
 def protection(rows: pa.Table, guard: Guard) -> pa.Array | None:
     """For each row and each of its input texts a byte of 1 or 0 for each of its bytes: whether patterns protect it."""
+    if not guard.protect:
+        return None
     cells = inputs_of(rows).cells()
     found = guard.find(cells)
-    if found is None:
-        return None
+    assert found is not None
     return pa.LargeListArray.from_arrays(pa.array(cells.row_bounds), binary(cells.bounds, found.view(np.uint8)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import cached_property
 
 import numpy as np
@@ -44,3 +45,46 @@ class Spans:
         index = np.flatnonzero(keep)
         end = None if self._end is None else self.ends(index)
         return Spans(np.searchsorted(index, self.first), self.starts(index), end)
+
+
+class FoundSpans(Spans):
+    """Spans that are found in the text when they are asked for; what was found for the last index is kept, since one
+    mostly wants more than one edge of it.
+    """
+
+    def __init__(self, first: I64) -> None:
+        super().__init__(first)
+        self._last: tuple[I64, tuple[I64, ...]] | None = None
+
+    @abstractmethod
+    def find(self, index: I64) -> tuple[I64, ...]:
+        """The edges of some, ascending: where they begin, what there is between, where they end."""
+
+    def edges_of(self, index: I64) -> tuple[I64, ...]:
+        """The same, kept for the next call."""
+        if self._last is None or self._last[0] is not index:
+            self._last = index, self.find(index)
+        return self._last[1]
+
+    @cached_property
+    def all_edges(self) -> tuple[I64, ...]:
+        """The edges of all."""
+        return self.find(np.arange(self.first[-1]))
+
+    @cached_property
+    def start(self) -> I64:
+        return self.all_edges[0]
+
+    @cached_property
+    def end(self) -> I64:
+        return self.all_edges[-1]
+
+    def starts(self, index: I64) -> I64:
+        return self.edges_of(index)[0]
+
+    def ends(self, index: I64) -> I64:
+        return self.edges_of(index)[-1]
+
+    def select(self, keep: Mask) -> Spans:
+        index = np.flatnonzero(keep)
+        return Spans(np.searchsorted(index, self.first), self.starts(index), self.ends(index))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import int64
 
-from lope_data.kernels.compiling import I64, I64_IN, U8_IN, Bytes, kernel
+from lope_data.kernels.compiling import I64, I64_IN, U8_IN, U8_OUT, Bytes, kernel
 
 
 @kernel(U8_IN, I64_IN, I64_IN, int64)
@@ -20,6 +20,16 @@ def _without(data: Bytes, start: I64, end: I64, size: int) -> Bytes:
         out[at] = data[i]
         at += keep[i]
     return out[:size]
+
+
+@kernel(U8_OUT, I64_IN, I64_IN, I64_IN, U8_IN)
+def _filled(out: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> None:
+    """Puts what comes after the edits in its places among what was kept."""
+    grown = 0
+    for i in range(len(start)):
+        for j in range(offsets[i], offsets[i + 1]):
+            out[start[i] + grown + j - offsets[i]] = after[j]
+        grown += offsets[i + 1] - offsets[i] - (end[i] - start[i])
 
 
 @kernel(U8_IN, I64_IN, I64_IN, I64_IN, U8_IN)
@@ -37,11 +47,7 @@ def _with(kept: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) -> Byte
         out[to] = kept[at]
         at += 1 - new[to]
         to += 1
-    grown = 0
-    for i in range(len(start)):
-        for j in range(offsets[i], offsets[i + 1]):
-            out[start[i] + grown + j - offsets[i]] = after[j]
-        grown += offsets[i + 1] - offsets[i] - (end[i] - start[i])
+    _filled(out, start, end, offsets, after)
     return out
 
 
@@ -61,11 +67,7 @@ def _stretched(data: Bytes, start: I64, end: I64, offsets: I64, after: Bytes) ->
         if i < len(start):
             at = end[i]
             to += offsets[i + 1] - offsets[i]
-    grown = 0
-    for i in range(len(start)):
-        for j in range(offsets[i], offsets[i + 1]):
-            out[start[i] + grown + j - offsets[i]] = after[j]
-        grown += offsets[i + 1] - offsets[i] - (end[i] - start[i])
+    _filled(out, start, end, offsets, after)
     return out
 
 

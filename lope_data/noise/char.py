@@ -10,27 +10,17 @@ import pyarrow.compute as pc
 import regex
 from pydantic import Field, field_validator
 
-from lope_data.buffers import binary, offsets_and_data
 from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.noise.characters import Variants, other_than, utf8
 from lope_data.noise.tables import keyboard, keyboard_file
 from lope_data.pairs import exchanged, unequal_neighbours
 from lope_data.registry import Hits, Params, text_op
-from lope_data.rng import I64
 from lope_data.spans import Spans
 
 
 def _graphemes(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return cells.graphemes
-
-
-def _taken(alphabet: pa.Array, index: I64) -> pa.Array:
-    """alphabet[index], quick where each of its characters is one byte."""
-    _, data = offsets_and_data(alphabet)
-    if len(data) == len(alphabet):
-        return binary(np.arange(len(index) + 1), data[index])
-    return alphabet.take(pa.array(index))
 
 
 def _stands_alone(char: str) -> bool:
@@ -64,8 +54,7 @@ class AlphabetParams(Params):
 )
 def insert(hits: Hits, params: AlphabetParams) -> Edits:
     """Inserts a noise character before a character (NCI)."""
-    alphabet = pa.array([char.encode() for char in params.alphabet], pa.large_binary())
-    letters = _taken(alphabet, hits.below(len(alphabet), "letter"))
+    letters = _letters(params.alphabet).draw(hits, "letter")
     return Edits(hits.row, hits.cell, hits.start, hits.start, letters)
 
 
@@ -146,6 +135,12 @@ def substitute(hits: Hits, params: AlphabetParams) -> Edits:
     if not alphabet.isascii():
         return hits.replace(other_than(hits, utf8(alphabet), "letter"))
     return hits.replace(_others(alphabet).draw(hits, "letter"))  # the same by a table of bytes
+
+
+@cache
+def _letters(alphabet: str) -> Variants:
+    """For every character the letters of the alphabet."""
+    return Variants({}, alphabet)
 
 
 @cache
