@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from lope_data.build import plan
+from lope_data.builder import plan
 from lope_data.catalogue import OpInfo
 from lope_data.errors import LopeDataError
 from lope_data.ingest import ingest_table

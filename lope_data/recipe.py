@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lope_data.errors import RecipeError, suggest
 from lope_data.guard import Constraints, Guard, Protect
+from lope_data.names import PATTERN
 from lope_data.presets import PRESETS
 from lope_data.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
 from lope_data.shapes import SHAPES
@@ -20,7 +21,6 @@ from lope_data.shapes import SHAPES
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
 Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False, strict=True)]
 Model = TypeVar("Model", bound=BaseModel)
-PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class _Strict(BaseModel):

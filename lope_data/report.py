@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lope_data.registry import level_of
 from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES
-from lope_data.store import Version
+from lope_data.version import Version
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # would reorder or break the line
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160), *_BIDI), "�") | {10: "⏎"}

@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from dataclasses import dataclass
-from functools import cached_property
+import secrets
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lope_data.errors import StoreError, suggest
-from lope_data.manifest import NAME, read_manifest
-from lope_data.recipe import PATTERN
-
-_HEX = re.compile(r"[0-9a-f]{4,16}")
-
-
-@dataclass(frozen=True)
-class Version:
-    """A version on disk."""
-
-    folder: Path
-    manifest: dict[str, Any]
-
-    @property
-    def ref(self) -> str:
-        return f"{self.manifest['name']}@{self.manifest['version']}"
-
-    @cached_property
-    def rows(self) -> pa.Table:
-        """All rows, memory-mapped; the text is read when it is used.
-
-        Raises:
-            StoreError: a data file is missing or cannot be read.
-        """
-        try:
-            state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-            files = [self.folder / entry["filename"] for entry in state["_data_files"]]
-            return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files])
-        except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
-            raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
-
-    @cached_property
-    def edits(self) -> pa.Table:
-        """All edit records."""
-        return pa.concat_tables([pq.read_table(file) for file in sorted((self.folder / "edits").glob("*.parquet"))])
+from lope_data.manifest import NAME
+from lope_data.names import PATTERN, check_name, is_prefix, is_version
+from lope_data.version import Version
 
 
 class Store:
@@ -58,21 +20,64 @@ class Store:
         """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`."""
         self.root = root or Path(os.environ.get("LOPE_STORE") or "lope-store")
 
+    def home(self, name: str) -> Path:
+        """The folder of a dataset's versions.
+
+        Raises:
+            StoreError: the name cannot be one, or its folder is a link, which may lead out of the store.
+        """
+        home = self.root / check_name(name)
+        if home.is_symlink():
+            raise StoreError(f"{home} is a link; a store holds its versions itself")
+        return home
+
     def folder(self, name: str, version: str) -> Path:
-        return self.root / check_name(name) / version
+        return self.home(name) / version
+
+    def names(self) -> list[str]:
+        """The names of datasets, sorted."""
+        if not self.root.is_dir():
+            return []
+        folders = (path for path in self.root.iterdir() if path.is_dir() and not path.is_symlink())
+        return sorted(path.name for path in folders if re.fullmatch(PATTERN, path.name))
+
+    def versions(self, name: str) -> list[str]:
+        """The ids of a dataset's versions, sorted."""
+        home = self.home(name)
+        if not home.is_dir():
+            return []
+        return sorted(path.name for path in home.iterdir() if is_version(path.name) and _is_whole(path))
 
     def find(self, name: str, version: str) -> Version | None:
         """The version, if it is there whole."""
         folder = self.folder(name, version)
-        return Version(folder, read_manifest(folder)) if (folder / NAME).is_file() else None
+        return Version.at(folder) if _is_whole(folder) else None
+
+    def refs(self, name: str) -> dict[str, str]:
+        """The references of a dataset, `latest` and tags, and the versions that they mean."""
+        folder = self.home(name) / "refs"
+        if not folder.is_dir():
+            return {}
+        files = sorted(path for path in folder.iterdir() if re.fullmatch(PATTERN, path.name))
+        return {path.name: _read_ref(path) for path in files if path.is_file() and not path.is_symlink()}
 
     def set_ref(self, name: str, ref: str, version: str) -> None:
-        """Points a reference at a version, in one step."""
-        folder = self.root / check_name(name) / "refs"
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{ref}-{os.getpid()}"
-        partial.write_text(version + "\n", encoding="utf-8")
-        partial.replace(folder / ref)
+        """Points a reference at a version, in one step.
+
+        Raises:
+            StoreError: the store cannot be written to.
+        """
+        if self.refs(name).get(ref) == version:
+            return
+        folder = self.home(name) / "refs"
+        partial = folder / f".{ref}-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial.write_text(version + "\n", encoding="utf-8")
+            partial.replace(folder / ref)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise StoreError(f"cannot set {name}@{ref} in {self.root} ({error.strerror})") from error
 
     def resolve(self, ref: str) -> Version:
         """The version that NAME, NAME@REF, NAME@VERSION or a path means.
@@ -80,36 +85,31 @@ class Store:
         Raises:
             StoreError: there is none; says what there is.
         """
-        if "/" in ref or ref in (".", ".."):
-            return Version(Path(ref), read_manifest(Path(ref)))
-        name, _, wanted = ref.partition("@")
-        home = self.root / check_name(name)
+        if "/" in ref or os.sep in ref or ref in (".", ".."):
+            return Version.at(Path(ref))
+        name, at, wanted = ref.partition("@")
+        home = self.home(name)
         if not home.is_dir():
-            names = sorted(p.name for p in self.root.iterdir() if p.is_dir()) if self.root.is_dir() else []
+            names = self.names()
             hint = suggest(name, names) if names else "; it is empty: python -m lope_data build"
             raise StoreError(f"no dataset {name!r} in the store {self.root}{hint}")
-        wanted = wanted or "latest"
-        if re.fullmatch(PATTERN, wanted) and (home / "refs" / wanted).is_file():
-            wanted = (home / "refs" / wanted).read_text(encoding="utf-8").strip()
-        there = sorted(p.name for p in home.iterdir() if (p / NAME).is_file())
-        matches = [version for version in there if _HEX.fullmatch(wanted) and version.startswith(wanted)]
-        if len(matches) != 1:
-            what = "several versions match" if matches else "no version"
-            raise StoreError(
-                f"{what} {name}@{wanted} in the store {self.root}; there are: {', '.join(there) or 'none'}"
-            )
-        return Version(home / matches[0], read_manifest(home / matches[0]))
+        wanted = wanted if at else "latest"
+        refs, versions = self.refs(name), self.versions(name)
+        wanted_version = refs.get(wanted, wanted)
+        matches = [version for version in versions if is_prefix(wanted_version) and version.startswith(wanted_version)]
+        if len(matches) == 1:
+            return Version.at(home / matches[0])
+        if matches:
+            raise StoreError(f"{name}@{wanted} fits {len(matches)} versions ({', '.join(matches)}); give more digits")
+        known = [ref for ref in refs if refs[ref] in versions] + versions
+        hint = suggest(wanted, known) if known else "; it has none"
+        raise StoreError(f"no version {name}@{wanted[:60]} in the store {self.root}{hint}")
 
 
-def check_name(name: str) -> str:
-    """The name, if it can be a folder of the store.
+def _is_whole(folder: Path) -> bool:
+    return (folder / NAME).is_file() and not folder.is_symlink()
 
-    Raises:
-        StoreError: it cannot: other characters than letters, digits, `.`, `_`, `-`, too long, or `refs`.
-    """
-    if not re.fullmatch(PATTERN, name) or name == "refs":
-        raise StoreError(
-            f"{name!r} cannot be the name of a dataset: use 1 to 100 letters, digits, '.', '_' or '-', "
-            "beginning with a letter or digit"
-        )
-    return name
+
+def _read_ref(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(64).decode("ascii", "replace").strip()

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from lope_data.digest import content_digest
 from lope_data.errors import StoreError
 from lope_data.manifest import FORMAT, NAME, canonical, seal
-from lope_data.store import Store, Version
+from lope_data.store import Store
+from lope_data.version import Version
 
 _BATCH = 2000  # rows of a record batch: what a random read has to touch
 
@@ -129,8 +130,10 @@ def _libraries() -> dict[str, str]:
 
 
 def _card(manifest: Mapping[str, Any]) -> str:
-    parent = manifest["parent"]
-    origin = f"`{parent['name']}@{parent['version']}`" if parent else f"the source `{manifest['source']['name']}`"
+    parents = manifest["parents"]
+    origin = (
+        f"`{parents[0]['name']}@{parents[0]['version']}`" if parents else f"the source `{manifest['source']['name']}`"
+    )
     return f"""---
 tags: [lope, {"noisy" if manifest["kind"] == "build" else "clean"}]
 ---

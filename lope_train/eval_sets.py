@@ -120,13 +120,12 @@ def _pick(ids: Sequence[str], limit: int | None) -> list[int]:
 def _check_descends(version: Version, clean: Version, store: Path | None) -> None:
     at = version
     while at.content_digest != clean.content_digest:
-        link = at.manifest["parent"]
-        if link is None:
+        if not at.manifest["parents"]:
             raise VersionError(
                 f"{version.ref} was not made from {clean.ref}, so its items cannot be paired; "
                 f"make noise on it with `python -m lope_data build --from {clean.ref}`"
             )
-        if link["content_digest"] == clean.content_digest:
+        if at.manifest["parents"][0]["content_digest"] == clean.content_digest:
             return
         at = parent(at, store)
 

@@ -69,7 +69,7 @@ def _write(model: Any, settings: TrainSettings, noisy: Version, reports: list[di
     """Write the run beside its place, and rename it into it."""
     out = settings.out.absolute()
     folder = Path(settings.model).expanduser()
-    link = noisy.manifest["parent"]
+    link = next(iter(noisy.manifest["parents"]), None)
     record = {
         "method": settings.method,
         "settings": settings.model_dump(mode="json"),

@@ -19,13 +19,13 @@ FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9a-f]{16}")
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
-_KEYS: dict[str, type | tuple[type, ...]] = {
+_KEYS: dict[str, type] = {
     "name": str,
     "version": str,
     "kind": str,
     "rows": int,
     "content_digest": str,
-    "parent": (dict, type(None)),
+    "parents": list,
     "files": list,
 }
 
@@ -110,9 +110,9 @@ def parent(version: Version, store: Path | None = None) -> Version:
 
     Raises VersionError where it has none, where it is missing, or where it holds other rows than it did then.
     """
-    link = version.manifest["parent"]
-    if link is None:
+    if not version.manifest["parents"]:
         raise VersionError(f"{version.ref} is an ingested source: it has no parent")
+    link = version.manifest["parents"][0]
     name, wanted = str(link["name"]), str(link["version"])
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(wanted):
         raise VersionError(f"{version.path}: the manifest's parent {name!r}@{wanted!r} is not a version")

@@ -9,9 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lope_data.manifest import read_manifest
 from lope_data.report import sample_edits
-from lope_data.store import Version
+from lope_data.version import Version
 from pipelines.recipe import HERE, Pipeline
 from pipelines.runner import Done
 
@@ -36,18 +35,13 @@ def write_report(pipeline: Pipeline, done: Sequence[Done], out: Path) -> Path:
 
 
 def _noise(done: Done) -> dict[str, Any]:
-    version = _version(Path(done.result["path"]))
-    parent = version.manifest["parent"]
-    clean = _version(version.folder.parents[1] / parent["name"] / parent["version"])
+    version = Version.at(Path(done.result["path"]))
+    assert version.parent is not None  # a build has one
     return {
         "title": done.step.title,
         "manifest": version.manifest,
-        "samples": sample_edits(version.rows, clean.rows, version.edits, EXAMPLES),
+        "samples": sample_edits(version.rows, version.parent.rows, version.edits, EXAMPLES),
     }
-
-
-def _version(folder: Path) -> Version:
-    return Version(folder, read_manifest(folder))
 
 
 def _run(done: Done) -> dict[str, Any]:

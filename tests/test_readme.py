@@ -21,12 +21,13 @@ import typer
 from rich.console import Console
 
 from lope_data import list_ops
-from lope_data.build import Options, build, ingest, plan
+from lope_data.builder import Options, build, ingest, plan
 from lope_data.recipe import Recipe, load_recipe
 from lope_data.report import ops_tables
 from lope_data.rng import row_hashes
 from lope_data.shard import corrupt_rows
-from lope_data.store import Store, Version
+from lope_data.store import Store
+from lope_data.version import Version
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -64,10 +64,11 @@ def build(
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from lope_data import build as builds
+    from lope_data import builder
+    from lope_data.names import check_name
     from lope_data.recipe import load_recipe
     from lope_data.report import show_build
-    from lope_data.store import Store, check_name
+    from lope_data.store import Store
 
     if source is not None and from_ is not None:
         raise RecipeError("--source and --from exclude each other: a version is built on one parent")
@@ -93,14 +94,14 @@ def build(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        options = builds.Options(Store(store), workers or os.cpu_count() or 1, shard_rows, progress)
+        options = builder.Options(Store(store), workers or os.cpu_count() or 1, shard_rows, progress)
         if from_ is not None:
             parent = options.store.resolve(from_)
         elif source is None:
-            parent = builds.ingest_samples(resolved, limit, options, name).version
+            parent = builder.ingest_samples(resolved, limit, options, name).version
         else:
-            parent = builds.ingest(source, resolved, limit, options, name).version
-        built = builds.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
+            parent = builder.ingest(source, resolved, limit, options, name).version
+        built = builder.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
     version = built.version
     if built.existed:
         console.print(f"{version.ref} exists: nothing to do", markup=False)
@@ -117,7 +118,7 @@ def _summary(version: Any, existed: bool) -> dict[str, Any]:
         "path": str(version.folder),
         "name": manifest["name"],
         "version": manifest["version"],
-        "parent": f"{manifest['parent']['name']}@{manifest['parent']['version']}",
+        "parent": f"{manifest['parents'][0]['name']}@{manifest['parents'][0]['version']}",
         "rows": manifest["rows"],
         "touched": manifest["touched"],
         "shortfall": manifest["shortfall"],

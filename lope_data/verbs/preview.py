@@ -35,7 +35,7 @@ def preview(
     seed: SeedOption = None,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
-    from lope_data.build import preview as previewed
+    from lope_data.builder import preview as previewed
     from lope_data.recipe import load_recipe
     from lope_data.report import sample_edits, show_samples
 

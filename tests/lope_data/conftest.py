@@ -13,10 +13,11 @@ import pyarrow as pa
 import pytest
 
 from lope_data import cli
-from lope_data.build import Options, build, ingest
+from lope_data.builder import Options, build, ingest
 from lope_data.ingest import ingest_table
 from lope_data.recipe import Columns, Recipe
-from lope_data.store import Store, Version
+from lope_data.store import Store
+from lope_data.version import Version
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from lope_data.build import Options, build, ingest
+from lope_data.builder import Options, build, ingest
 from lope_data.errors import StoreError
 from lope_data.manifest import canonical
 from lope_data.recipe import Recipe
-from lope_data.store import Store, Version
+from lope_data.store import Store
+from lope_data.version import Version
 
 Cli = Callable[..., Any]
 
@@ -35,8 +36,8 @@ def test_the_main_call(lope_data: Cli, tmp_path: Path) -> None:
     assert sum(bool(ops) for ops in rows["lope_ops"]) == said["touched"]
     assert len(set(rows["lope_row_id"])) == len(rows)
     manifest = json.loads((Path(said["path"]) / "manifest.json").read_text())
-    assert manifest["parent"]["name"] == "sample"
-    parent = datasets.load_from_disk(str(tmp_path / "lope-store/sample" / manifest["parent"]["version"]))
+    assert manifest["parents"][0]["name"] == "sample"
+    parent = datasets.load_from_disk(str(tmp_path / "lope-store/sample" / manifest["parents"][0]["version"]))
     assert parent["lope_row_id"] == rows["lope_row_id"]
     same = [a == b for a, b in zip(parent.remove_columns("lope_ops"), rows.remove_columns("lope_ops"), strict=True)]
     assert same == [not ops for ops in rows["lope_ops"]]
@@ -153,7 +154,7 @@ def test_a_failed_build_leaves_nothing(
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lope_data.build.write_shard", fail)
+    monkeypatch.setattr("lope_data.builder.write_shard", fail)
     with pytest.raises(Exception, match="No space left on device"):
         noisy(ratio=0.2)
     assert sorted(p.name for p in store.root.iterdir()) == ["sample", "sample-hynoise"]

@@ -28,7 +28,7 @@ from lope_data.recipe import Step
 from lope_data.registry import Ground, TextOp, get_op, ops
 from lope_data.rng import I64, Draw, row_hashes
 from lope_data.samples import generate
-from lope_data.store import Version
+from lope_data.version import Version
 
 SEED = 614
 LEVELS = (0.01, 0.05, 0.1, 0.3)

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lope_data.build import Options, build, ingest
+from lope_data.builder import Options, build, ingest
 from lope_data.chat import canonical_messages
 from lope_data.errors import SourceError
 from lope_data.recipe import Recipe
 from lope_data.shapes import MESSAGES, OPS, ROW_ID
-from lope_data.store import Version
+from lope_data.version import Version
 
 MakeRecipe = Callable[..., Recipe]
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])

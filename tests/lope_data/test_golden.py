@@ -6,7 +6,7 @@ from pathlib import Path
 
 import datasets
 
-from lope_data.build import Options, build, ingest
+from lope_data.builder import Options, build, ingest
 from lope_data.recipe import load_recipe
 from lope_data.store import Store
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lope_data.build import plan
+from lope_data.builder import plan
 from lope_data.cells import Cells
 from lope_data.errors import NoiseError
 from lope_data.guard import PATTERNS, Constraints, Guard, Protect

@@ -19,12 +19,13 @@ import pytest
 import regex
 
 from lope_data import corrupt
-from lope_data.build import Options, build, ingest
+from lope_data.builder import Options, build, ingest
 from lope_data.errors import RecipeError
 from lope_data.recipe import Recipe
 from lope_data.registry import TextOp, ops
 from lope_data.shapes import OPS
-from lope_data.store import Store, Version
+from lope_data.store import Store
+from lope_data.version import Version
 
 Make = Callable[..., Version]
 # A text alone is a row of one field, which stays; named ops need more than this package.
@@ -331,7 +332,7 @@ def test_streaming_a_failed_writer_leaves_no_index(
     sample: Version, noisy: Make, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that failed left an index that read as complete."""
-    from lope_data import build as module
+    from lope_data import builder as module
 
     write = module.write_shard
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.build import plan
+from lope_data.builder import plan
 from lope_data.errors import NoiseError
 from lope_data.plan import deal
 from lope_data.recipe import Recipe
@@ -21,7 +21,7 @@ from lope_data.registry import members
 from lope_data.rng import row_hashes
 from lope_data.shapes import OPS, ROW_ID
 from lope_data.shard import corrupt_rows
-from lope_data.store import Version
+from lope_data.version import Version
 
 MakeRecipe = Callable[..., Recipe]
 CONTEXT = (614, 1)

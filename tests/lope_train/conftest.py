@@ -182,7 +182,7 @@ def _write_version(
         "touched": sum(bool(row["lope_ops"]) for row in rows),
         "shapes": {shape: shapes.count(shape) for shape in set(shapes)},
         "content_digest": digest,
-        "parent": {key: parent[key] for key in ("name", "version", "content_digest")} if parent else None,
+        "parents": [{key: parent[key] for key in ("name", "version", "content_digest")}] if parent else [],
         "depth": 1 if parent else 0,
         "source": source,
         "seed": SEED,

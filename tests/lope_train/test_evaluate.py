@@ -42,7 +42,7 @@ def add_version(store: Path, name: str, source: str, change: Callable[[dict[str,
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
-    digest = {"content_digest": f"sha256:{name}", "parent": link, "files": files}
+    digest = {"content_digest": f"sha256:{name}", "parents": [link], "files": files}
     manifest = {**origin.manifest, "kind": "build", "name": name, "version": version, **digest}
     manifest.pop("manifest_sha256")
     text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

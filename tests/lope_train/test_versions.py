@@ -143,7 +143,7 @@ def test_a_manifest_that_is_none(store: Path, text: str) -> None:
         versions.resolve("tiny", store)
 
 
-@pytest.mark.parametrize("key", ["rows", "files", "parent", "content_digest"])
+@pytest.mark.parametrize("key", ["rows", "files", "parents", "content_digest"])
 def test_a_manifest_that_lacks_a_key(store: Path, key: str) -> None:
     rewrite(folder_of(store, "tiny"), lambda manifest: manifest.pop(key))
     with pytest.raises(VersionError, match=f"{key!r} is missing"):
@@ -192,6 +192,6 @@ def test_a_missing_or_other_parent_is_named(store: Path) -> None:
 
 
 def test_a_parent_link_cannot_lead_outside(store: Path) -> None:
-    rewrite(folder_of(store, "tiny-noisy"), lambda m: m["parent"].update(name="../tiny"))
+    rewrite(folder_of(store, "tiny-noisy"), lambda m: m["parents"][0].update(name="../tiny"))
     with pytest.raises(VersionError, match="is not a version"):
         versions.parent(versions.resolve("tiny-noisy", store), store)

@@ -16,6 +16,7 @@ from lope_data.errors import NoiseError, StoreError
 from lope_data.guard import Guard
 from lope_data.ingest import INGEST_VERSION, ingest_table
 from lope_data.manifest import version_id
+from lope_data.names import check_name
 from lope_data.plan import Deal, OpPlan, Planner
 from lope_data.recipe import Recipe, Step
 from lope_data.registry import F64, get_op, op_version
@@ -24,8 +25,9 @@ from lope_data.samples import SPLITS
 from lope_data.shapes import ROW_ID, SHAPE
 from lope_data.shard import EDITS, corrupt_rows, protected_mask
 from lope_data.source import open_source
-from lope_data.store import Store, Version, check_name
+from lope_data.store import Store
 from lope_data.tally import Count, Tally
+from lope_data.version import Version
 from lope_data.writer import commit, half_built, write_shard
 
 Progress = Callable[[str, int, int], None]
@@ -80,7 +82,7 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, chi
             "rows": len(rows),
             "touched": 0,
             "shapes": _count_shapes(rows),
-            "parent": None,
+            "parents": [],
             "depth": 0,
             "source": {"name": opened.name, "fingerprint": opened.fingerprint},
             "seed": seed,
@@ -146,7 +148,7 @@ def build(
             "touched": len(np.unique(np.concatenate([deal.rows for deal in deals]))),
             "shortfall": _shortfall(deals, plans),
             "shapes": parent.manifest["shapes"],
-            "parent": {key: parent.manifest[key] for key in ("name", "version", "content_digest")},
+            "parents": [parent.link, *parent.manifest["parents"]],
             "depth": context[1],
             "source": parent.manifest["source"],
             "seed": recipe.seed,
