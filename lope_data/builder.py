@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lope_data.buffers import Mask
+from lope_data.draft import Draft, draft_folder, drafted
 from lope_data.engines.local import run_tasks
 from lope_data.errors import NoiseError, StoreError
 from lope_data.guard import Guard
 from lope_data.ingest import INGEST_VERSION, ingest_table
+from lope_data.locks import Notice, locked, locked_if_free
 from lope_data.manifest import version_id
 from lope_data.names import check_name
 from lope_data.plan import Deal, OpPlan, Planner
@@ -23,15 +25,17 @@ from lope_data.registry import F64, get_op, op_version
 from lope_data.rng import I64, row_hashes
 from lope_data.samples import SPLITS
 from lope_data.shapes import ROW_ID, SHAPE
-from lope_data.shard import EDITS, corrupt_rows, protected_mask
+from lope_data.shard import EDITS, Corrupted, corrupt_rows, protected_mask
 from lope_data.source import open_source
 from lope_data.store import Store
 from lope_data.tally import Count, Tally
 from lope_data.version import Version
-from lope_data.writer import commit, half_built, write_shard
+from lope_data.writer import commit
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, shards done, shards in all)."""
+
+SHARD_ROWS = 10_000  # what a killed build loses at most, of each worker
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,26 @@ class Built:
     existed: bool
 
 
+def _silent(*_: object) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """How to build, as opposed to what: none of this can change a version's content."""
+    """How to build, as opposed to what: none of this can change a version's content.
+
+    Attributes:
+        workers: threads.
+        shard_rows: rows of a data file.
+        progress: called as shards are done.
+        notice: called with what the user should know while waiting.
+    """
 
     store: Store
-    workers: int
-    shard_rows: int
-    progress: Progress
+    workers: int = 1
+    shard_rows: int = SHARD_ROWS
+    progress: Progress = _silent
+    notice: Notice = _silent
 
 
 def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
@@ -65,16 +81,9 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, chi
     }
     seed = recipe.seed if limit else 0
     version = version_id("ingest", how, seed, {}, opened.fingerprint, 0)
-    found = options.store.find(name, version)
-    if found:
-        options.store.set_ref(name, "latest", version)
-        return Built(found, True)
-    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, seed)
-    cuts = _cuts(len(rows), options.shard_rows)
-    with half_built(options.store, name, version) as folder:
-        for i, (low, high) in enumerate(cuts):
-            write_shard(folder, i, len(cuts), rows.slice(low, high - low), EDITS.empty_table())
-            options.progress(f"ingest {name}", i + 1, len(cuts))
+
+    def make() -> Version:
+        rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, seed)
         description = {
             "kind": "ingest",
             "name": name,
@@ -91,7 +100,13 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, chi
             "report": [],
             "hints": {},
         }
-        return Built(commit(options.store, folder, len(cuts), description), False)
+
+        def write(draft: Draft, index: int, low: int, high: int) -> dict[str, Any]:
+            return draft.write(index, rows.slice(low, high - low), EDITS.empty_table())
+
+        return _written(description, options, write, lambda _: {})
+
+    return _obtained(name, version, options, make)
 
 
 def build(
@@ -109,37 +124,10 @@ def build(
     ops = _op_versions(recipe)
     context = (recipe.seed, int(parent.manifest["depth"]) + 1)
     version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"], context[1])
-    hints = {"embedding_alpha": recipe.embedding.alpha}
-    found = options.store.find(name, version)
-    if found:
-        if found.manifest["hints"] != hints:  # outside the id, so the version is the same and cannot say both
-            raise StoreError(
-                f"{found.ref} exists with the hints {found.manifest['hints']}, not {hints}; give another --name"
-            )
-        options.store.set_ref(name, "latest", version)
-        return Built(found, True)
-    rows = parent.rows
-    deals, plans = plan(rows, recipe, context, allow_shortfall=allow_shortfall)
-    cuts = _cuts(len(rows), options.shard_rows)
-    with half_built(options.store, name, version) as folder:
-        tasks = [
-            _Shard(
-                parent.folder,
-                folder,
-                i,
-                len(cuts),
-                low,
-                high,
-                [deal.part(low, high) for deal in deals],
-                context,
-                recipe.guard,
-            )
-            for i, (low, high) in enumerate(cuts)
-        ]
-        tally = Tally()
-        for done, part in enumerate(run_tasks(_run_shard, tasks, options.workers), start=1):
-            tally.add(part)
-            options.progress(f"build {name}", done, len(cuts))
+
+    def make() -> Version:
+        rows = parent.rows
+        deals, plans = plan(rows, recipe, context, allow_shortfall=allow_shortfall)
         description = {
             "kind": "build",
             "name": name,
@@ -154,10 +142,96 @@ def build(
             "seed": recipe.seed,
             "recipe": resolved,
             "ops": ops,
-            "report": _report(recipe, plans, tally),
-            "hints": hints,
+            "hints": {"embedding_alpha": recipe.embedding.alpha},
         }
-        return Built(commit(options.store, folder, len(cuts), description), False)
+
+        def write(draft: Draft, index: int, low: int, high: int) -> dict[str, Any]:
+            done = _noisy(rows, low, high, deals, context, recipe.guard)
+            return draft.write(index, done.rows, done.edits, done.tally.plain())
+
+        def report(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+            tally = Tally()
+            for note in notes:
+                tally.add(Tally.of(note["said"]))
+            return {"report": _report(recipe, plans, tally)}
+
+        return _written(description, options, write, report)
+
+    built = _obtained(name, version, options, make)
+    hints = {"embedding_alpha": recipe.embedding.alpha}
+    if built.version.manifest["hints"] != hints:  # outside the id, so the version is the same and cannot say both
+        raise StoreError(
+            f"{built.version.ref} exists with the hints {built.version.manifest['hints']}, not {hints}; give another "
+            "--name"
+        )
+    return built
+
+
+def _obtained(name: str, version: str, options: Options, make: Callable[[], Version]) -> Built:
+    """The version: the one that is there, or the one that another process is making, or else what `make` makes."""
+    store = options.store
+    found = store.find(name, version)
+    if found is None:
+        with locked(store, name, version, options.notice):
+            found = store.find(name, version)
+            if found is None:
+                made = make()
+                store.set_ref(name, "latest", version)
+                return Built(made, False)
+    if draft_folder(store, name, version).exists():  # of a process that was killed between its rename and its end
+        with locked_if_free(store, name, version) as free:
+            if free:
+                shutil.rmtree(draft_folder(store, name, version), ignore_errors=True)
+    try:
+        store.set_ref(name, "latest", version)
+    except StoreError as error:
+        options.notice(str(error))  # the version is there all the same
+    return Built(found, True)
+
+
+def _written(
+    description: Mapping[str, Any],
+    options: Options,
+    write: Callable[[Draft, int, int, int], dict[str, Any]],
+    report: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+) -> Version:
+    """Writes the shards that are not there yet, with `write(draft, index, low, high)`, and then the version.
+
+    Args:
+        report: from the notes of all shards what else the manifest says.
+    """
+    name, rows = description["name"], description["rows"]
+    with drafted(options.store, name, description["version"], rows, options.shard_rows) as draft:
+        notes = draft.notes()
+        if notes:
+            options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
+        missing = [index for index in range(draft.count) if index not in notes]
+
+        def run(index: int) -> tuple[int, dict[str, Any]]:
+            low = index * options.shard_rows
+            return index, write(draft, index, low, min(low + options.shard_rows, rows))
+
+        options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+        for index, note in run_tasks(run, missing, options.workers):
+            notes[index] = note
+            options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+        ordered = [notes[index] for index in range(draft.count)]
+        return commit(options.store, draft, ordered, {**description, **report(ordered)})
+
+
+def _noisy(
+    rows: pa.Table, low: int, high: int, deals: Sequence[Deal], context: tuple[int, int], guard: Guard
+) -> Corrupted:
+    """Rows low to high of the parent with their noise."""
+    part = rows.slice(low, high - low).combine_chunks()
+    try:
+        return corrupt_rows(part, row_hashes(part[ROW_ID]), [deal.part(low, high) for deal in deals], context, guard)
+    except pa.ArrowInvalid as error:
+        if "too large" not in str(error):
+            raise
+        raise NoiseError(
+            f"rows {low} to {high} hold more than 2 GiB of text with noise; build with fewer --shard-rows"
+        ) from error
 
 
 def plan(
@@ -213,39 +287,6 @@ def preview(source: str, recipe: Recipe) -> Preview:
 def _shortfall(deals: Sequence[Deal], plans: Sequence[Sequence[OpPlan]]) -> int:
     """How many rows the ratios asked for and no op could change."""
     return round(sum(plan.asked for planned in plans for plan in planned)) - sum(map(len, deals))
-
-
-@dataclass(frozen=True)
-class _Shard:
-    """All that a worker needs: the parent is read from disk, so a task is small."""
-
-    parent: Path
-    folder: Path
-    index: int
-    count: int
-    low: int
-    high: int
-    deals: list[Deal]
-    context: tuple[int, int]
-    guard: Guard
-
-
-def _run_shard(task: _Shard) -> Tally:
-    rows = Version(task.parent, {}).rows.slice(task.low, task.high - task.low).combine_chunks()
-    try:
-        done = corrupt_rows(rows, row_hashes(rows[ROW_ID]), task.deals, task.context, task.guard)
-    except pa.ArrowInvalid as error:
-        if "too large" not in str(error):
-            raise
-        raise NoiseError(
-            f"rows {task.low} to {task.high} hold more than 2 GiB of text with noise; build with fewer --shard-rows"
-        ) from error
-    write_shard(task.folder, task.index, task.count, done.rows, done.edits)
-    return done.tally
-
-
-def _cuts(rows: int, shard_rows: int) -> list[tuple[int, int]]:
-    return [(low, min(low + shard_rows, rows)) for low in range(0, rows, shard_rows)]
 
 
 def _count_shapes(rows: pa.Table) -> dict[str, int]:

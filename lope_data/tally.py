@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -75,6 +77,15 @@ class Tally:
     """A count for each (step, op)."""
 
     counts: dict[tuple[str, str], Count] = field(default_factory=lambda: defaultdict(Count))
+
+    @classmethod
+    def of(cls, plain: Iterable[Any]) -> Tally:
+        """A tally from what `plain` gave."""
+        return cls(defaultdict(Count, {(step, op): Count(**count) for step, op, count in plain}))
+
+    def plain(self) -> list[Any]:
+        """The same as plain data."""
+        return [[step, op, vars(count)] for (step, op), count in self.counts.items()]
 
     def add(self, other: Tally) -> None:
         for key, count in other.counts.items():

@@ -1,15 +1,12 @@
-"""Writing a version: shards, then what `datasets` needs, then the manifest, then one rename."""
+"""Completing a version: what `datasets` needs, the card, the manifest last, everything flushed, then one rename."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,90 +14,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lope_data.digest import content_digest
-from lope_data.errors import StoreError
+from lope_data.draft import Draft, described
+from lope_data.features import features
+from lope_data.libraries import libraries
 from lope_data.manifest import FORMAT, NAME, canonical, seal
 from lope_data.store import Store
 from lope_data.version import Version
 
-_BATCH = 2000  # rows of a record batch: what a random read has to touch
 
+def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], description: Mapping[str, Any]) -> Version:
+    """Makes a draft whose shards are all written the version that `description` names, and takes the draft away.
 
-def shard_name(index: int, count: int) -> str:
-    return f"data-{index:05d}-of-{count:05d}.arrow"
-
-
-def write_shard(folder: Path, index: int, count: int, rows: pa.Table, edits: pa.Table) -> None:
-    """Writes one shard's rows and edits, flushed to disk."""
-    with (folder / shard_name(index, count)).open("wb") as file:
-        with pa.ipc.new_stream(file, rows.schema) as writer:
-            writer.write_table(rows, max_chunksize=_BATCH)
-        os.fsync(file.fileno())
-    with (folder / "edits" / f"{index:05d}-of-{count:05d}.parquet").open("wb") as file:
-        pq.write_table(edits, file, compression="zstd")
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def half_built(store: Store, name: str, version: str) -> Iterator[Path]:
-    """A folder beside the version's place, removed at the end unless it was renamed into it.
-
-    Raises:
-        StoreError: the store cannot be written to.
+    Args:
+        notes: of every shard, in order.
     """
-    home = store.folder(name, version).parent
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        folder = home / f".{version}-{os.getpid()}-{secrets.token_hex(4)}"
-        (folder / "edits").mkdir(parents=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to the store {store.root} ({error.strerror}); choose another with --store"
-        ) from error
-    try:
-        yield folder
-    except OSError as error:
-        raise StoreError(f"cannot write to {home} ({error.strerror}); nothing was kept of this version") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def commit(store: Store, folder: Path, shards: int, description: Mapping[str, Any]) -> Version:
-    """Completes a half-built folder whose shards are written, and makes it the version that `description` names.
-
-    If another process was first with the same version, its is kept: the two are equal.
-    """
+    folder = draft.version
+    shards = [pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(i)))) for i in range(draft.count)]
     digest = content_digest(
-        (pa.ipc.open_stream(pa.memory_map(str(folder / shard_name(i, shards)))).read_all() for i in range(shards)),
-        (pq.read_table(file) for file in sorted((folder / "edits").glob("*.parquet"))),
+        (shard.read_all() for shard in shards),
+        (pq.read_table(folder / draft.edits_name(i)) for i in range(draft.count)),
     )
-    _write_datasets_files(folder, shards, digest)
-    manifest = {"format": FORMAT, **description, "content_digest": digest, "libraries": _libraries()}
-    _write(folder / "README.md", _card(manifest).encode())
-    manifest["files"] = [_described(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
+    _write_datasets_files(draft, shards[0].schema, digest)
+    manifest = {"format": FORMAT, **description, "content_digest": digest, "libraries": libraries()}
+    (folder / "README.md").write_bytes(_card(manifest).encode())
+    files = [entry for note in notes for entry in note["files"]]
+    files += [described(folder, name) for name in ("README.md", "dataset_info.json", "state.json")]
+    manifest["files"] = sorted(files, key=lambda entry: str(entry["path"]))
     manifest = seal(manifest)
-    _write(folder / NAME, canonical(manifest))
-    name, version = str(description["name"]), str(description["version"])
-    target = store.folder(name, version)
+    (folder / NAME).write_bytes(canonical(manifest))
+    _flush(folder, [NAME, *(entry["path"] for entry in manifest["files"])])
+    target = store.folder(manifest["name"], manifest["version"])
     if target.exists() and not (target / NAME).is_file():
         shutil.rmtree(target)  # not a version, so nobody's
-    try:
-        folder.rename(target)
-    except OSError:
-        if not (target / NAME).is_file():
-            raise
-    store.set_ref(name, "latest", version)
-    found = store.find(name, version)
-    assert found is not None
-    return found
+    folder.rename(target)
+    _flush_folder(target.parent)
+    shutil.rmtree(draft.folder, ignore_errors=True)
+    return Version(target, manifest)
 
 
-def _write_datasets_files(folder: Path, shards: int, digest: str) -> None:
-    import datasets  # slow to import, and only needed here
-
-    schema = pa.ipc.open_stream(pa.memory_map(str(folder / shard_name(0, shards)))).schema
-    info = {"features": datasets.Features.from_arrow_schema(schema).to_dict()}
+def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:
+    info = {"features": features(schema)}
     state: dict[str, Any] = {
-        "_data_files": [{"filename": shard_name(i, shards)} for i in range(shards)],
+        "_data_files": [{"filename": draft.data_name(i)} for i in range(draft.count)],
         "_fingerprint": digest.removeprefix("sha256:")[:16],
         "_format_columns": None,
         "_format_kwargs": {},
@@ -108,32 +63,35 @@ def _write_datasets_files(folder: Path, shards: int, digest: str) -> None:
         "_output_all_columns": False,
         "_split": None,
     }
-    _write(folder / "dataset_info.json", json.dumps(info, indent=2, sort_keys=True).encode() + b"\n")
-    _write(folder / "state.json", json.dumps(state, indent=2, sort_keys=True).encode() + b"\n")
+    for name, value in (("dataset_info.json", info), ("state.json", state)):
+        (draft.version / name).write_bytes(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
+def _flush(folder: Path, names: Sequence[str]) -> None:
+    """Has the disk keep the files and folders, so that a power cut after the rename loses nothing of them."""
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: _flush_file(folder / name), names))
+    _flush_folder(folder / "edits")
+    _flush_folder(folder)
+
+
+def _flush_file(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _described(folder: Path, path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256}
-
-
-def _libraries() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("datasets", "nlpaug", "numpy", "pyarrow", "regex")}
+def _flush_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _card(manifest: Mapping[str, Any]) -> str:
     parents = manifest["parents"]
-    origin = (
-        f"`{parents[0]['name']}@{parents[0]['version']}`" if parents else f"the source `{manifest['source']['name']}`"
-    )
+    source = f"the source `{manifest['source']['name']}`"
+    origin = f"`{parents[0]['name']}@{parents[0]['version']}`" if parents else source
     return f"""---
 tags: [lope, {"noisy" if manifest["kind"] == "build" else "clean"}]
 ---

@@ -36,7 +36,7 @@ EXAMPLE = 1  # the classification row of the sample that the README shows
 
 def sample_build(folder: Path) -> tuple[Version, Version]:
     """`python -m lope_data build --ratio 0.2`, and its parent."""
-    options = Options(Store(folder), 1, 100_000, lambda what, done, total: None)
+    options = Options(Store(folder))
     parent = ingest("sample", Recipe(), None, options).version
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.2}]})
     return build(parent, recipe, None, options).version, parent

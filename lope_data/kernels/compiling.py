@@ -40,13 +40,13 @@ def words_of(data: Bytes) -> U64:
 
 
 def kernel(*signature: Any) -> Callable[[F], F]:
-    """Compiles a function for one signature, and keeps what was compiled where that is possible."""
+    """Compiles a function for one signature, to run beside other threads, and keeps the result where possible."""
 
     def decorate(function: F) -> F:
         try:
-            compiled: Any = numba.njit(signature, cache=True)(function)
+            compiled: Any = numba.njit(signature, cache=True, nogil=True)(function)
         except RuntimeError:  # no folder to keep it in can be written
-            compiled = numba.njit(signature)(function)
+            compiled = numba.njit(signature, nogil=True)(function)
         return cast("F", compiled)
 
     return decorate

@@ -1,4 +1,4 @@
-"""Questions to `nlpaug_worker`, of which each process of ours starts one when it first needs it."""
+"""Questions to `nlpaug_worker`, of which each thread that asks has one to itself; one that is free is used again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from lope_data.errors import NoiseError, one_line
@@ -23,10 +23,9 @@ _CHUNK = 5000  # questions a line: a bound on memory
 
 
 class Worker:
-    """The process, its pipes, and a lock that keeps the questions of several threads apart."""
+    """The process and its pipes, for one thread at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
@@ -39,11 +38,10 @@ class Worker:
         answers: list[str | None] = []
         for low in range(0, len(questions), _CHUNK):
             request = {"augmenter": augmenter, "options": dict(options), "ask": questions[low : low + _CHUNK]}
-            with self._lock:
-                line = json.dumps(request).encode() + b"\n"
-                reply = self._exchange(line) or self._exchange(line)  # answers hold no state: asking again is safe
-                if reply is None:
-                    raise NoiseError(f"the process that runs nlpaug's {augmenter} died: {self._last_words()}")
+            line = json.dumps(request).encode() + b"\n"
+            reply = self._exchange(line) or self._exchange(line)  # answers hold no state: asking again is safe
+            if reply is None:
+                raise NoiseError(f"the process that runs nlpaug's {augmenter} died: {self._last_words()}")
             if "error" in reply:
                 raise NoiseError(f"nlpaug's {augmenter} cannot be used: {one_line(reply['error'])}")
             answers += reply["words"]
@@ -111,12 +109,19 @@ class Worker:
 
 
 @cache
-def _worker(process: int) -> Worker:  # noqa: ARG001  # by process: a fork must not use its parent's pipes
-    worker = Worker()
-    atexit.register(worker.close)
-    return worker
+def _free(process: int) -> SimpleQueue[Worker]:  # noqa: ARG001  # by process: a fork must not use its parent's pipes
+    return SimpleQueue()
 
 
 def ask(augmenter: str, options: Mapping[str, Any], questions: Sequence[Question]) -> list[str | None]:
-    """`Worker.ask`, of the worker of this process."""
-    return _worker(os.getpid()).ask(augmenter, options, questions)
+    """`Worker.ask`, of a worker of this process that is free."""
+    free = _free(os.getpid())
+    try:
+        worker = free.get_nowait()
+    except Empty:
+        worker = Worker()
+        atexit.register(worker.close)
+    try:
+        return worker.ask(augmenter, options, questions)
+    finally:
+        free.put(worker)

@@ -52,7 +52,7 @@ def build(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: the cores. Never changes the result.")
     ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a data file. Never changes the content.")] = 100_000,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a data file. Never changes the content.")] = 10_000,
     allow_shortfall: Annotated[
         bool,
         typer.Option("--allow-shortfall", help="Change what there is where too few rows can be changed."),
@@ -94,7 +94,10 @@ def build(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        options = builder.Options(Store(store), workers or os.cpu_count() or 1, shard_rows, progress)
+        def notice(text: str) -> None:
+            bar.console.print(text, style="yellow", markup=False)
+
+        options = builder.Options(Store(store), workers or os.cpu_count() or 1, shard_rows, progress, notice)
         if from_ is not None:
             parent = options.store.resolve(from_)
         elif source is None:

@@ -60,7 +60,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def options(store: Store) -> Options:
-    return Options(store, workers=1, shard_rows=1000, progress=lambda what, done, total: None)
+    return Options(store, workers=1, shard_rows=1000)
 
 
 @pytest.fixture

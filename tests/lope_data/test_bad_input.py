@@ -199,7 +199,7 @@ def test_an_interrupt_is_said_and_leaves_nothing(
 
     assert lope_data("build", "--limit", "50").code == 0
     before = {p for p in tmp_path.rglob("*") if p.is_file()}
-    monkeypatch.setattr("lope_data.builder.write_shard", interrupt)
+    monkeypatch.setattr("lope_data.draft.Draft.write", interrupt)
     run = lope_data("build", "--limit", "50", "--ratio", "0.5")
     assert run.code == 130
     assert "interrupted" in run.err

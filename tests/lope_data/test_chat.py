@@ -257,7 +257,7 @@ def test_a_table_of_chats_and_other_rows(tmp_path: Path, options: Options, make_
 def test_shards_change_nothing(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
     clean = ingested(tmp_path, FORMS["nulls and empties"], options)
     recipe = make_recipe(ratio=0.5, **MIXED)
-    small = Options(options.store, 1, 7, options.progress)
+    small = Options(options.store, 1, 7)
     digests = [
         build(clean, recipe, name, o).version.manifest["content_digest"] for name, o in (("a", options), ("b", small))
     ]

@@ -20,6 +20,7 @@ import regex
 
 from lope_data import corrupt
 from lope_data.builder import Options, build, ingest
+from lope_data.draft import Draft
 from lope_data.errors import RecipeError
 from lope_data.recipe import Recipe
 from lope_data.registry import TextOp, ops
@@ -54,7 +55,7 @@ def same_rows(tmp_path: Path) -> Callable[[int], Path]:
 
 
 def quiet(store: Store, workers: int, shard_rows: int) -> Options:
-    return Options(store, workers, shard_rows, lambda what, done, total: None)
+    return Options(store, workers, shard_rows)
 
 
 def built(source: Path, options: Options, **step: Any) -> Version:
@@ -332,18 +333,16 @@ def test_streaming_a_failed_writer_leaves_no_index(
     sample: Version, noisy: Make, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that failed left an index that read as complete."""
-    from lope_data import builder as module
+    write = Draft.write
 
-    write = module.write_shard
-
-    def fail_late(folder: Path, index: int, *args: Any) -> None:
+    def fail_late(draft: Draft, index: int, *args: Any) -> dict[str, Any]:
         if index == 2:
             raise OSError(28, "No space left on device")
-        write(folder, index, *args)
+        return write(draft, index, *args)
 
-    monkeypatch.setattr(module, "write_shard", fail_late)
+    monkeypatch.setattr(Draft, "write", fail_late)
     with pytest.raises(Exception, match="No space left"):
         noisy(ratio=0.2, name="broken")
     assert not list((store.root / "broken").rglob("*.json"))
-    monkeypatch.setattr(module, "write_shard", write)
+    monkeypatch.setattr(Draft, "write", write)
     assert noisy(ratio=0.2, name="broken").manifest["touched"] == 480

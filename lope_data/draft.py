@@ -1,0 +1,143 @@
+"""A version in the making: shards, each with a note that is written when it is whole, so that a killed build goes on.
+
+A draft is the folder `.<version>.partial` beside the version's place; its `version/` becomes the version, by a rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lope_data.errors import LopeDataError, StoreError
+from lope_data.libraries import libraries
+from lope_data.manifest import FORMAT, canonical
+from lope_data.store import Store
+
+_BATCH = 2000  # rows of a record batch: what a random read has to touch
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`folder`: of the draft; `count`: how many shards the version will have."""
+
+    folder: Path
+    count: int
+
+    @property
+    def version(self) -> Path:
+        """The folder that becomes the version."""
+        return self.folder / "version"
+
+    def data_name(self, index: int) -> str:
+        return f"data-{index:05d}-of-{self.count:05d}.arrow"
+
+    def edits_name(self, index: int) -> str:
+        return f"edits/{index:05d}-of-{self.count:05d}.parquet"
+
+    def write(self, index: int, rows: pa.Table, edits: pa.Table, said: Any = None) -> dict[str, Any]:
+        """Writes a shard, then its note: its `files` as in a manifest, and what is `said` of it (plain data)."""
+        data = pa.BufferOutputStream()
+        with pa.ipc.new_stream(data, rows.schema) as writer:
+            writer.write_table(rows, max_chunksize=_BATCH)
+        records = pa.BufferOutputStream()
+        pq.write_table(edits, records, compression="zstd")
+        files = [
+            _written(self.version, self.data_name(index), data.getvalue()),
+            _written(self.version, self.edits_name(index), records.getvalue()),
+        ]
+        note = {"files": files, "said": said}
+        partial = self._note(index).with_suffix(".writing")
+        partial.write_bytes(canonical(note))
+        partial.replace(self._note(index))
+        return note
+
+    def notes(self) -> dict[int, dict[str, Any]]:
+        """The notes of the shards that an earlier process has left whole, by their hashes."""
+        found = {}
+        for index in range(self.count):
+            try:
+                note = json.loads(self._note(index).read_text(encoding="utf-8"))
+                whole = all(described(self.version, entry["path"]) == entry for entry in note["files"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if whole:
+                found[index] = note
+        return found
+
+    def _note(self, index: int) -> Path:
+        return self.folder / "notes" / f"{index:05d}.json"
+
+
+@contextmanager
+def drafted(store: Store, name: str, version: str, rows: int, shard_rows: int) -> Iterator[Draft]:
+    """The draft of a version, gone on with if one was left by a build that was cut with the same libraries and shards.
+
+    What fails leaves no draft; what is interrupted or killed leaves the shards that it has. The caller holds the lock.
+
+    Raises:
+        StoreError: the store cannot be written to.
+    """
+    folder = draft_folder(store, name, version)
+    draft = Draft(folder, -(-rows // shard_rows))
+    start = canonical({"format": FORMAT, "rows": rows, "shard_rows": shard_rows, "libraries": libraries()})
+    try:
+        if not _begun_as(folder, start):
+            shutil.rmtree(folder, ignore_errors=True)
+            (draft.version / "edits").mkdir(parents=True)
+            (folder / "notes").mkdir()
+            (folder / "start.json").write_bytes(start)
+        yield draft
+    except OSError as error:
+        _remove(folder)
+        raise StoreError(
+            f"cannot write to the store {store.root} ({error.strerror or error}); nothing was kept of this version: "
+            "make room, or choose another store with --store"
+        ) from error
+    except LopeDataError:
+        _remove(folder)
+        raise
+    except BaseException:  # an interrupt, for one: what there is saves work the next time
+        if not any((folder / "notes").glob("*.json")):
+            _remove(folder)
+        raise
+
+
+def _remove(folder: Path) -> None:
+    """Takes a draft away, and the dataset's folder if there is nothing else in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
+
+
+def draft_folder(store: Store, name: str, version: str) -> Path:
+    """Where the draft of a version is, or would be."""
+    return store.home(name) / f".{version}.partial"
+
+
+def described(folder: Path, path: str) -> dict[str, Any]:
+    """A file as a manifest lists it: path in the folder, size, sha256."""
+    with (folder / path).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": sha256}
+
+
+def _written(folder: Path, path: str, data: pa.Buffer) -> dict[str, Any]:
+    (folder / path).write_bytes(memoryview(data))
+    return {"path": path, "bytes": data.size, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _begun_as(folder: Path, start: bytes) -> bool:
+    try:
+        return (folder / "start.json").read_bytes() == start
+    except FileNotFoundError:
+        return False

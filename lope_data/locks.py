@@ -1,0 +1,100 @@
+"""One writer for a version at a time. The kernel gives a lock back when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lope_data.errors import StoreError
+from lope_data.store import Store
+
+Notice = Callable[[str], None]
+
+
+@contextmanager
+def locked(store: Store, name: str, version: str, notice: Notice) -> Iterator[None]:
+    """Holds the lock of a version; waits for it if another process or thread has it, and says so to `notice`.
+
+    Raises:
+        StoreError: the store cannot be written to.
+    """
+    path = _path(store, name, version)
+    try:
+        handle = _try(path)
+        if handle is None:
+            notice(f"another process is writing {name}@{version}: waiting for it")
+            handle = _wait(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to the store {store.root} ({error.strerror}); choose another with --store"
+        ) from error
+    try:
+        yield
+    finally:
+        _give_back(path, handle)
+
+
+@contextmanager
+def locked_if_free(store: Store, name: str, version: str) -> Iterator[bool]:
+    """Holds the lock of a version if nobody does and the store can be written to; gives whether it does."""
+    path = _path(store, name, version)
+    try:
+        handle = _try(path)
+    except OSError:
+        handle = None
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            _give_back(path, handle)
+
+
+def _path(store: Store, name: str, version: str) -> Path:
+    return store.root / ".locks" / f"{name}@{version}"
+
+
+def _try(path: Path) -> int | None:
+    """A handle that holds the lock, or None if another does."""
+    try:
+        return _acquire(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+
+
+def _wait(path: Path) -> int:
+    return _acquire(path, fcntl.LOCK_EX)
+
+
+def _acquire(path: Path, how: int) -> int:
+    """Who gives a lock back takes its file away, so a lock counts only if its file is still the one at the path."""
+    lost = 0
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:  # the folder was taken away in between; again and again only where none can be
+            lost += 1
+            if lost > 1000:
+                raise
+            continue
+        try:
+            fcntl.flock(handle, how)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _give_back(path: Path, handle: int) -> None:
+    with suppress(OSError):
+        path.unlink()
+    os.close(handle)
+    with suppress(OSError):  # others' locks are in it, or versions
+        path.parent.rmdir()
+        path.parent.parent.rmdir()
