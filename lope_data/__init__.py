@@ -5,12 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lope_data.api import build, open  # noqa: A004
     from lope_data.catalogue import list_ops
+    from lope_data.errors import LopeDataError
+    from lope_data.recipe import Recipe
     from lope_data.texts import ShortfallWarning, corrupt
+    from lope_data.version import Version
 
-__all__ = ["ShortfallWarning", "corrupt", "list_ops"]
+__all__ = ["LopeDataError", "Recipe", "ShortfallWarning", "Version", "build", "corrupt", "list_ops", "open"]
 
-_HOMES = {"corrupt": "texts", "ShortfallWarning": "texts", "list_ops": "catalogue"}
+_HOMES = {
+    "LopeDataError": "errors",
+    "Recipe": "recipe",
+    "ShortfallWarning": "texts",
+    "Version": "version",
+    "build": "api",
+    "corrupt": "texts",
+    "list_ops": "catalogue",
+    "open": "api",
+}
 
 
 def __getattr__(name: str) -> Any:

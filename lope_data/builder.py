@@ -121,7 +121,7 @@ def build(
     name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
     _check_child(name, parent.manifest["name"])
     resolved = recipe.resolved()
-    ops = _op_versions(recipe)
+    ops = op_versions(recipe)
     context = (recipe.seed, int(parent.manifest["depth"]) + 1)
     version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"], context[1])
 
@@ -294,7 +294,7 @@ def _count_shapes(rows: pa.Table) -> dict[str, int]:
     return {count["values"]: count["counts"] for count in counts.to_pylist()}
 
 
-def _op_versions(recipe: Recipe) -> dict[str, str]:
+def op_versions(recipe: Recipe) -> dict[str, str]:
     """The version of each op; where steps give one op other parameters, and so tables, of each in turn."""
     versions: dict[str, list[str]] = {}
     for step in recipe.steps:

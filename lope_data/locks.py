@@ -1,11 +1,14 @@
-"""One writer for a version at a time. The kernel gives a lock back when its process ends, however it ends."""
+"""One writer for a version at a time, and none while versions are removed.
+
+The kernel gives a lock back when its process ends, however it ends.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lope_data.errors import StoreError
@@ -13,24 +16,49 @@ from lope_data.store import Store
 
 Notice = Callable[[str], None]
 
+_ALL = "store"
+
 
 @contextmanager
 def locked(store: Store, name: str, version: str, notice: Notice) -> Iterator[None]:
-    """Holds the lock of a version; waits for it if another process or thread has it, and says so to `notice`.
+    """Holds the lock of a version, and keeps `gc` away; says to `notice` if it has to wait for another.
 
     Raises:
         StoreError: the store cannot be written to.
     """
-    path = _path(store, name, version)
+    everything, path = _path(store, _ALL), _path(store, f"{name}@{version}")
+    with ExitStack() as held:
+        for lock, how, holder in (
+            (everything, fcntl.LOCK_SH, "gc is at work in the store"),
+            (path, fcntl.LOCK_EX, f"another process is writing {name}@{version}"),
+        ):
+            try:
+                handle = _try(lock, how)
+                if handle is None:
+                    notice(f"{holder}: waiting for it")
+                    handle = _acquire(lock, how)
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write to the store {store.root} ({error.strerror}); choose another with --store"
+                ) from error
+            held.callback(_give_back, lock, handle)
+        yield
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """Holds the store while nothing is being written to it.
+
+    Raises:
+        StoreError: something is, or the store cannot be written to.
+    """
+    path = _path(store, _ALL)
     try:
-        handle = _try(path)
-        if handle is None:
-            notice(f"another process is writing {name}@{version}: waiting for it")
-            handle = _wait(path)
+        handle = _try(path, fcntl.LOCK_EX)
     except OSError as error:
-        raise StoreError(
-            f"cannot write to the store {store.root} ({error.strerror}); choose another with --store"
-        ) from error
+        raise StoreError(f"cannot write to the store {store.root} ({error.strerror})") from error
+    if handle is None:
+        raise StoreError(f"a version is being written to the store {store.root}; try again when that is done")
     try:
         yield
     finally:
@@ -40,9 +68,9 @@ def locked(store: Store, name: str, version: str, notice: Notice) -> Iterator[No
 @contextmanager
 def locked_if_free(store: Store, name: str, version: str) -> Iterator[bool]:
     """Holds the lock of a version if nobody does and the store can be written to; gives whether it does."""
-    path = _path(store, name, version)
+    path = _path(store, f"{name}@{version}")
     try:
-        handle = _try(path)
+        handle = _try(path, fcntl.LOCK_EX)
     except OSError:
         handle = None
     try:
@@ -52,20 +80,16 @@ def locked_if_free(store: Store, name: str, version: str) -> Iterator[bool]:
             _give_back(path, handle)
 
 
-def _path(store: Store, name: str, version: str) -> Path:
-    return store.root / ".locks" / f"{name}@{version}"
+def _path(store: Store, what: str) -> Path:
+    return store.root / ".locks" / what
 
 
-def _try(path: Path) -> int | None:
-    """A handle that holds the lock, or None if another does."""
+def _try(path: Path, how: int) -> int | None:
+    """A handle that holds the lock, or None if another keeps it from that."""
     try:
-        return _acquire(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _acquire(path, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return None
-
-
-def _wait(path: Path) -> int:
-    return _acquire(path, fcntl.LOCK_EX)
 
 
 def _acquire(path: Path, how: int) -> int:
@@ -92,7 +116,8 @@ def _acquire(path: Path, how: int) -> int:
 
 
 def _give_back(path: Path, handle: int) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # a shared lock's file is the last holder's to take away
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
     os.close(handle)
     with suppress(OSError):  # others' locks are in it, or versions

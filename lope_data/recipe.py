@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lope_data.errors import RecipeError, suggest
 from lope_data.guard import Constraints, Guard, Protect
@@ -19,7 +20,21 @@ from lope_data.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, 
 from lope_data.shapes import SHAPES
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
-Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False, strict=True)]
+
+
+def _weight(value: Any) -> Fraction:
+    """A number, or a quotient such as "1/27", in which resolved recipes write weights."""
+    number = isinstance(value, int | float | Fraction) and not isinstance(value, bool) and value == value
+    quotient = isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}(/[1-9][0-9]{0,11})?", value)
+    if not (number and 0 <= value <= 1e6) and not quotient:
+        raise ValueError(f"a weight is a number from 0 to 1000000, not {value!r}")
+    weight = Fraction(str(value))
+    if 0 < weight < Fraction(1, 10**6):
+        raise ValueError("a weight below 0.000001 is too small; use 0 to leave it out")
+    return weight
+
+
+Weight = Annotated[Fraction, BeforeValidator(_weight)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -62,7 +77,7 @@ class Step(_Strict):
     name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
     ratio: Share = 0.05
     level: Share = 0.1
-    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_LEVELS, 1.0))
+    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_LEVELS, Fraction(1)))
     params: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     stratify: bool = False
 
@@ -89,8 +104,6 @@ class Step(_Strict):
         for name in self.mix:
             if name not in LEVELS and name not in known:
                 raise ValueError(f"unknown op or level {name!r} in mix{suggest(name, [*LEVELS, *known])}")
-        if tiny := [name for name, weight in self.mix.items() if 0 < weight < 1e-6]:
-            raise ValueError(f"the weight of {tiny[0]!r} in the mix is below 0.000001; use 0 to leave it out")
         if not any(self.mix.values()):
             raise ValueError("the mix has no weight above 0")
         for name in self.params:
@@ -110,7 +123,7 @@ class Step(_Strict):
         for name, weight in self.mix.items():
             group = [name] if name in ops() else members(name)
             for op in group:
-                weights[op] = weights.get(op, Fraction(0)) + Fraction(str(weight)) / len(group)
+                weights[op] = weights.get(op, Fraction(0)) + weight / len(group)
         total = sum(weights.values())
         return {op: weights[op] / total for op in ops() if weights.get(op)}
 
@@ -151,7 +164,10 @@ class Recipe(_Strict):
         return Guard(self.protect, self.constraints)
 
     def resolved(self) -> dict[str, Any]:
-        """What decides a build's noise, as plain data, with every default and the share of every op spelled out."""
+        """What decides a build's noise, as plain data, with every default and the share of every op spelled out.
+
+        With the seed it is a recipe again, which resolves to the same.
+        """
         return {
             "name": self.name,
             "steps": [
@@ -165,7 +181,7 @@ class Recipe(_Strict):
                 }
                 for step in self.steps
             ],
-            "protect": [expression for protect in self.protect for expression in protect.expressions],
+            "protect": [{"pattern": pattern} for protect in self.protect for pattern in protect.expressions],
             "constraints": self.constraints.model_dump(mode="json"),
         }
 

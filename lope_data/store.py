@@ -61,6 +61,17 @@ class Store:
         files = sorted(path for path in folder.iterdir() if re.fullmatch(PATTERN, path.name))
         return {path.name: _read_ref(path) for path in files if path.is_file() and not path.is_symlink()}
 
+    def drop_ref(self, name: str, ref: str) -> None:
+        """Takes a reference away.
+
+        Raises:
+            StoreError: the store cannot be written to.
+        """
+        try:
+            (self.home(name) / "refs" / ref).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot take {name}@{ref} away in {self.root} ({error.strerror})") from error
+
     def set_ref(self, name: str, ref: str, version: str) -> None:
         """Points a reference at a version, in one step.
 
@@ -83,10 +94,18 @@ class Store:
         """The version that NAME, NAME@REF, NAME@VERSION or a path means.
 
         Raises:
+            StoreError: there is none, which says what there is; or its manifest is not as it was written.
+        """
+        return Version.at(self.locate(ref))
+
+    def locate(self, ref: str) -> Path:
+        """The folder of the same, its manifest unread.
+
+        Raises:
             StoreError: there is none; says what there is.
         """
         if "/" in ref or os.sep in ref or ref in (".", ".."):
-            return Version.at(Path(ref))
+            return Path(ref)
         name, at, wanted = ref.partition("@")
         home = self.home(name)
         if not home.is_dir():
@@ -98,7 +117,7 @@ class Store:
         wanted_version = refs.get(wanted, wanted)
         matches = [version for version in versions if is_prefix(wanted_version) and version.startswith(wanted_version)]
         if len(matches) == 1:
-            return Version.at(home / matches[0])
+            return home / matches[0]
         if matches:
             raise StoreError(f"{name}@{wanted} fits {len(matches)} versions ({', '.join(matches)}); give more digits")
         known = [ref for ref in refs if refs[ref] in versions] + versions

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import datasets
 
 FORMAT = 1
+_MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9a-f]{16}")
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
@@ -160,11 +161,12 @@ def _no_such_name(name: str, store: Path) -> str:
 
 
 def _open(path: Path) -> Version:
-    file = path / "manifest.json"
+    file = path / _MANIFEST
     if not file.is_file():
         raise VersionError(f"{path}: not a version (no manifest.json there)")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        data = file.read_bytes()
+        manifest = json.loads(data)
     except (OSError, ValueError) as error:
         raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
@@ -173,30 +175,46 @@ def _open(path: Path) -> Version:
         raise VersionError(
             f"{file}: written in format {manifest['format']}, this lope reads up to {FORMAT}; install a newer lope"
         )
-    _check_manifest(file, manifest)
+    _check_manifest(file, manifest, data)
     _check_files(path, manifest["files"])
     return Version(path, manifest)
 
 
-def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
+def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
     rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    canonical = json.dumps(rest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    if hashlib.sha256(f"{canonical}\n".encode()).hexdigest() != manifest.get("manifest_sha256"):
+    own_hash = hashlib.sha256(_canonical(rest)).hexdigest()
+    if own_hash != manifest.get("manifest_sha256") or data != _canonical(manifest):
         raise VersionError(f"{file}: changed since it was written (its own hash does not match); build it again")
     for key, kind in _KEYS.items():
         if key not in manifest or not isinstance(manifest[key], kind):
             raise VersionError(f"{file}: {key!r} is missing or of the wrong type")
 
 
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return f"{text}\n".encode(errors="surrogatepass")
+
+
 def _check_files(path: Path, files: list[dict[str, Any]]) -> None:
-    """Existence and size of every file; their hashes cost a full read and are the data half's `verify`."""
-    for entry in files:
-        relative = PurePosixPath(entry["path"])
+    """That there is every file as it was written, by its hash, and no other: training reads what the manifest says."""
+    listed = {str(entry["path"]): entry for entry in files}
+    for name, entry in listed.items():
+        relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts:
-            raise VersionError(f"{path}: the manifest lists {entry['path']!r}, which is outside the version")
+            raise VersionError(f"{path}: the manifest lists {name!r}, which is outside the version")
         file = path / relative
-        if not file.is_file():
+        if not file.is_file() or file.is_symlink():
             raise VersionError(f"{file}: missing, although the manifest lists it; build the version again")
         size = file.stat().st_size
         if size != entry["bytes"]:
             raise VersionError(f"{file}: {size} bytes, the manifest says {entry['bytes']}; build the version again")
+        with file.open("rb") as data:
+            if hashlib.file_digest(data, "sha256").hexdigest() != entry["sha256"]:
+                raise VersionError(
+                    f"{file}: has changed (its sha256 differs); build the version again"
+                )
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if name not in listed and name != _MANIFEST and (file.is_symlink() or not file.is_dir()):
+            hint = ", a cache that datasets has put there" if name.startswith("cache-") else ""
+            raise VersionError(f"{file}: not in the manifest{hint}; remove it")

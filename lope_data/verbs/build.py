@@ -12,7 +12,19 @@ from rich.console import Console
 
 from lope_data.errors import RecipeError
 from lope_data.verbs.app import app
-from lope_data.verbs.options import LevelOption, MixOption, RatioOption, SeedOption, SourceOption, overrides
+from lope_data.verbs.options import (
+    JsonOption,
+    LevelOption,
+    LimitOption,
+    MixOption,
+    RatioOption,
+    SeedOption,
+    ShardRowsOption,
+    SourceOption,
+    StoreOption,
+    WorkersOption,
+    overrides,
+)
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -42,33 +54,23 @@ def build(
     level: LevelOption = None,
     seed: SeedOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the version; default: PARENT-RECIPE.")] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: the cores. Never changes the result.")
-    ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Rows of a data file. Never changes the content.")] = 10_000,
+    store: StoreOption = None,
+    limit: LimitOption = None,
+    workers: WorkersOption = None,
+    shard_rows: ShardRowsOption = None,
     allow_shortfall: Annotated[
         bool,
         typer.Option("--allow-shortfall", help="Change what there is where too few rows can be changed."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout, for scripts.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from lope_data import builder
     from lope_data.names import check_name
     from lope_data.recipe import load_recipe
     from lope_data.report import show_build
     from lope_data.store import Store
+    from lope_data.verbs.progress import bar
 
     if source is not None and from_ is not None:
         raise RecipeError("--source and --from exclude each other: a version is built on one parent")
@@ -78,26 +80,10 @@ def build(
     if name is not None:
         check_name(name)
     console = Console(stderr=as_json, highlight=False)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        def notice(text: str) -> None:
-            bar.console.print(text, style="yellow", markup=False)
-
-        options = builder.Options(Store(store), workers or os.cpu_count() or 1, shard_rows, progress, notice)
+    with bar() as shown:
+        options = builder.Options(
+            Store(store), workers or os.cpu_count() or 1, shard_rows or builder.SHARD_ROWS, shown.progress, shown.notice
+        )
         if from_ is not None:
             parent = options.store.resolve(from_)
         elif source is None:

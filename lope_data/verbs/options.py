@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,30 @@ MixOption = Annotated[
 ]
 LevelOption = Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")]
 SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
+
+LimitOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
+]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF", help="NAME, NAME@TAG, NAME@VERSION (or its first digits), or a folder.", show_default=False
+    ),
+]
+StoreOption = Annotated[
+    Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads; default: the cores. Never changes the result.")
+]
+ShardRowsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Rows of a data file; default: 10,000. Never changes the content.", show_default=False),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout, for scripts.")
+]
 
 
 def overrides(ratio: float | None, level: float | None, seed: int | None, mix: str | None) -> Mapping[str, Any]:

@@ -38,7 +38,11 @@ def add_version(store: Path, name: str, source: str, change: Callable[[dict[str,
     datasets.Dataset.from_list(rows, features=origin.dataset().features).save_to_disk(folder)
     link = {key: origin.manifest[key] for key in ("name", "version", "content_digest")}
     files = [
-        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size}
+        {
+            "path": path.relative_to(folder).as_posix(),
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
@@ -47,7 +51,8 @@ def add_version(store: Path, name: str, source: str, change: Callable[[dict[str,
     manifest.pop("manifest_sha256")
     text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     manifest["manifest_sha256"] = hashlib.sha256(f"{text}\n".encode()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    (folder / "manifest.json").write_text(f"{text}\n")
     (store / name / "refs").mkdir()
     (store / name / "refs/latest").write_text(version)
 

@@ -33,7 +33,8 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     manifest.pop("manifest_sha256")
     text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     manifest["manifest_sha256"] = hashlib.sha256(f"{text}\n".encode()).hexdigest()
-    file.write_text(json.dumps(manifest))
+    text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    file.write_text(f"{text}\n")
 
 
 def test_every_form_of_reference_gives_the_same_version(tiny_store: Path) -> None:
@@ -131,7 +132,7 @@ def test_a_changed_manifest_is_refused_and_unknown_keys_are_not(store: Path) -> 
     rewrite(folder, lambda manifest: manifest.update(later="ä key of a later release"))
     assert versions.resolve("tiny", store).rows == 24
     file = folder / "manifest.json"
-    file.write_text(file.read_text().replace('"rows": 24', '"rows": 23'))
+    file.write_text(file.read_text().replace('"rows":24', '"rows":23'))
     with pytest.raises(VersionError, match="its own hash does not match"):
         versions.resolve("tiny", store)
 
@@ -170,6 +171,45 @@ def test_a_listed_file_outside_the_version_is_refused(store: Path) -> None:
 def test_broken_arrow_files_of_the_right_size_are_one_error(store: Path) -> None:
     shard = next(folder_of(store, "tiny").glob("*.arrow"))
     shard.write_bytes(b"x" * shard.stat().st_size)
+    with pytest.raises(VersionError, match=r"\.arrow: has changed \(its sha256 differs\)"):
+        versions.resolve("tiny", store)
+
+
+@pytest.mark.parametrize("path", ["data-00000-of-00001.arrow", "edits/00000-of-00001.parquet", "README.md"])
+def test_one_changed_byte_is_refused(store: Path, path: str) -> None:
+    file = folder_of(store, "tiny-noisy") / path
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(VersionError, match="has changed"):
+        versions.resolve("tiny-noisy", store)
+
+
+@pytest.mark.parametrize("path", ["more.txt", ".hidden", "edits/more.parquet", "cache-0123.arrow"])
+def test_an_added_file_is_refused(store: Path, path: str) -> None:
+    (folder_of(store, "tiny") / path).write_text("x")
+    with pytest.raises(VersionError, match="not in the manifest.*remove it"):
+        versions.resolve("tiny", store)
+
+
+def test_a_link_in_a_files_place_is_refused(store: Path) -> None:
+    card = folder_of(store, "tiny") / "README.md"
+    card.rename(store / "elsewhere")
+    card.symlink_to(store / "elsewhere")
+    with pytest.raises(VersionError, match="README.md: missing"):
+        versions.resolve("tiny", store)
+
+
+def test_files_with_right_hashes_that_are_no_dataset_are_one_error(store: Path) -> None:
+    folder = folder_of(store, "tiny")
+    shard = next(folder.glob("*.arrow"))
+    shard.write_bytes(b"x" * shard.stat().st_size)
+
+    def accept(manifest: dict[str, Any]) -> None:
+        entry = next(entry for entry in manifest["files"] if entry["path"] == shard.name)
+        entry["sha256"] = hashlib.sha256(shard.read_bytes()).hexdigest()
+
+    rewrite(folder, accept)
     with pytest.raises(VersionError, match="cannot be opened as a dataset"):
         versions.resolve("tiny", store).dataset()
 

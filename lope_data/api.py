@@ -1,0 +1,67 @@
+"""The Python face: opening versions and building them, as the command line does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lope_data.builder import Options, ingest, ingest_samples
+from lope_data.builder import build as build_on
+from lope_data.errors import RecipeError
+from lope_data.recipe import Recipe
+from lope_data.samples import SPLITS
+from lope_data.store import Store
+from lope_data.version import Version
+
+
+def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
+    """A version: its `dataset` (`datasets.Dataset`), `rows` and `edits` (Arrow tables), `manifest`, `parent`.
+
+    Args:
+        ref: NAME, NAME@TAG, NAME@VERSION or its first digits, or the path of a version's folder.
+        store: the folder of the versions; by default `$LOPE_STORE`, else `./lope-store`.
+
+    Raises:
+        StoreError: there is none, or its manifest is not as it was written.
+    """
+    return _store(store).resolve(ref)
+
+
+def build(
+    recipe: Recipe | None = None,
+    *,
+    source: str | None = None,
+    parent: Version | str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+    store: Path | str | None = None,
+    workers: int = 1,
+    allow_shortfall: bool = False,
+) -> Version:
+    """The version that a recipe makes of a source or of a parent: made now, or the one that is there.
+
+    Args:
+        recipe: by default HyNoIse.
+        source: what to ingest, by default the embedded sample.
+        parent: a version, or a reference to one, instead of a source.
+        limit: rows of the source to keep, a keyed sample.
+        workers: threads; they change nothing.
+        allow_shortfall: change what there is where too few rows can be changed.
+
+    Raises:
+        LopeDataError: the source, the parent, the recipe or the store does not do; says what and where.
+    """
+    recipe = recipe or Recipe()
+    options = Options(_store(store), workers)
+    if parent is not None:
+        if source is not None or limit is not None:
+            raise RecipeError("a version is built on a source, of which `limit` rows are kept, or on a parent")
+        parent = options.store.resolve(parent) if isinstance(parent, str) else parent
+    elif source is None or (source in SPLITS and not Path(source).exists()):
+        parent = ingest_samples(recipe, limit, options, name).version
+    else:
+        parent = ingest(source, recipe, limit, options, name).version
+    return build_on(parent, recipe, name, options, allow_shortfall=allow_shortfall).version
+
+
+def _store(store: Path | str | None) -> Store:
+    return Store(None if store is None else Path(store))

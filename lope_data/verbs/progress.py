@@ -1,0 +1,45 @@
+"""The progress bar of verbs that take long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """`progress`: called with (what, done, in all); `notice`: prints a line above the bar."""
+
+    progress: Progress
+    notice: Callable[[str], None]
+
+
+@contextmanager
+def bar() -> Iterator[Bar]:
+    """A bar on stderr for each thing that is done, gone when all is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    shown = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = shown.add_task(what, total=total)
+        shown.update(tasks[what], completed=done)
+
+    def notice(text: str) -> None:
+        shown.console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    with shown:
+        yield Bar(progress, notice)

@@ -1,0 +1,111 @@
+"""Whether versions are as they were written: every file by its hash, the rows and edits by the content digest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lope_data.draft import described
+from lope_data.errors import StoreError
+from lope_data.manifest import NAME, version_id
+from lope_data.version import Version
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was written: in which version, which file of it (or what else), and how."""
+
+    ref: str
+    where: str
+    what: str
+
+
+def verify_version(folder: Path, progress: Progress) -> tuple[Version | None, list[Finding]]:
+    """Checks one version.
+
+    Returns:
+        The version, None if its manifest cannot be trusted, and what was found.
+    """
+    try:
+        version = Version.at(folder)
+    except StoreError as error:
+        return None, [Finding(f"{folder.absolute().parent.name}@{folder.name}", NAME, str(error))]
+    found = [Finding(version.ref, where, what) for where, what in (*_identity(version), *_files(version, progress))]
+    if not found and (what := _content(version)):  # of files that are wrong one would only hear the same again
+        found.append(Finding(version.ref, "rows and edits", what))
+    return version, found
+
+
+def _identity(version: Version) -> Iterator[tuple[str, str]]:
+    manifest = version.manifest
+    if expected_id(manifest) != manifest["version"]:
+        yield NAME, f"the version does not follow from what the manifest says went into it ({expected_id(manifest)})"
+    if version.folder.absolute().name != manifest["version"]:
+        yield NAME, f"the folder is named {version.folder.absolute().name}, the manifest says {manifest['version']}"
+
+
+def expected_id(manifest: Mapping[str, Any]) -> str:
+    """The version that follows from what a manifest says."""
+    parents = manifest["parents"]
+    origin = parents[0]["content_digest"] if parents else manifest["source"]["fingerprint"]
+    return version_id(
+        manifest["kind"], manifest["recipe"], manifest["seed"], manifest["ops"], origin, manifest["depth"]
+    )
+
+
+def _files(version: Version, progress: Progress) -> Iterator[tuple[str, str]]:
+    listed = {entry["path"]: entry for entry in version.manifest["files"]}
+    there = set(_paths(version.folder))
+    for path in sorted(there - {*listed, NAME}):
+        cache = ": datasets keeps results beside what it loads; lope_data.open(...).dataset does not"
+        yield path, f"is not in the manifest; remove it{cache if path.startswith('cache-') else ''}"
+    for done, (path, entry) in enumerate(sorted(listed.items()), start=1):
+        if path not in there:
+            yield path, "is missing"
+        elif what := _difference(version.folder, entry):
+            yield path, what
+        progress(f"verify {version.ref}", done, len(listed))
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    """Every file and link under a folder, and every folder that is empty, relative to it; links are not followed."""
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        links = [name for name in folders if (here / name).is_symlink()]
+        for name in (*files, *links):
+            yield (here / name).relative_to(folder).as_posix()
+        if not files and not folders and here != folder and here.relative_to(folder).as_posix() != "edits":
+            yield here.relative_to(folder).as_posix()
+
+
+def _difference(folder: Path, entry: Mapping[str, Any]) -> str:
+    """How a file differs from what the manifest says; empty if it does not."""
+    path = folder / entry["path"]
+    if path.is_symlink() or not path.is_file():
+        return "is no plain file"
+    try:
+        now = described(folder, entry["path"])
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if now["bytes"] != entry["bytes"]:
+        return f"has {now['bytes']:,} bytes, written were {entry['bytes']:,}"
+    return "" if now["sha256"] == entry["sha256"] else "has other bytes than were written (sha256 differs)"
+
+
+def _content(version: Version) -> str:
+    """Whether the rows and edits are those of the content digest; the files may have been exchanged and hashed anew."""
+    from lope_data.digest import content_digest
+
+    try:
+        digest = content_digest([version.rows], [version.edits])
+    except StoreError as error:
+        return str(error)
+    if len(version.rows) != version.manifest["rows"]:
+        return f"{len(version.rows):,} rows, the manifest says {version.manifest['rows']:,}"
+    wanted = version.manifest["content_digest"]
+    return "" if digest == wanted else f"their digest is {digest}, the manifest says {wanted}"
