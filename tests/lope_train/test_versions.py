@@ -188,7 +188,7 @@ def test_one_changed_byte_is_refused(store: Path, path: str) -> None:
 @pytest.mark.parametrize("path", ["more.txt", ".hidden", "edits/more.parquet", "cache-0123.arrow"])
 def test_an_added_file_is_refused(store: Path, path: str) -> None:
     (folder_of(store, "tiny") / path).write_text("x")
-    with pytest.raises(VersionError, match="not in the manifest.*remove it"):
+    with pytest.raises(VersionError, match="not in the manifest"):
         versions.resolve("tiny", store)
 
 
@@ -196,7 +196,7 @@ def test_a_link_in_a_files_place_is_refused(store: Path) -> None:
     card = folder_of(store, "tiny") / "README.md"
     card.rename(store / "elsewhere")
     card.symlink_to(store / "elsewhere")
-    with pytest.raises(VersionError, match="README.md: missing"):
+    with pytest.raises(VersionError, match=r"README\.md: missing"):
         versions.resolve("tiny", store)
 
 
