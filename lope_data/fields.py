@@ -101,8 +101,10 @@ def targets_of(table: pa.Table, kind: str) -> Targets:
     for shape in fitting(table):
         if shape.target_kind != kind:
             continue
-        mine = np.flatnonzero(of_shape(table, shape))
-        rows = table.take(pa.array(mine)).combine_chunks()
+        mask = of_shape(table, shape)
+        mine = np.flatnonzero(mask)
+        rows = table.select([shape.target, *(name for name in columns if name != "target")])
+        rows = (rows if mask.all() else rows.take(pa.array(mine))).combine_chunks()
         target, path = _target(rows[shape.target].combine_chunks(), shape.target)
         places.append(mine)
         paths.append(path)
@@ -112,7 +114,7 @@ def targets_of(table: pa.Table, kind: str) -> Targets:
         tables = [pa.schema([(name, schema[name]) for name in columns]).empty_table()]
     place = np.concatenate(places)
     found = Targets(place, pa.concat_tables(tables).combine_chunks(), pa.concat_arrays(paths))
-    return found.take(np.argsort(place))
+    return found if len(tables) == 1 else found.take(np.argsort(place))
 
 
 def _target(column: pa.Array, name: str) -> tuple[pa.Array, pa.Array]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from lope_data import kernels
-from lope_data.buffers import binary
+from lope_data.buffers import Mask, binary
 from lope_data.cells import Cells
 from lope_data.edits import Edits
 from lope_data.errors import RecipeError, suggest
@@ -31,6 +31,8 @@ LEVELS = ("char", "word", "label", "structure", "nlpaug")
 DEFAULT_LEVELS = ("char", "word", "label")  # the default mix
 
 F64 = npt.NDArray[np.float64]
+Propose = Callable[[pa.Table, pa.Table, Draw, Any], tuple[pa.Array, pa.Array]]
+Able = Callable[[pa.Table, pa.Table, Draw, Any], Mask]
 _PICKS = {"anywhere": choose, "apart": choose_apart, "last": choose_last}
 
 
@@ -196,6 +198,7 @@ class LabelOp:
 
     Attributes:
         kind: what it can change: a `response`, a `choice` or a `class`.
+        able: which rows `propose` would give a new target, from the same arguments, where that is had for less.
     """
 
     name: str
@@ -203,12 +206,20 @@ class LabelOp:
     summary: str
     details: str
     kind: str
-    propose: Callable[[pa.Table, pa.Table, Draw, Any], tuple[pa.Array, pa.Array]]
+    propose: Propose
+    able: Able | None
     params: type[Params]
     needs: str
 
     unit = "target"
     named = False
+
+    def can(self, rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:
+        """Which of the rows get a new target, shape (rows,)."""
+        if self.able is not None:
+            return self.able(rows, population, draw, params)
+        after, _ = self.propose(rows, population, draw, params)
+        return np.asarray(after.is_valid())
 
 
 Op = TextOp | LabelOp
@@ -271,17 +282,14 @@ def text_op(
     return decorate
 
 
-Propose = Callable[[pa.Table, pa.Table, Draw, Any], tuple[pa.Array, pa.Array]]
-
-
 def label_op(
-    name: str, *, version: int, kind: str, needs: str, params: type[Params] = Params
+    name: str, *, version: int, kind: str, needs: str, params: type[Params] = Params, able: Able | None = None
 ) -> Callable[[Propose], Propose]:
     """Registers a label op; see `LabelOp`."""
 
     def decorate(function: Propose) -> Propose:
         summary, details = _docs(function)
-        _register(LabelOp(name, version, summary, details, kind, function, params, needs))
+        _register(LabelOp(name, version, summary, details, kind, function, able, params, needs))
         return function
 
     return decorate

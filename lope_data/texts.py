@@ -15,9 +15,9 @@ import pyarrow as pa
 from lope_data import kernels
 from lope_data.buffers import offsets_and_data, strings
 from lope_data.cells import Cells
+from lope_data.dealing import deal
 from lope_data.edits import Edits, splice
 from lope_data.errors import RecipeError
-from lope_data.plan import deal
 from lope_data.presets import PRESETS
 from lope_data.recipe import Step, validated
 from lope_data.registry import LEVELS, TextOp, get_op

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lope_data.kernels.compiling import words_of
+    from lope_data.kernels.dealing import dealt
     from lope_data.kernels.draws import distinct, draws_below, text_keys, variants
     from lope_data.kernels.neighbours import count_pairs, exchanged, find_pairs, unequal_neighbours
     from lope_data.kernels.spans import grapheme_edges, grapheme_numbers, marked, marked_in, of_points, plain, runs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "count_pairs",
+    "dealt",
     "distinct",
     "draws_below",
     "exchanged",
@@ -43,7 +45,7 @@ __all__ = [
     "words_of",
 ]
 
-_MODULES = ("compiling", "draws", "neighbours", "spans", "splicing", "words")
+_MODULES = ("compiling", "dealing", "draws", "neighbours", "spans", "splicing", "words")
 
 
 def __getattr__(name: str) -> Any:

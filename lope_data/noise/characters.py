@@ -47,8 +47,9 @@ class Characters:
         several = np.flatnonzero(~whole)
         if len(several):
             held[several] = self._of_longer(gather(cells.data, start[several], end[several]))
-        starts = np.sort(np.concatenate((bytes_.start, start[held])), kind="stable")
-        ends = np.sort(np.concatenate((bytes_.end, end[held])), kind="stable")
+        start, end = start[held], end[held]
+        place = np.searchsorted(bytes_.start, start)  # few among many
+        starts, ends = np.insert(bytes_.start, place, start), np.insert(bytes_.end, place, end)
         return Spans(np.searchsorted(starts, cells.row_edges), starts, ends)
 
     def _of_points(self, codes: npt.NDArray[np.uint32]) -> Mask:

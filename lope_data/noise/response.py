@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,47 +13,75 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
+from lope_data.buffers import Mask
 from lope_data.cells import Cells
 from lope_data.registry import Params, label_op
-from lope_data.rng import I64, Draw, row_hashes
+from lope_data.rng import I64, U64, Draw, row_hashes
 
 _Proposal = tuple[pa.Array, pa.Array]
 
 
-@label_op("label.swap_response", version=1, kind="response", needs="a response, and another row with another one")
+@dataclass(frozen=True)
+class _Donors:
+    """The responses of a population, by the hashes of their rows' ids, and for each the place of its donor."""
+
+    population: weakref.ref[pa.Table]  # known by the object itself, which is immutable, and forgotten with it
+    context: tuple[str | int, ...]
+    ids: pa.Array
+    outputs: pa.Array
+    donor: I64
+    hashes: U64
+    order: I64
+
+    @classmethod
+    def of(cls, population: pa.Table, context: tuple[str | int, ...]) -> _Donors:
+        """Found once for each population: a plan asks for the same one, part after part, from several threads."""
+        with _looking:
+            for known in _last:
+                if known.population() is population and known.context == context:
+                    return known
+            responses = population.filter(population["target"].is_valid())
+            ids, outputs = (responses[name].combine_chunks() for name in ("lope_row_id", "target"))
+            hashes = row_hashes(ids)
+            order = np.argsort(hashes, kind="stable")
+            donor = _derangement(outputs, Draw(context, hashes))
+            known_by = weakref.ref(population, lambda _: _last.clear())
+            _last[:] = [cls(known_by, context, ids, outputs, donor, hashes[order], order)]
+            return _last[0]
+
+    def places(self, rows: U64) -> pa.Array:
+        """The donors of the rows with these hashes, null where the population has no such response."""
+        found = np.searchsorted(self.hashes, rows)
+        found[found == len(self.hashes)] = 0
+        known = self.hashes[found] == rows if len(self.hashes) else np.zeros(len(rows), np.bool_)
+        return pa.array(self.donor[self.order[found[known]]]).take(pa.array(np.cumsum(known) - 1, mask=~known))
+
+
+_looking = threading.Lock()
+_last: list[_Donors] = []  # one at most
+
+
+def _has_donor(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
+    donors = _Donors.of(population, draw.context)
+    given = donors.outputs.take(donors.places(draw.rows))
+    able: Mask = np.asarray(pc.fill_null(pc.not_equal(given, rows["target"].combine_chunks()), False))
+    return able
+
+
+@label_op(
+    "label.swap_response",
+    version=1,
+    kind="response",
+    able=_has_donor,
+    needs="a response, and another row with another one",
+)
 def swap_response(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001
     """Replaces the response by another row's; which one is a derangement of the whole dataset."""
-    ids, outputs, donor = _donors(population, draw.context)
-    mine = pc.index_in(rows["lope_row_id"].combine_chunks(), ids)
-    place = pa.array(donor).take(mine)
-    after, before = outputs.take(place), rows["target"].combine_chunks()
+    donors = _Donors.of(population, draw.context)
+    place = donors.places(draw.rows)
+    after, before = donors.outputs.take(place), rows["target"].combine_chunks()
     after = pc.if_else(pc.fill_null(pc.not_equal(after, before), False), after, None)
-    return after, pc.if_else(after.is_valid(), ids.take(place).cast(pa.string()), None)
-
-
-@dataclass(frozen=True)
-class _Remembered:
-    """The donors of one population; it is known by the object itself, which is immutable, and forgotten with it."""
-
-    population: weakref.ref[pa.Table]
-    context: tuple[str | int, ...]
-    donors: tuple[pa.Array, pa.Array, I64]
-
-
-_last: list[_Remembered] = []  # one at most: a plan asks for the same population block after block
-
-
-def _donors(population: pa.Table, context: tuple[str | int, ...]) -> tuple[pa.Array, pa.Array, I64]:
-    """The ids and texts of all responses, and for each the place of its donor."""
-    for known in _last:
-        if known.population() is population and known.context == context:
-            return known.donors
-    responses = population.filter(population["target"].is_valid())
-    ids = responses["lope_row_id"].combine_chunks()
-    outputs = responses["target"].combine_chunks()
-    donors = ids, outputs, _derangement(outputs, Draw(context, row_hashes(ids)))
-    _last[:] = [_Remembered(weakref.ref(population, lambda _: _last.clear()), context, donors)]
-    return donors
+    return after, pc.if_else(after.is_valid(), donors.ids.take(place).cast(pa.string()), None)
 
 
 def _derangement(outputs: pa.Array, draw: Draw) -> I64:
@@ -120,10 +149,19 @@ _DIGITS = 18  # of a number at most; longer runs are identifiers
 _NUMBER = re.compile(r"(?<!\w)(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?")
 
 
+def _has_number(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
+    target = rows["target"].combine_chunks()
+    able: Mask = np.asarray(pc.fill_null(pc.match_substring_regex(target, "[0-9]"), False)).copy()
+    some = np.flatnonzero(able)
+    able[some] = [_last_number(text) is not None for text in target.take(pa.array(some)).to_pylist()]
+    return able
+
+
 @label_op(
     "label.near_miss_number",
     version=1,
     kind="response",
+    able=_has_number,
     needs=f"a response with a number of at most {_DIGITS} digits",
 )
 def near_miss_number(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> _Proposal:  # noqa: ARG001

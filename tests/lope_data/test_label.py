@@ -140,6 +140,13 @@ def test_never_the_same_target_and_null_where_there_is_none(op: LabelOp, populat
 
 
 @every_label_op
+def test_able_are_those_that_get_a_new_target(op: LabelOp, population: pa.Table) -> None:
+    after, _ = op.propose(population, population, draw_for(population), op.params())
+    able = op.can(population, population, draw_for(population), op.params())
+    assert able.tolist() == after.is_valid().to_pylist()
+
+
+@every_label_op
 def test_proposals_do_not_depend_on_the_batch(op: LabelOp, population: pa.Table) -> None:
     whole = op.propose(population, population, draw_for(population), op.params())
     for some in (np.arange(len(population))[::-1], np.arange(1, len(population), 3), np.array([5]), np.array([], int)):
