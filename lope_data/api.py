@@ -8,7 +8,6 @@ from lope_data.builder import Options, ingest, ingest_samples
 from lope_data.builder import build as build_on
 from lope_data.errors import RecipeError
 from lope_data.recipe import Recipe
-from lope_data.samples import SPLITS
 from lope_data.store import Store
 from lope_data.version import Version
 
@@ -56,7 +55,7 @@ def build(
         if source is not None or limit is not None:
             raise RecipeError("a version is built on a source, of which `limit` rows are kept, or on a parent")
         parent = options.store.resolve(parent) if isinstance(parent, str) else parent
-    elif source is None or (source in SPLITS and not Path(source).exists()):
+    elif source is None:
         parent = ingest_samples(recipe, limit, options, name).version
     else:
         parent = ingest(source, recipe, limit, options, name).version

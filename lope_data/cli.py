@@ -9,17 +9,32 @@ from io import TextIOWrapper
 import typer
 
 from lope_data.errors import LopeDataError, one_line
-from lope_data.verbs import build, ops, preview
+from lope_data.verbs import (  # noqa: F401  # each adds itself to the command line
+    build,
+    diff,
+    export,
+    gc,
+    import_,
+    ingest,
+    list,  # noqa: A004
+    ops,
+    preview,
+    push,
+    report,
+    show,
+    tag,
+    verify,
+)
 from lope_data.verbs.app import app
 
-__all__ = ["app", "build", "main", "ops", "preview", "run_app"]
+__all__ = ["app", "main", "run_app"]
 
 _INTERRUPTED = 130
 
 
 def main() -> None:
     """Runs the command line; a user's error is one line on stderr and exit code 2."""
-    run_app(app, LopeDataError, "nothing half-written was kept")
+    run_app(app, LopeDataError, "the same command goes on with what is done")
 
 
 def run_app(
@@ -46,4 +61,5 @@ def run_app(
         sys.exit(2)
     if code == _INTERRUPTED:  # what typer makes of a KeyboardInterrupt
         print(f"interrupted; {on_interrupt}", file=sys.stderr)
+    if isinstance(code, int) and code:
         sys.exit(code)

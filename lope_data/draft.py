@@ -79,17 +79,21 @@ class Draft:
 
 
 @contextmanager
-def drafted(store: Store, name: str, version: str, rows: int, shard_rows: int) -> Iterator[Draft]:
-    """The draft of a version, gone on with if one was left by a build that was cut with the same libraries and shards.
+def drafted(
+    store: Store, name: str, version: str, rows: int, shard_rows: int, purpose: str = "build"
+) -> Iterator[Draft]:
+    """The draft of a version, gone on with if one was left for the same purpose, with the same libraries and shards.
 
     What fails leaves no draft; what is interrupted or killed leaves the shards that it has. The caller holds the lock.
 
     Raises:
         StoreError: the store cannot be written to.
     """
-    folder = draft_folder(store, name, version)
+    folder = store.draft(name, version)
     draft = Draft(folder, -(-rows // shard_rows))
-    start = canonical({"format": FORMAT, "rows": rows, "shard_rows": shard_rows, "libraries": libraries()})
+    start = canonical(
+        {"purpose": purpose, "format": FORMAT, "rows": rows, "shard_rows": shard_rows, "libraries": libraries()}
+    )
     try:
         if not _begun_as(folder, start):
             shutil.rmtree(folder, ignore_errors=True)
@@ -117,11 +121,6 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.parent.rmdir()
-
-
-def draft_folder(store: Store, name: str, version: str) -> Path:
-    """Where the draft of a version is, or would be."""
-    return store.home(name) / f".{version}.partial"
 
 
 def described(folder: Path, path: str) -> dict[str, Any]:

@@ -36,3 +36,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def one_line(message: str) -> str:
     """The message without line breaks and control characters, which file names and data may hold."""
     return "".join(char if char.isprintable() else " " for char in message)
+
+
+def shown(value: object) -> str:
+    """A value for a message: short, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; deep nesting
+        text = type(value).__name__
+    return text if len(text) <= 60 else text[:60] + "…"

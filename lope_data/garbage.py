@@ -40,11 +40,7 @@ def find_garbage(store: Store) -> list[Garbage]:
             if found is not None:
                 needed |= {(name, version), *((link["name"], link["version"]) for link in found.manifest["parents"])}
     garbage = [
-        Garbage(
-            found.folder, _UNNEEDED, _size(found.folder)
-        )
-        for key, found in versions.items()
-        if key not in needed
+        Garbage(found.folder, _UNNEEDED, _size(found.folder)) for key, found in versions.items() if key not in needed
     ]
     return garbage + [Garbage(path, why, _size(path)) for path, why in _leftovers(store)]
 

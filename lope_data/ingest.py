@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from lope_data.chat import canonical_messages
 from lope_data.errors import SourceError, suggest
 from lope_data.recipe import Columns
 from lope_data.rng import Draw, row_hashes
+from lope_data.row_ids import content_ids, given_ids
 from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES, Shape, storable
 
-INGEST_VERSION = 1  # of the rules below; part of the id of an ingested version
+_WIDE = 2**31 - 1  # bytes of text that offsets of 32 bits can count
+_DEPTH = 40  # of lists and structs; Arrow's files hold some 60
 
 
 def ingest_table(
@@ -37,14 +37,16 @@ def ingest_table(
     taken = [name for name in (ROW_ID, SHAPE, OPS) if name in table.column_names]
     if taken:
         raise SourceError(f"{where}: column {taken[0]!r} has a name that versions use; rename it in the source")
-    table, ids = _renamed(table, where, columns)
+    table = pa.table({name: _whole(table[name], f"{where}, column {name!r}") for name in table.column_names})
+    table, own_ids = _renamed(table, where, columns)
+    ids = None if own_ids is None else given_ids(own_ids, where)
     if ids is not None:  # in the order of their ids, so that the order of the source decides nothing
-        order = pc.sort_indices(ids)
+        order = pc.sort_indices(own_ids)
         table, ids = table.take(order), ids.take(order)
     shapes = _shapes(table, where, shape)
     table = pa.table({name: _typed(table, name, shapes, where) for name in table.column_names})
     marks = _marks(table, shapes, where)
-    table = table.append_column(ROW_ID, _row_ids(table, where) if ids is None else _given_ids(ids, where))
+    table = table.append_column(ROW_ID, content_ids(table, where) if ids is None else ids)
     table = table.append_column(SHAPE, marks)
     table = table.append_column(
         OPS, pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(len(table), np.int64)))
@@ -57,15 +59,65 @@ def ingest_table(
 
 def _renamed(table: pa.Table, where: str, columns: Columns) -> tuple[pa.Table, pa.Array | None]:
     """The table under canonical names, and the column of ids if one is named."""
-    for name in columns.model_dump(exclude_none=True).values():
-        if name not in table.column_names:
-            raise SourceError(f"{where}: no column {name!r}, which [columns] names{suggest(name, table.column_names)}")
-    ids = table[columns.id].combine_chunks() if columns.id else None
-    new_name = {old: new for new, old in columns.model_dump(exclude_none=True, exclude={"id"}).items()}
+    named = columns.model_dump(exclude_none=True)
+    for value in named.values():
+        for name in (value,) if isinstance(value, str) else value:
+            if name not in table.column_names:
+                known = suggest(name, table.column_names)
+                raise SourceError(f"{where}: no column {name!r}, which [columns] names{known}")
+    ids = table[named.pop("id")].combine_chunks() if columns.id else None
+    if isinstance(columns.choices, tuple):
+        table = _with_choices(table, columns.choices, where)
+        del named["choices"]
+    new_name = {old: new for new, old in named.items()}
     for old, new in new_name.items():
+        if old not in table.column_names:
+            raise SourceError(f"{where}: [columns] names {old!r} as {new!r} and as a choice; it can be one of them")
         if new != old and new in table.column_names and new not in new_name:
             raise SourceError(f"{where}: [columns] maps {old!r} to {new!r}, which is there already; rename or drop one")
     return table.rename_columns([new_name.get(name, name) for name in table.column_names]), ids
+
+
+def _with_choices(table: pa.Table, names: tuple[str, ...], where: str) -> pa.Table:
+    """The table with several columns as one list, `choices`."""
+    if "choices" in table.column_names and "choices" not in names:
+        raise SourceError(f"{where}: [columns] joins {', '.join(names)} to 'choices', which is there already")
+    texts = []
+    for name in names:
+        text = _plain(table[name].combine_chunks())
+        if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type) or pa.types.is_null(text.type)):
+            raise SourceError(f"{where}, column {name!r}: a choice is text, not {text.type}")
+        if text.null_count:
+            row = pc.index(text.is_null(), True).as_py()
+            raise SourceError(f"{where}, row {row}: {name!r} is null, where [columns] expects a choice")
+        texts.append(text.cast(pa.large_string()))
+    count = len(names)
+    order = np.arange(len(table) * count).reshape(count, -1).T.ravel()  # column by column -> row by row
+    flat = pa.concat_arrays(texts).take(pa.array(order))
+    flat = flat.cast(pa.string()) if flat.nbytes < _WIDE else flat
+    offsets = pa.array(np.arange(0, len(flat) + 1, count), pa.int64())
+    choices = pa.LargeListArray.from_arrays(offsets, flat)
+    place = min(table.column_names.index(name) for name in names)
+    rest = table.drop_columns(list(names))
+    before = sum(name not in names for name in table.column_names[:place])
+    return rest.add_column(before, "choices", choices.cast(pa.list_(flat.type)))
+
+
+def _whole(column: pa.ChunkedArray, where: str) -> pa.Array:
+    """The column in one piece."""
+    if pa.types.is_string(column.type) and column.nbytes >= _WIDE:
+        column = column.cast(pa.large_string())
+    try:
+        return column.combine_chunks()
+    except pa.ArrowException as error:  # offsets of nested text have 32 bits
+        raise SourceError(f"{where}: too much text in one column ({error}); split the source") from error
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """The column with text as text, however it was encoded."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
 def _shapes(table: pa.Table, where: str, name: str | None) -> list[Shape]:
@@ -85,17 +137,15 @@ def _shapes(table: pa.Table, where: str, name: str | None) -> list[Shape]:
 
 def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Array:
     """The column in its canonical type; other columns as they are."""
-    column = table[name].combine_chunks()
+    column = _plain(table[name].combine_chunks())
     wanted = next((shape.columns[name] for shape in shapes if name in shape.columns), None)
-    if isinstance(column.type, pa.DictionaryType):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string_view(column.type):
-        column = column.cast(pa.large_string())
     if name == "messages" and wanted is not None:
         return canonical_messages(column, where)
     if wanted is None:
         if pa.types.is_null(column.type):
             return column.cast(pa.string())
+        if _is_deep(column.type):
+            raise SourceError(f"{where}, column {name!r}: nested more than {_DEPTH} deep; drop or flatten it")
         if not storable(column.type):
             raise SourceError(f"{where}, column {name!r}: a version cannot hold {column.type}; drop or convert it")
         return column
@@ -107,12 +157,45 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
     )
     if not narrow and not integer:
         row = int(pc.index(column.is_valid(), True).as_py())
-        shown = json.dumps(column[row].as_py(), default=str)[:60]
-        raise SourceError(f"{where}, row {row}, column {name!r}: {shown} is {column.type}, where {wanted} is needed")
+        raise SourceError(
+            f"{where}, row {row}, column {name!r}: {_shown(column[row])} is {column.type}, where {wanted} is needed"
+        )
+    wide = wanted == pa.string() and column.nbytes >= _WIDE
     try:
-        return column.cast(pa.large_string() if wanted == pa.string() and column.nbytes > 2**31 - 1 else wanted)
+        return column.cast(pa.large_string() if wide else wanted)
     except pa.ArrowInvalid as error:
-        raise SourceError(f"{where}, column {name!r}: not {wanted} ({error})") from error
+        row = _first_misfit(column, wanted)
+        raise SourceError(
+            f"{where}, row {row}, column {name!r}: {_shown(column[row])} is not {wanted}; mend it, or map another "
+            "column in a recipe's [columns]"
+        ) from error
+
+
+def _first_misfit(column: pa.Array, wanted: pa.DataType) -> int:
+    """The first row that cannot be cast, of a column with one."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            column.slice(low, middle - low).cast(wanted)
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return json.dumps(value.as_py(), default=str)[:60]
+    except (ValueError, OverflowError):  # a time that Python has no word for
+        return str(value.type)
+
+
+def _is_deep(kind: pa.DataType) -> bool:
+    level = [kind]
+    for _ in range(_DEPTH):
+        level = [part.field(i).type for part in level for i in range(part.num_fields)]
+    return bool(level)
 
 
 def _text_like(kind: pa.DataType, wanted: pa.DataType) -> bool:
@@ -135,53 +218,3 @@ def _marks(table: pa.Table, shapes: list[Shape], where: str) -> pa.Array:
             f"{where}, row {row}: {keys} null ({marks.null_count} such rows in all); remove these rows or fill them in"
         )
     return marks
-
-
-def _row_ids(table: pa.Table, where: str) -> pa.Array:
-    """128 bits of the canonical row as hex; the second and later of equal rows get `-1`, `-2`, ..."""
-    wide = pa.large_string()
-    parts = [pa.array([""], wide).take(pa.array(np.zeros(len(table), np.int64)))]
-    for name in sorted(table.column_names):  # a null says nothing, so a row's id does not hang on others' columns
-        try:
-            text = _text(table[name].combine_chunks())
-        except (pa.ArrowException, OverflowError, ValueError) as error:  # a time zone that is none, a date out of range
-            raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
-        head = pc.binary_join_element_wise(
-            pa.scalar(f"{name}=", wide), pc.binary_length(text).cast(wide), pa.scalar(":", wide)
-        )
-        parts += [pc.fill_null(head, ""), pc.fill_null(text, "")]
-    rows = pc.binary_join_element_wise(*parts, pa.scalar("", wide)).cast(pa.large_binary())
-    ids = pa.array(map(xxhash.xxh3_128_hexdigest, rows.to_pylist()), pa.string())
-    frame = pl.DataFrame({"id": pl.from_arrow(ids)}).select("id", nth=pl.int_range(pl.len()).over("id"))
-    again = frame["nth"].to_numpy()
-    if not again.any():
-        return ids
-    return pa.array([f"{i}-{n}" if n else i for i, n in zip(ids.to_pylist(), again.tolist(), strict=True)], pa.string())
-
-
-def _text(column: pa.Array) -> pa.Array:
-    """A canonical text of each value: strings as they are, the rest as JSON."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column.cast(pa.large_string())
-    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        return column.cast(pa.large_string())
-    return pa.array(
-        [None if value is None else json.dumps(value, sort_keys=True, default=str) for value in column.to_pylist()],
-        pa.large_string(),
-    )
-
-
-def _given_ids(ids: pa.Array, where: str) -> pa.Array:
-    if ids.null_count:
-        raise SourceError(f"{where}, row {pc.index(ids.is_null(), True).as_py()}: the id is null; give every row one")
-    if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
-        raise SourceError(f"{where}: ids must be strings or integers, not {ids.type}")
-    text = ids.cast(pa.string())
-    counts = pc.value_counts(text)
-    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
-    if len(repeated):
-        raise SourceError(
-            f"{where}: the id {repeated[0]['values'].as_py()!r} stands on {repeated[0]['counts'].as_py()} rows; "
-            "ids must be unique"
-        )
-    return text

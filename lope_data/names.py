@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lope_data.errors import StoreError
+from lope_data.errors import StoreError, shown
 
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _HOW = "use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit"
@@ -17,7 +17,7 @@ def check_name(name: str) -> str:
         StoreError: it holds other characters than letters, digits, `.`, `_`, `-`, is too long, or is `refs`.
     """
     if not re.fullmatch(PATTERN, name) or name == "refs":
-        raise StoreError(f"{_shown(name)} cannot be the name of a dataset: {_HOW}")
+        raise StoreError(f"{shown(name)} cannot be the name of a dataset: {_HOW}")
     return name
 
 
@@ -28,7 +28,7 @@ def check_tag(tag: str) -> str:
         StoreError: it cannot be a file's name, is `latest`, or reads like the first digits of a version.
     """
     if not re.fullmatch(PATTERN, tag):
-        raise StoreError(f"{_shown(tag)} cannot be a tag: {_HOW}")
+        raise StoreError(f"{shown(tag)} cannot be a tag: {_HOW}")
     if tag == "latest":
         raise StoreError("'latest' is not a tag: every build sets it to the version that it made or found")
     if is_prefix(tag):
@@ -44,7 +44,3 @@ def is_prefix(text: str) -> bool:
 def is_version(text: str) -> bool:
     """Whether the text is a whole version id."""
     return re.fullmatch(r"[0-9a-f]{16}", text) is not None
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:60] + "…")

@@ -11,10 +11,10 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from lope_data.builder import plan
 from lope_data.catalogue import OpInfo
 from lope_data.errors import LopeDataError
 from lope_data.ingest import ingest_table
+from lope_data.planning import plan
 from lope_data.recipe import Columns, Recipe
 from lope_data.report import before_after, sample_edits
 from lope_data.rng import row_hashes

@@ -7,31 +7,34 @@ import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lope_data.errors import RecipeError, suggest
+from lope_data.errors import RecipeError, shown, suggest
 from lope_data.guard import Constraints, Guard, Protect
 from lope_data.names import PATTERN
 from lope_data.presets import PRESETS
 from lope_data.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
 from lope_data.shapes import SHAPES
+from lope_data.sources.reading import Reading
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
+
+
+_DOTS = 500  # in a line: a key of very many parts takes the reader hours
+_LEAST = Fraction(1, 10**6)  # share of an op in a mix
 
 
 def _weight(value: Any) -> Fraction:
     """A number, or a quotient such as "1/27", in which resolved recipes write weights."""
     number = isinstance(value, int | float | Fraction) and not isinstance(value, bool) and value == value
-    quotient = isinstance(value, str) and re.fullmatch(r"[0-9]{1,12}(/[1-9][0-9]{0,11})?", value)
+    quotient = isinstance(value, str) and re.fullmatch(r"[0-9]{1,100}(/[1-9][0-9]{0,99})?", value)
     if not (number and 0 <= value <= 1e6) and not quotient:
-        raise ValueError(f"a weight is a number from 0 to 1000000, not {value!r}")
-    weight = Fraction(str(value))
-    if 0 < weight < Fraction(1, 10**6):
-        raise ValueError("a weight below 0.000001 is too small; use 0 to leave it out")
-    return weight
+        raise ValueError(f"a weight is a number from 0 to 1000000, not {shown(value)}")
+    return Fraction(str(value))
 
 
 Weight = Annotated[Fraction, BeforeValidator(_weight)]
@@ -43,18 +46,28 @@ class _Strict(BaseModel):
 
 
 class Columns(_Strict):
-    """How the source names the columns: canonical name -> its name there; `id` names a column of row ids."""
+    """How the source names the columns: canonical name -> its name there; `id` names a column of row ids.
+
+    `choices` may name several columns, each of one choice.
+    """
 
     id: str | None = None
     instruction: str | None = None
     input: str | None = None
     output: str | None = None
     question: str | None = None
-    choices: str | None = None
+    choices: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     answer: str | None = None
     text: str | None = None
     label: str | None = None
     messages: str | None = None
+
+    @field_validator("choices")
+    @classmethod
+    def _distinct(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple) and len(set(value)) < len(value):
+            raise ValueError("it names a column twice")
+        return value
 
 
 class Embedding(_Strict):
@@ -106,6 +119,11 @@ class Step(_Strict):
                 raise ValueError(f"unknown op or level {name!r} in mix{suggest(name, [*LEVELS, *known])}")
         if not any(self.mix.values()):
             raise ValueError("the mix has no weight above 0")
+        for op, share in self.weights.items():
+            if share < _LEAST:
+                raise ValueError(f"the share of {op} in the mix is below 0.000001; use 0 to leave it out")
+            if share.denominator >= 10**100:
+                raise ValueError("the weights of the mix have too many digits; round them")
         for name in self.params:
             if name not in self.weights:
                 raise ValueError(f"params for {name!r}, which the mix does not use{suggest(name, self.weights)}")
@@ -133,12 +151,13 @@ class Step(_Strict):
 
 
 class Recipe(_Strict):
-    """A whole recipe. `shape` and `columns` speak of the source and are used when it is ingested."""
+    """A whole recipe. `shape`, `columns` and `source` speak of the source and are used when it is ingested."""
 
     name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 614
     shape: str | None = None
     columns: Columns = Columns()
+    source: Reading = Reading()
     steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (Step(),)
     protect: tuple[Protect, ...] = ()
     constraints: Constraints = Constraints()
@@ -190,7 +209,8 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     """A recipe from a TOML file (None: the default one), with what was typed put over it.
 
     Args:
-        overrides: `seed`, and `ratio`, `level`, `mix` of a recipe's only step; None stands for not typed.
+        overrides: `seed`, `encoding` and `pattern` of the source, and `ratio`, `level`, `mix` of a recipe's only step;
+            None stands for not typed.
 
     Raises:
         RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.
@@ -199,8 +219,13 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     data: dict[str, Any] = {}
     if path is not None:
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            text = path.read_text(encoding="utf-8")
+            if max(map(str.count, text.splitlines(), repeat(".")), default=0) > _DOTS:
+                raise RecipeError(f"cannot read the recipe {path}: a line with more than {_DOTS} dots")
+            data = tomllib.loads(text)
+        except RecursionError:
+            raise RecipeError(f"cannot read the recipe {path}: it is nested too deeply") from None
+        except (OSError, ValueError) as error:  # no UTF-8, no TOML, or an integer of thousands of digits
             reason = error.strerror if isinstance(error, OSError) else error
             raise RecipeError(f"cannot read the recipe {path}: {reason}") from error
     recipe = validated(Recipe, data, where)
@@ -211,6 +236,8 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     if step_keys and len(recipe.steps) > 1:
         raise RecipeError(f"--{step_keys[0]} speaks of one step and {where} has {len(recipe.steps)}; set it there")
     data = recipe.model_dump(exclude_unset=True)
+    reading = {key: typed.pop(key) for key in Reading.model_fields if key in typed}
+    data["source"] = data.get("source", {}) | reading
     data |= {key: value for key, value in typed.items() if key not in step_keys}
     data["steps"] = [
         recipe.steps[0].model_dump(exclude_unset=True) | {k: typed[k] for k in step_keys},
@@ -229,6 +256,8 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         raise RecipeError(f"{where}: {_reason(error, model)}") from error
+    except RecursionError:
+        raise RecipeError(f"{where}: nested too deeply") from None
 
 
 def _reason(error: ValidationError, model: type[BaseModel]) -> str:
@@ -240,7 +269,7 @@ def _reason(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(model, keys[:-1]))}"
     elif "input" in first and isinstance(first["input"], str | int | float) and first["type"] != "value_error":
-        message += f", not {first['input']!r}"
+        message += f", not {shown(first['input'])}"
     return f"{place}: {message}" if place else message
 
 
@@ -250,6 +279,7 @@ def _known_keys(model: type[BaseModel], parents: list[str]) -> list[str]:
         (): model,
         ("steps",): Step,
         ("columns",): Columns,
+        ("source",): Reading,
         ("embedding",): Embedding,
         ("protect",): Protect,
         ("constraints",): Constraints,

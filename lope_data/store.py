@@ -12,6 +12,8 @@ from lope_data.manifest import NAME
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
 from lope_data.version import Version
 
+SHARD_ROWS = 10_000  # of a data file, unless told otherwise: what a killed build loses at most, for each worker
+
 
 class Store:
     """A folder of versions. Nothing is created before something is written."""
@@ -33,6 +35,10 @@ class Store:
 
     def folder(self, name: str, version: str) -> Path:
         return self.home(name) / version
+
+    def draft(self, name: str, version: str) -> Path:
+        """Where a version is while it is being written."""
+        return self.home(name) / f".{version}.partial"
 
     def names(self) -> list[str]:
         """The names of datasets, sorted."""
@@ -126,7 +132,7 @@ class Store:
 
 
 def _is_whole(folder: Path) -> bool:
-    return (folder / NAME).is_file() and not folder.is_symlink()
+    return (folder / NAME).is_file() and not (folder / NAME).is_symlink() and not folder.is_symlink()
 
 
 def _read_ref(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ def verify_version(folder: Path, progress: Progress) -> tuple[Version | None, li
     except StoreError as error:
         return None, [Finding(f"{folder.absolute().parent.name}@{folder.name}", NAME, str(error))]
     found = [Finding(version.ref, where, what) for where, what in (*_identity(version), *_files(version, progress))]
-    if not found and (what := _content(version)):  # of files that are wrong one would only hear the same again
-        found.append(Finding(version.ref, "rows and edits", what))
+    if not found:  # of files that are wrong one would only hear the same again
+        found = [Finding(version.ref, where, what) for where, what in _content(version)]
     return version, found
 
 
@@ -97,15 +98,50 @@ def _difference(folder: Path, entry: Mapping[str, Any]) -> str:
     return "" if now["sha256"] == entry["sha256"] else "has other bytes than were written (sha256 differs)"
 
 
-def _content(version: Version) -> str:
-    """Whether the rows and edits are those of the content digest; the files may have been exchanged and hashed anew."""
-    from lope_data.digest import content_digest
+def _content(version: Version) -> Iterator[tuple[str, str]]:
+    """Whether what can be counted anew is what the manifest says: files may have been exchanged and hashed anew."""
+    import pyarrow.compute as pc
 
+    from lope_data.digest import content_digest
+    from lope_data.features import features
+    from lope_data.shapes import OPS, SHAPE
+
+    manifest = version.manifest
     try:
-        digest = content_digest([version.rows], [version.edits])
+        rows, digest = version.rows, content_digest([version.rows], [version.edits])
     except StoreError as error:
-        return str(error)
-    if len(version.rows) != version.manifest["rows"]:
-        return f"{len(version.rows):,} rows, the manifest says {version.manifest['rows']:,}"
-    wanted = version.manifest["content_digest"]
-    return "" if digest == wanted else f"their digest is {digest}, the manifest says {wanted}"
+        yield "rows and edits", str(error)
+        return
+    if digest != manifest["content_digest"]:
+        yield "rows and edits", f"their digest is {digest}, the manifest says {manifest['content_digest']}"
+        return
+    shapes = {count["values"]: count["counts"] for count in pc.value_counts(rows[SHAPE]).to_pylist()}
+    touched = pc.sum(pc.greater(pc.list_value_length(rows[OPS]), 0)).as_py() or 0
+    for key, found in (("rows", len(rows)), ("touched", touched), ("shapes", shapes)):
+        if found != manifest[key]:
+            yield NAME, f"says {key} {manifest[key]}, the files hold {found}"
+    for name, key, wanted in (
+        ("state.json", "_data_files", [{"filename": name} for name in version.data_files]),
+        ("dataset_info.json", "features", features(rows.schema)),
+    ):
+        try:
+            same = json.loads((version.folder / name).read_bytes())[key] == wanted
+        except (OSError, ValueError, KeyError, TypeError):
+            same = False
+        if not same:
+            yield name, f"its {key} are not those of the version, so that datasets would open something else"
+
+
+def verify_link(version: Version, parent: Version) -> list[Finding]:
+    """Whether a version says of its ancestors and source what its parent says."""
+    found = []
+    for key, wanted in (
+        ("parents", [parent.link, *parent.manifest["parents"]]),
+        ("source", parent.manifest["source"]),
+        ("depth", parent.manifest["depth"] + 1),
+    ):
+        if version.manifest[key] != wanted:
+            found.append(
+                Finding(version.ref, NAME, f"its {key} are not those that follow from its parent {parent.ref}")
+            )
+    return found

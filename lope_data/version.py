@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,11 @@ class Version:
         """`name@version`: what a user types to get exactly this."""
         return f"{self.manifest['name']}@{self.manifest['version']}"
 
+    @property
+    def data_files(self) -> list[str]:
+        """The names of the files that hold the rows, in order."""
+        return [entry["path"] for entry in self.manifest["files"] if re.fullmatch(r"data-[\w-]+\.arrow", entry["path"])]
+
     @cached_property
     def rows(self) -> pa.Table:
         """All rows, memory-mapped; the text is read when it is used.
@@ -48,10 +53,9 @@ class Version:
         import pyarrow as pa
 
         try:
-            state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-            files = [self.folder / entry["filename"] for entry in state["_data_files"]]
-            return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files])
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            files = [str(self.folder / name) for name in self.data_files]
+            return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
 
     @cached_property

@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lope_data.card import card
+from lope_data.croissant import croissant_file
 from lope_data.digest import content_digest
 from lope_data.draft import Draft, described
 from lope_data.features import features
@@ -36,9 +38,12 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], descr
     )
     _write_datasets_files(draft, shards[0].schema, digest)
     manifest = {"format": FORMAT, **description, "content_digest": digest, "libraries": libraries()}
-    (folder / "README.md").write_bytes(_card(manifest).encode())
+    schema = shards[0].schema
+    (folder / "README.md").write_bytes(card(manifest, schema).encode())
     files = [entry for note in notes for entry in note["files"]]
     files += [described(folder, name) for name in ("README.md", "dataset_info.json", "state.json")]
+    (folder / "croissant.json").write_bytes(croissant_file(manifest, schema, files))
+    files.append(described(folder, "croissant.json"))
     manifest["files"] = sorted(files, key=lambda entry: str(entry["path"]))
     manifest = seal(manifest)
     (folder / NAME).write_bytes(canonical(manifest))
@@ -86,23 +91,3 @@ def _flush_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _card(manifest: Mapping[str, Any]) -> str:
-    parents = manifest["parents"]
-    source = f"the source `{manifest['source']['name']}`"
-    origin = f"`{parents[0]['name']}@{parents[0]['version']}`" if parents else source
-    return f"""---
-tags: [lope, {"noisy" if manifest["kind"] == "build" else "clean"}]
----
-# {manifest["name"]}
-
-Version `{manifest["version"]}`, made by `lope_data` from {origin}:
-{manifest["rows"]:,} rows, {manifest["touched"]:,} of them with noise.
-`manifest.json` holds the recipe, the seed and what was realised; `edits/` every edit.
-
-```python
-import datasets
-rows = datasets.load_from_disk("{manifest["name"]}/{manifest["version"]}")
-```
-"""

@@ -162,7 +162,7 @@ def _no_such_name(name: str, store: Path) -> str:
 
 def _open(path: Path) -> Version:
     file = path / _MANIFEST
-    if not file.is_file():
+    if not file.is_file() or file.is_symlink():
         raise VersionError(f"{path}: not a version (no manifest.json there)")
     try:
         data = file.read_bytes()
@@ -177,6 +177,7 @@ def _open(path: Path) -> Version:
         )
     _check_manifest(file, manifest, data)
     _check_files(path, manifest["files"])
+    _check_state(path / "state.json", manifest["files"])
     return Version(path, manifest)
 
 
@@ -210,11 +211,20 @@ def _check_files(path: Path, files: list[dict[str, Any]]) -> None:
             raise VersionError(f"{file}: {size} bytes, the manifest says {entry['bytes']}; build the version again")
         with file.open("rb") as data:
             if hashlib.file_digest(data, "sha256").hexdigest() != entry["sha256"]:
-                raise VersionError(
-                    f"{file}: has changed (its sha256 differs); build the version again"
-                )
+                raise VersionError(f"{file}: has changed (its sha256 differs); build the version again")
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
-        if name not in listed and name != _MANIFEST and (file.is_symlink() or not file.is_dir()):
+        empty = file.is_dir() and not any(file.iterdir()) and name != "edits"
+        if name not in listed and name != _MANIFEST and (file.is_symlink() or empty or not file.is_dir()):
             hint = ", a cache that datasets has put there" if name.startswith("cache-") else ""
             raise VersionError(f"{file}: not in the manifest{hint}; remove it")
+
+
+def _check_state(file: Path, files: list[dict[str, Any]]) -> None:
+    """That `datasets`, which reads what state.json names, is sent to files of the version."""
+    try:
+        named = [entry["filename"] for entry in json.loads(file.read_bytes())["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
+    if outside := [name for name in named if name not in {entry["path"] for entry in files}]:
+        raise VersionError(f"{file}: names {outside[0]!r}, which is not a file of the version")

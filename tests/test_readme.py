@@ -21,9 +21,10 @@ import typer
 from rich.console import Console
 
 from lope_data import list_ops
-from lope_data.builder import Options, build, ingest, plan
+from lope_data.builder import Options, build, ingest
+from lope_data.planning import plan
+from lope_data.rates import ops_tables
 from lope_data.recipe import Recipe, load_recipe
-from lope_data.report import ops_tables
 from lope_data.rng import row_hashes
 from lope_data.shard import corrupt_rows
 from lope_data.store import Store

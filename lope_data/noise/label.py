@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from lope_data.errors import NoiseError, suggest
+from lope_data.errors import NoiseError, shown, suggest
 from lope_data.registry import Params, label_op
 from lope_data.rng import I64, Draw
 
@@ -43,11 +43,11 @@ class FlipParams(Params):
 def _weights(name: str, row: Any) -> dict[str, float]:
     """A row of the matrix, checked."""
     if not isinstance(row, Mapping):
-        raise ValueError(f"{name!r} must have a table {{class: weight}}, not {row!r}")
+        raise ValueError(f"{name!r} must have a table {{class: weight}}, not {shown(row)}")
     for other, weight in row.items():
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 <= weight <= 1e300:
-            raise ValueError(f"the weight of {name!r} to {other!r} must be a number from 0 on, not {weight!r}")
+            raise ValueError(f"the weight of {name!r} to {other!r} must be a number from 0 on, not {shown(weight)}")
     return {str(other): float(weight) for other, weight in row.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,7 +44,11 @@ def truncate(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     return Edits(hits.row, hits.cell, start, hits.end, hits.nothing())
 
 
-_WHITE = pa.array([b" ", b"  ", b"\t", b"\n", "\u00a0".encode()], pa.large_binary())
+@cache
+def _white() -> pa.Array:
+    """What white space may become."""
+    return pa.array([b" ", b"  ", b"\t", b"\n", "\u00a0".encode()], pa.large_binary())
+
 
 # What joins a space on one of its sides: a mark after a line break, a prepended sign before one.
 _CLINGING = Characters(lambda character: len(regex.findall(r"\X", f" {character} ")) != 3)
@@ -71,7 +77,7 @@ def whitespace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     space, two spaces, a tab, a line break or a no-break space, whichever it was not. White space that begins or ends a
     field is left alone, and no words are joined.
     """
-    return hits.replace(other_than(hits, _WHITE, "white"))
+    return hits.replace(other_than(hits, _white(), "white"))
 
 
 _PUNCTUATION = Characters(lambda character: regex.fullmatch(r"[\p{P}&&\p{ASCII}]", character, regex.V1) is not None)

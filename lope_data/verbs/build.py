@@ -13,10 +13,12 @@ from rich.console import Console
 from lope_data.errors import RecipeError
 from lope_data.verbs.app import app
 from lope_data.verbs.options import (
+    EncodingOption,
     JsonOption,
     LevelOption,
     LimitOption,
     MixOption,
+    PatternOption,
     RatioOption,
     SeedOption,
     ShardRowsOption,
@@ -25,6 +27,8 @@ from lope_data.verbs.options import (
     WorkersOption,
     overrides,
 )
+
+_EXAMPLES_SHOWN = 5
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -44,6 +48,8 @@ _EXAMPLES = """
 @app.command(epilog=_EXAMPLES)
 def build(
     source: SourceOption = None,
+    encoding: EncodingOption = None,
+    pattern: PatternOption = None,
     from_: Annotated[
         str | None,
         typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
@@ -67,22 +73,22 @@ def build(
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from lope_data import builder
     from lope_data.names import check_name
+    from lope_data.rates import show_rates
     from lope_data.recipe import load_recipe
-    from lope_data.report import show_build
-    from lope_data.store import Store
+    from lope_data.store import SHARD_ROWS, Store
     from lope_data.verbs.progress import bar
 
     if source is not None and from_ is not None:
         raise RecipeError("--source and --from exclude each other: a version is built on one parent")
     if limit is not None and from_ is not None:
         raise RecipeError("--limit is for a source; a version keeps its parent's rows")
-    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix))
+    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
     if name is not None:
         check_name(name)
     console = Console(stderr=as_json, highlight=False)
     with bar() as shown:
         options = builder.Options(
-            Store(store), workers or os.cpu_count() or 1, shard_rows or builder.SHARD_ROWS, shown.progress, shown.notice
+            Store(store), workers or os.cpu_count() or 1, shard_rows or SHARD_ROWS, shown.progress, shown.notice
         )
         if from_ is not None:
             parent = options.store.resolve(from_)
@@ -92,9 +98,13 @@ def build(
             parent = builder.ingest(source, resolved, limit, options, name).version
         built = builder.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
     version = built.version
+    show_rates(console, version.manifest)
     if built.existed:
         console.print(f"{version.ref} exists: nothing to do", markup=False)
-    show_build(console, version, parent)
+    else:
+        from lope_data.report import sample_edits, show_samples
+
+        show_samples(console, sample_edits(version.rows, parent.rows, version.edits, _EXAMPLES_SHOWN))
     console.print(f"{version.ref}  (parent {parent.ref})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
     if as_json:

@@ -12,7 +12,10 @@ from lope_data.errors import RecipeError
 
 SourceOption = Annotated[
     str | None,
-    typer.Option(help="A json, jsonl, csv, tsv, parquet or arrow file, saved dataset or hub id; default: the sample."),
+    typer.Option(
+        help="A json, jsonl, csv, tsv (also .gz, .zst), parquet or arrow file, a folder of them, a saved dataset or a "
+        "hub id; default: the sample."
+    ),
 ]
 RatioOption = Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")]
 MixOption = Annotated[
@@ -21,7 +24,17 @@ MixOption = Annotated[
 ]
 LevelOption = Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")]
 SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
-
+EncodingOption = Annotated[
+    str | None, typer.Option(help="Encoding of a text file: latin-1, cp1252, ...; default: utf-8.", show_default=False)
+]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Read plain text, a row a line: a pattern whose named groups are the columns, "
+        r"'(?P<label>\S+) (?P<text>.*)'.",
+        show_default=False,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
@@ -47,9 +60,17 @@ JsonOption = Annotated[
 ]
 
 
-def overrides(ratio: float | None, level: float | None, seed: int | None, mix: str | None) -> Mapping[str, Any]:
+def overrides(
+    ratio: float | None,
+    level: float | None,
+    seed: int | None,
+    mix: str | None,
+    encoding: str | None = None,
+    pattern: str | None = None,
+) -> Mapping[str, Any]:
     """What was typed, for `load_recipe`."""
-    return {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
+    noise = {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
+    return {**noise, "encoding": encoding, "pattern": pattern}
 
 
 def _parse_mix(text: str) -> str | dict[str, float]:

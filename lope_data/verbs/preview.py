@@ -9,7 +9,16 @@ import typer
 from rich.console import Console
 
 from lope_data.verbs.app import app
-from lope_data.verbs.options import LevelOption, MixOption, RatioOption, SeedOption, SourceOption, overrides
+from lope_data.verbs.options import (
+    EncodingOption,
+    LevelOption,
+    MixOption,
+    PatternOption,
+    RatioOption,
+    SeedOption,
+    SourceOption,
+    overrides,
+)
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -28,6 +37,8 @@ def preview(
         Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe (TOML); default: HyNoIse.", show_default=False)
     ] = None,
     source: SourceOption = None,
+    encoding: EncodingOption = None,
+    pattern: PatternOption = None,
     count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many touched rows to show.")] = 5,
     ratio: RatioOption = None,
     mix: MixOption = None,
@@ -35,11 +46,11 @@ def preview(
     seed: SeedOption = None,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
-    from lope_data.builder import preview as previewed
+    from lope_data.previewing import preview as previewed
     from lope_data.recipe import load_recipe
     from lope_data.report import sample_edits, show_samples
 
-    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix))
+    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
     found = previewed("sample" if source is None else source, resolved)
     console = Console(highlight=False)
     show_samples(console, sample_edits(found.noisy, found.clean, found.edits, count))

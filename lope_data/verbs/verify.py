@@ -44,7 +44,7 @@ def verify(
     from lope_data.store import Store
     from lope_data.terminal import safe
     from lope_data.verbs.progress import bar
-    from lope_data.verification import Finding, verify_version
+    from lope_data.verification import Finding, verify_link, verify_version
     from lope_data.version import Version
 
     if source is not None and not replay:
@@ -69,6 +69,8 @@ def verify(
             except StoreError as error:
                 absent = str(error)
                 break
+            if parent is not None:
+                findings += verify_link(version, parent)
             folder = None if parent is None else parent.folder
         if replay and not findings:
             if absent:

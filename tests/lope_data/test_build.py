@@ -157,7 +157,7 @@ def test_a_failed_build_leaves_nothing(
     monkeypatch.setattr("lope_data.draft.Draft.write", fail)
     with pytest.raises(Exception, match="No space left on device"):
         noisy(ratio=0.2)
-    assert sorted(p.name for p in store.root.iterdir()) == ["sample"]
+    assert sorted(p.name for p in store.root.iterdir()) == [".sources", "sample"]
 
 
 def test_two_builds_of_one_version_at_once(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_params_reach_their_op(op: Any, params: dict[str, Any]) -> None:
         ((["a"], "char.delte"), r"unknown op 'char.delte'; did you mean 'char.delete'"),
         ((["a"], {"char.delte": 1}), r"did you mean 'char.delete'"),
         ((["a"], {}), r"no weight above 0"),
-        ((["a"], {"char.delete": -1}), r"greater than or equal to 0"),
+        ((["a"], {"char.delete": -1}), r"a weight is a number from 0"),
         ((["a"], 3), r"valid dictionary"),
         ((["a"], "label.flip"), r"label.flip changes a row's target"),
         ((["a"], "label"), r"changes a row's target"),

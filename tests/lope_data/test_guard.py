@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lope_data.builder import plan
 from lope_data.cells import Cells
 from lope_data.errors import NoiseError
 from lope_data.guard import PATTERNS, Constraints, Guard, Protect
+from lope_data.planning import plan
 from lope_data.recipe import Recipe
 from lope_data.registry import TextOp, ops
 from lope_data.rng import row_hashes

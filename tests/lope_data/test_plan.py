@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.builder import plan
-from lope_data.errors import NoiseError
 from lope_data.dealing import deal
+from lope_data.errors import NoiseError
+from lope_data.planning import plan
 from lope_data.recipe import Recipe
 from lope_data.registry import members
 from lope_data.rng import row_hashes

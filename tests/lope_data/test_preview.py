@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lope_data.builder import Options, build, ingest, preview
+from lope_data.builder import Options, build, ingest
+from lope_data.previewing import preview
 from lope_data.recipe import Recipe
 from lope_data.shapes import OPS, ROW_ID
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +20,24 @@ import pytest
 from lope_data.errors import SourceError
 from lope_data.ingest import ingest_table
 from lope_data.recipe import Columns
+from lope_data.samples import SPLITS
 from lope_data.shapes import ROW_ID, SHAPE
-from lope_data.source import open_source
+from lope_data.sources import open_source
+from lope_data.sources.sample import FINGERPRINTS
+from lope_data.sources.text import COMPRESSIONS
 
+KINDS = ["r.json", "r.jsonl", "r.ndjson", "r.csv", "r.tsv", "r.parquet", "r.arrow", "r.stream.arrow", "saved", "shards"]
+PACKED = ["r.json.gz", "r.jsonl.gz", "r.csv.zst", "r.tsv.bz2", "R.JSONL.ZST"]
 ROWS = [{"text": f'a, "text"\nnumber {i} é', "label": "xy"[i % 2]} for i in range(20)]
 
 
 def write(path: Path) -> None:
     table = pa.Table.from_pylist(ROWS)
+    if path.suffix.lower() in COMPRESSIONS:
+        plain = path.with_name(path.stem.lower())
+        write(plain)
+        path.write_bytes(pack(plain.read_bytes(), path.suffix.lower()))
+        return
     if path.suffix == ".json":
         path.write_text(json.dumps(ROWS), encoding="utf-8")
     elif path.suffix in (".jsonl", ".ndjson"):
@@ -36,10 +50,23 @@ def write(path: Path) -> None:
     elif path.suffix == ".parquet":
         pq.write_table(table, path)
     elif path.suffix == ".arrow":
-        with pa.ipc.new_file(path, table.schema) as writer:
+        new = pa.ipc.new_stream if "stream" in path.name else pa.ipc.new_file
+        with new(path, table.schema) as writer:
             writer.write_table(table)
+    elif path.name == "shards":
+        path.mkdir()
+        (path / "README.md").write_text("not a shard")
+        (path / ".hidden.jsonl").write_text("not a shard")
+        for i, part in enumerate((ROWS[:7], ROWS[7:])):
+            (path / f"part-{i}.jsonl").write_text("\n".join(map(json.dumps, part)), encoding="utf-8")
     else:
         datasets.Dataset(table).save_to_disk(path)
+
+
+def pack(data: bytes, suffix: str) -> bytes:
+    if suffix == ".zst":
+        return bytes(pa.compress(data, "zstd", asbytes=True))
+    return (gzip if suffix == ".gz" else bz2).compress(data)
 
 
 def ingested(path: Path, columns: Columns | None = None, shape: str | None = None) -> pa.Table:
@@ -47,7 +74,7 @@ def ingested(path: Path, columns: Columns | None = None, shape: str | None = Non
     return ingest_table(source.read(), source.where, shape, columns or Columns(), None, 0)
 
 
-@pytest.mark.parametrize("name", ["r.json", "r.jsonl", "r.ndjson", "r.csv", "r.tsv", "r.parquet", "r.arrow", "saved"])
+@pytest.mark.parametrize("name", KINDS + PACKED)
 def test_every_kind_of_source_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     write(tmp_path / name)
     write(tmp_path / "first.json")
@@ -134,3 +161,87 @@ def test_a_mapped_name_that_is_there_already(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps([{"body": "a", "text": "b", "label": "x"}]))
     with pytest.raises(SourceError, match="maps 'body' to 'text', which is there already"):
         ingested(tmp_path / "r.json", Columns(text="body"))
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_the_fingerprints_of_the_samples(name: str) -> None:
+    """They are written down; what they are written for has not changed."""
+    assert open_source(name).fingerprint == FINGERPRINTS[name]
+    assert len(open_source(name).read()) > 0  # compares them with the rows
+
+
+def test_opening_a_source_imports_nothing_slow(tmp_path: Path) -> None:
+    write(tmp_path / "r.csv")
+    write(tmp_path / "saved")
+    code = (
+        "import sys; from lope_data.sources import open_source\n"
+        "for source in sys.argv[1:]: open_source(source)\n"
+        "slow = {'numba', 'polars', 'pandas', 'datasets', 'pyarrow'} & sys.modules.keys(); assert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "r.csv", tmp_path / "saved", "sample"], check=True)
+
+
+@pytest.mark.parametrize("name", ["r.jsonl.gz", "r.csv.zst", "r.json.bz2"])
+def test_an_archive_cut_short(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SourceError, match=f"{name}: cannot be read as {name[2:]}"):
+        open_source(str(path)).read()
+
+
+def test_parquet_in_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "r.parquet.gz").write_bytes(b"x")
+    with pytest.raises(SourceError, match="parquet files are compressed inside; unpack it"):
+        open_source(str(tmp_path / "r.parquet.gz"))
+
+
+def test_parquet_takes_no_columns_from_the_names_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "label=x").mkdir()
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "label=x" / "r.parquet")
+    assert open_source(str(tmp_path / "label=x" / "r.parquet")).read().column_names == ["text"]
+
+
+def test_arrow_text_that_is_not_text(tmp_path: Path) -> None:
+    text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    with pa.ipc.new_file(tmp_path / "r.arrow", pa.schema([("text", pa.string())])) as writer:
+        writer.write_table(pa.table({"text": text}))
+    with pytest.raises(SourceError, match=r"r.arrow: damaged \(.*UTF8"):
+        open_source(str(tmp_path / "r.arrow")).read()
+
+
+def test_choices_from_several_columns(ingest_rows: Callable[..., pa.Table]) -> None:
+    rows = [{"a": f"first {i}", "question": "q", "b": f"second {i}", "answer": i % 2} for i in range(3)]
+    table = ingest_rows(rows, columns=Columns(choices=("b", "a")))
+    assert table.column_names[:3] == ["choices", "question", "answer"]
+    assert table["choices"].to_pylist() == [[f"second {i}", f"first {i}"] for i in range(3)]
+    plain = [{"question": "q", "choices": [f"second {i}", f"first {i}"], "answer": i % 2} for i in range(3)]
+    assert table[ROW_ID].equals(ingest_rows(plain)[ROW_ID])
+    rows[1]["b"] = None
+    with pytest.raises(SourceError, match="rows, row 1: 'b' is null"):
+        ingest_rows(rows, columns=Columns(choices=("a", "b")))
+    with pytest.raises(SourceError, match="column 'answer': a choice is text, not int64"):
+        ingest_rows(rows, columns=Columns(choices=("a", "answer")))
+
+
+def test_an_answer_that_is_no_number(ingest_rows: Callable[..., pa.Table]) -> None:
+    rows = [{"question": "q", "choices": ["a", "b"], "answer": answer} for answer in ("0", "1", "B", "C")]
+    with pytest.raises(SourceError, match="row 2, column 'answer': \"B\" is not int64"):
+        ingest_rows(rows)
+
+
+def test_nesting_that_no_file_holds(ingest_rows: Callable[..., pa.Table]) -> None:
+    value: Any = 1
+    for _ in range(60):
+        value = [value]
+    with pytest.raises(SourceError, match="column 'deep': nested more than 40 deep"):
+        ingest_rows([{"text": "a", "label": "x", "deep": value}])
+
+
+def test_text_beyond_what_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lope_data.ingest._WIDE", 1000)
+    rows = pa.chunked_array([["a" * 600], ["b" * 600]])
+    table = ingest_table(pa.table({"text": rows, "label": ["x", "y"]}), "rows", None, Columns(), None, 0)
+    assert table.schema.field("text").type == pa.large_string()
+    assert table.schema.field("label").type == pa.string()
+    assert table["text"].to_pylist() == rows.to_pylist()

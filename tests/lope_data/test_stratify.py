@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.builder import Options, build, ingest, plan
+from lope_data.builder import Options, build, ingest
+from lope_data.planning import plan
 from lope_data.rank import interleave, ranked
 from lope_data.recipe import Recipe
 from lope_data.rng import Draw, row_hashes

@@ -1,0 +1,198 @@
+"""What a manifest must hold, as a model; its JSON schema is published in manifest.schema.json (FORMAT.md)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from lope_data.errors import StoreError
+from lope_data.names import PATTERN, check_name
+
+SCHEMA = Path(__file__).with_name("manifest.schema.json")
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name(text)
+    except StoreError as error:
+        raise ValueError(str(error)) from None
+
+
+Name = Annotated[str, Field(pattern=PATTERN), AfterValidator(_name)]
+VersionId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Every part begins with a letter or digit, so none is `..`, hidden or empty, and the path is relative.
+FilePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=1000)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Number = Annotated[float, Field(ge=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)  # readers keep keys that they do not know
+
+
+class Link(_Model):
+    """A version up the chain."""
+
+    name: Name
+    version: VersionId
+    content_digest: Digest
+
+
+class Source(_Model):
+    """What the chain begins with."""
+
+    name: str
+    fingerprint: Digest
+
+
+class File(_Model):
+    """One file of the version."""
+
+    path: FilePath
+    bytes: Count
+    sha256: Sha256
+
+
+class Hints(_Model):
+    """What a trainer may use; outside the version's id."""
+
+    embedding_alpha: float | None = None
+
+
+class Step(_Model):
+    """One step of a resolved recipe."""
+
+    name: str
+    ratio: Number
+    level: Number
+    mix: dict[str, str]
+    params: dict[str, dict[str, JsonValue]]
+    stratify: bool
+
+
+class Recipe(_Model):
+    """A resolved recipe."""
+
+    name: str
+    steps: Annotated[list[Step], Field(min_length=1)]
+    protect: list[JsonValue]
+    constraints: dict[str, JsonValue]
+
+
+class IngestRecipe(_Model):
+    """How a source was read."""
+
+    columns: dict[str, JsonValue]
+    ingest: Count
+    limit: Count | None
+    shape: str | None
+
+
+class Line(_Model):
+    """What one op of a step was asked for, and did."""
+
+    step: str
+    op: str
+    unit: str
+    weight: str
+    rows_asked: Number
+    rows: Count
+    examined: Count
+    eligible: Count
+    needs: str
+    level: Number
+    units: Count
+    expected: Number
+    changed: Count
+    interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None
+    cer: float | None
+    cer_unmeasured: Count
+
+
+class _Manifest(_Model):
+    format: Annotated[int, Field(ge=1)]
+    name: Name
+    version: VersionId
+    rows: Count
+    touched: Count
+    shapes: dict[str, Count]
+    content_digest: Digest
+    source: Source
+    seed: Count
+    ops: dict[str, str]
+    hints: Hints
+    libraries: dict[str, str]
+    files: Annotated[list[File], Field(min_length=1)]
+    manifest_sha256: Sha256
+
+
+class Ingest(_Manifest):
+    """A clean source."""
+
+    kind: Literal["ingest"]
+    depth: Annotated[int, Field(ge=0, le=0)]
+    parents: Annotated[list[Link], Field(max_length=0)]
+    recipe: IngestRecipe
+    report: Annotated[list[Line], Field(max_length=0)]
+
+
+class Build(_Manifest):
+    """Noise on a parent."""
+
+    kind: Literal["build"]
+    depth: Annotated[int, Field(ge=1)]
+    parents: Annotated[list[Link], Field(min_length=1)]
+    recipe: Recipe
+    report: list[Line]
+    shortfall: Count
+
+
+_MANIFEST: TypeAdapter[Ingest | Build] = TypeAdapter(Annotated[Ingest | Build, Field(discriminator="kind")])
+
+
+def check_manifest(manifest: dict[str, Any], where: Path) -> None:
+    """Checks what JSON a manifest holds.
+
+    Raises:
+        StoreError: a key is missing or has a value that it cannot have; names it.
+    """
+    try:
+        found = _MANIFEST.validate_python(manifest)
+    except ValidationError as error:
+        raise StoreError(f"{where} is not a manifest: {_reason(error)}") from None
+    if found.depth != len(found.parents):
+        raise StoreError(f"{where} is not a manifest: depth: {found.depth}, with {len(found.parents)} parents")
+    if found.touched > found.rows:
+        raise StoreError(f"{where} is not a manifest: touched: {found.touched} of {found.rows} rows")
+
+
+def _reason(error: ValidationError) -> str:
+    """The first thing that is wrong, and where it stands."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    keys = first["loc"][1:] if first["loc"][:1] in (("ingest",), ("build",)) else first["loc"]
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:60]}" for key in keys).lstrip(".")[:200]
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place or 'kind'}: {message}"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a manifest."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Manifest of a version of lope_data, format 1",
+        **_MANIFEST.json_schema(),
+    }
+
+
+def schema_text() -> str:
+    """The JSON schema as it is published."""
+    return json.dumps(schema(), indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema_text(), encoding="utf-8")

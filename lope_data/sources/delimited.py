@@ -1,0 +1,82 @@
+"""CSV and TSV. All columns are strings: a csv has no types, and a label 007 is not 7."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from lope_data.errors import SourceError
+from lope_data.sources.text import TextFile, line_blocks
+
+_BLOCKS = (1 << 22, 1 << 26, 1 << 30)  # bytes that Arrow reads at a time; a row must fit into two of them
+_END = "\x03end of text\x03"
+
+
+def read_delimited(path: Path, encoding: str, separator: str) -> pa.Table:
+    """A file whose first line names the columns; fields may stand in double quotes, and then hold line breaks.
+
+    Raises:
+        SourceError: a row with more or fewer fields than the header, or a quote that never closes.
+    """
+    for size in _BLOCKS:
+        try:
+            return _read(path, encoding, separator, size)
+        except pa.ArrowInvalid as error:
+            if "straddling" in str(error) and size != _BLOCKS[-1]:
+                continue
+            _explain(path, encoding, separator)
+            raise
+    raise AssertionError("unreachable")
+
+
+def _read(path: Path, encoding: str, separator: str, size: int) -> pa.Table:
+    parsing = arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+    reading = arrow_csv.ReadOptions(block_size=size)
+    strings = arrow_csv.ConvertOptions(strings_can_be_null=False)
+    with arrow_csv.open_csv(TextFile(path, encoding), reading, parsing, strings) as head:
+        names = head.schema.names
+    strings.column_types = dict.fromkeys(names, pa.string())
+    # A row of our own at the end: a quote that never closes would swallow it.
+    end = "\n" + separator.join([_END] * len(names)) + "\n"
+    table = arrow_csv.read_csv(TextFile(path, encoding, end.encode()), reading, parsing, strings)
+    last = table.slice(max(len(table) - 1, 0)).to_pylist()
+    if last != [dict.fromkeys(names, _END)]:
+        _explain(path, encoding, separator)
+        raise SourceError(f"{path}: a quote opens near the end and never closes")
+    return table.slice(0, len(table) - 1)
+
+
+def _explain(path: Path, encoding: str, separator: str) -> None:
+    """Raises what is wrong with the rows, if it is something that can be named by its line."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        rows = csv.reader(_lines(path, encoding), delimiter=separator)
+        header: list[str] = []
+        line = 1
+        for row in rows:
+            if row == [_END]:
+                return
+            unclosed = bool(row) and row[-1].endswith(_END)
+            header = header or row
+            if row and len(row) != len(header):
+                fields = f"{len(row)} field{'s' * (len(row) != 1)}, where the header has {len(header)}"
+                raise SourceError(f"{path}, line {line}: {fields}{'; a quote never closes' * unclosed}")
+            if unclosed:
+                raise SourceError(f"{path}, line {line}: a quote opens and never closes")
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise SourceError(f"{path}, line {line}: {error}") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines with their ends, and one of our own after them."""
+    for _, lines in line_blocks(path, encoding):
+        for line in lines:
+            yield line.decode() + "\n"
+    yield _END

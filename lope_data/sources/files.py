@@ -1,0 +1,154 @@
+"""Kinds of files, told by their suffixes; one file, or a folder of files of one kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lope_data.errors import SourceError, suggest
+from lope_data.sources.reading import Reading
+from lope_data.sources.text import COMPRESSIONS, NotTextError, first_line, suffix_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TEXT = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+_BINARY = (".parquet", ".arrow")
+KINDS = (*_TEXT, *_BINARY)
+
+
+def is_known(path: Path) -> bool:
+    """Whether the suffix is one of a kind that can be read without a pattern."""
+    suffix = suffix_of(path)
+    return suffix in KINDS or (Path(suffix).stem in _TEXT and path.suffix.lower() in COMPRESSIONS)
+
+
+def check_kind(path: Path, reading: Reading) -> None:
+    """Raises SourceError: the file is of no known kind, or cannot be read in the way asked."""
+    suffix = suffix_of(path)
+    if reading.pattern is not None:
+        if suffix in _BINARY:
+            raise SourceError(f"{path}: a pattern reads the lines of a text file, and {suffix} is none")
+        return
+    if not is_known(path):
+        if Path(suffix).stem in _BINARY:
+            raise SourceError(f"{path}: {Path(suffix).stem[1:]} files are compressed inside; unpack it")
+        hint = suggest(suffix, KINDS) if suffix else f"; known: {', '.join(KINDS)}"
+        raise SourceError(
+            f"{path}: cannot tell the kind of file from its suffix {suffix!r}{hint}; plain text needs a --pattern"
+        )
+    if suffix in _BINARY and reading.encoding != "utf-8":
+        raise SourceError(f"{path}: an encoding is for text files; {suffix} holds its own")
+
+
+def shards(folder: Path, reading: Reading) -> list[Path]:
+    """The files of a folder that are its rows, by name.
+
+    Raises:
+        SourceError: there are none, or they are of several kinds.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if reading.pattern is None:
+        files = [path for path in files if is_known(path)]
+    if not files:
+        raise SourceError(
+            f"{folder}: a folder, but not one that datasets.Dataset.save_to_disk wrote, and without files of a kind "
+            f"that can be read ({', '.join(KINDS)})"
+        )
+    for path in files:
+        check_kind(path, reading)
+        if reading.pattern is None and suffix_of(path) != suffix_of(files[0]):
+            raise SourceError(
+                f"{folder}: holds files of several kinds ({files[0].name}, {path.name}); "
+                "name one of them, or move them apart"
+            )
+    return files
+
+
+def splits(folder: Path) -> list[str]:
+    """The splits of a folder that `DatasetDict.save_to_disk` wrote."""
+    try:
+        found = json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = []
+    named = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return named or sorted(path.parent.name for path in folder.glob("*/state.json"))
+
+
+def file_fingerprint(path: Path) -> str:
+    """sha256 over the bytes and the suffix: the same bytes are other rows as csv and as tsv."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(suffix_of(path).encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def folder_fingerprint(folder: Path, files: Sequence[Path]) -> str:
+    """sha256 over the names and bytes of files of a folder."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape") + b"\0")
+        with path.open("rb") as data:
+            digest.update(hashlib.file_digest(data, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def read_file(path: Path, reading: Reading) -> pa.Table:
+    """The rows of a file.
+
+    Raises:
+        SourceError: it cannot be read as what its suffix says, or its rows make no table.
+    """
+    import pyarrow as pa
+
+    read = _reader(path, reading)
+    try:
+        table = read()
+    except (OSError, NotTextError, UnicodeDecodeError, pa.ArrowException) as error:
+        kind = "text" if reading.pattern is not None else suffix_of(path)[1:]
+        raise SourceError(f"{path}: cannot be read as {kind} ({first_line(error)})") from error
+    if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
+        raise SourceError(f"{path}: has two columns {twice[0]!r}; rename one")
+    return table
+
+
+def read_shards(files: Sequence[Path], reading: Reading) -> pa.Table:
+    """The rows of several files, one after the other.
+
+    Raises:
+        SourceError: one cannot be read, or has a column of another type than those before it.
+    """
+    from lope_data.sources.columns import joined
+
+    def conflict(piece: int, name: str, before: pa.DataType) -> SourceError:
+        kind = tables[piece][name].type
+        return SourceError(
+            f"{files[piece]}, column {name!r}: {kind}, where the files before it hold {before}; make it one type"
+        )
+
+    tables = [read_file(path, reading) for path in files]
+    return joined(tables, conflict)
+
+
+def _reader(path: Path, reading: Reading) -> Callable[[], pa.Table]:
+    encoding, pattern = reading.encoding, reading.pattern
+    if pattern is not None:
+        from lope_data.sources.lines import read_lines
+
+        return lambda: read_lines(path, encoding, pattern)
+    kind = suffix_of(path) if suffix_of(path) in KINDS else Path(suffix_of(path)).stem
+    if kind in _BINARY:
+        from lope_data.sources.arrow_files import read_arrow, read_parquet
+
+        return lambda: read_parquet(path) if kind == ".parquet" else read_arrow(path)
+    if kind in (".csv", ".tsv"):
+        from lope_data.sources.delimited import read_delimited
+
+        return lambda: read_delimited(path, encoding, "," if kind == ".csv" else "\t")
+    from lope_data.sources.json_lines import read_json, read_json_lines
+
+    return lambda: read_json(path, encoding) if kind == ".json" else read_json_lines(path, encoding)

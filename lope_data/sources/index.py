@@ -1,0 +1,105 @@
+"""What is known of sources, kept beside the versions: fingerprints of large ones, and where each one was.
+
+Nothing here decides what a version is. A fingerprint is believed only while no file of the source can have changed
+unseen: same size, times and inode, and so long quiet before they were noted that a later write has another time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = ".sources"
+LARGE = 50_000_000  # bytes; smaller sources are hashed again, which takes no time
+_QUIET = 2_000_000_000  # nanoseconds; as coarse as file systems' times are
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a file's `stat` says that changes when the file does."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp:
+        found = path.stat()
+        return cls(os.path.realpath(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+class SourceIndex:
+    """The records in `<store>/.sources/`, one file a source."""
+
+    def __init__(self, root: Path) -> None:
+        """`root`: the store's folder."""
+        self._folder = root / FOLDER
+
+    def known(self, source: str, stamps: Sequence[Stamp]) -> str | None:
+        """The fingerprint of a large source, if it was recorded and no file has changed since."""
+        now = [vars(stamp) for stamp in stamps]
+        if sum(stamp["size"] for stamp in now) <= LARGE:
+            return None
+        record = self._read(self._file(source))
+        if record.get("files") != now or not all(_is_quiet(stamp, record.get("made_ns")) for stamp in now):
+            return None
+        fingerprint = record.get("fingerprint")
+        return fingerprint if isinstance(fingerprint, str) else None
+
+    def record(self, source: str, stamps: Sequence[Stamp], fingerprint: str) -> None:
+        """Notes a source: a path made absolute, or the name of a sample or of a dataset on the hub.
+
+        `stamps` are of before the files were hashed. Where the store cannot be written to, nothing is noted.
+        """
+        record = {"source": source, "fingerprint": fingerprint, "files": [vars(stamp) for stamp in stamps]}
+        path = self._file(source)
+        old = self._read(path)
+        if self._folder.is_symlink():
+            return  # it may lead out of the store
+        if record.items() <= old.items() and (not record["files"] or self.known(source, stamps)):
+            return
+        partial = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(record | {"made_ns": time.time_ns()}), encoding="utf-8")
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+    def find(self, fingerprint: str) -> str | None:
+        """A source that had this fingerprint when it was last read; it may have changed or gone since."""
+        try:
+            files = sorted(self._folder.glob("*.json"))
+        except OSError:
+            return None
+        for path in files:
+            record = self._read(path)
+            if record.get("fingerprint") == fingerprint and isinstance(record.get("source"), str):
+                return str(record["source"])
+        return None
+
+    def _file(self, source: str) -> Path:
+        return self._folder / f"{hashlib.sha256(os.fsencode(source)).hexdigest()[:32]}.json"
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _is_quiet(stamp: dict[str, Any], made_ns: object) -> bool:
+    """Whether a write after the record would have changed the file's times, however coarse they are."""
+    return isinstance(made_ns, int) and max(stamp["mtime_ns"], stamp["ctime_ns"]) + _QUIET < made_ns

@@ -1,0 +1,103 @@
+"""JSON and JSON lines, a row an object."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from lope_data.errors import SourceError
+from lope_data.sources.objects import Objects
+from lope_data.sources.text import blocks, first_line, line_blocks
+
+_ROWS = 50_000  # that are made into columns at a time
+_TOO_DEEP = "nested too deeply"
+
+
+def read_json(path: Path, encoding: str) -> pa.Table:
+    """A file with one array of objects; one that begins otherwise is read as JSON lines.
+
+    Raises:
+        SourceError: it is not valid JSON, or its rows do not make a table.
+    """
+    if next((block.lstrip()[:1] for block in blocks(path, encoding) if block.strip()), b"") != b"[":
+        _refuse_wrapped(path, encoding)
+        return read_json_lines(path, encoding)
+    text = b"".join(blocks(path, encoding))
+    wide = False
+    try:
+        rows = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        rows, wide = _careful(text, str(path)), True
+    objects = Objects(str(path))
+    exact: list[Any] = rows if wide else []
+    for low in range(0, len(rows), _ROWS):
+
+        def again(low: int = low) -> list[Any]:
+            exact[:] = exact or _careful(text, str(path))
+            return exact[low : low + _ROWS]
+
+        objects.add(rows[low : low + _ROWS], again=again)
+    return objects.table()
+
+
+def read_json_lines(path: Path, encoding: str) -> pa.Table:
+    """A file with one object a line; blank lines are passed over.
+
+    Raises:
+        SourceError: a line that is not valid JSON, or rows that do not make a table; says which line.
+    """
+    objects = Objects(str(path))
+    for first, many in line_blocks(path, encoding):
+        for start in range(0, len(many), _ROWS):
+            lines, number = many[start : start + _ROWS], first + start
+            numbers: Any = range(number, number + len(lines))
+            try:
+                rows = list(map(orjson.loads, lines))
+            except orjson.JSONDecodeError:
+                kept = [(n, line) for n, line in zip(numbers, lines, strict=True) if line.strip()]
+                numbers, lines = [n for n, _ in kept], [line for _, line in kept]
+                rows = [_line(line, f"{path}, line {n}") for n, line in kept]
+
+            def again(lines: list[bytes] = lines, numbers: Any = numbers) -> list[Any]:
+                return [_careful(line, f"{path}, line {n}") for n, line in zip(numbers, lines, strict=True)]
+
+            objects.add(rows, numbers, again)
+    return objects.table()
+
+
+def _line(line: bytes, where: str) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _careful(line, where)
+
+
+def _careful(text: bytes, where: str) -> Any:
+    """As the standard library reads it: integers of any size, NaN, surrogates alone. Says what is wrong and where."""
+    try:
+        return json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        reason = _TOO_DEEP if isinstance(error, RecursionError) else first_line(error)
+        raise SourceError(f"{where}: not valid JSON ({reason})") from error
+
+
+def _refuse_wrapped(path: Path, encoding: str) -> None:
+    """One object around the rows, as many tools write it, is no row."""
+    text = b"".join(islice(blocks(path, encoding), 64))
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return  # lines, most likely
+    if not isinstance(found, dict):
+        return
+    for name, value in found.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and not {"role", "from"} & value[0].keys():
+            raise SourceError(
+                f"{path}: one object, whose {name!r} holds {len(value)} rows; write that list alone, as in "
+                f"jq '.{name}' {path.name}"
+            )

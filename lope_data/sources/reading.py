@@ -1,0 +1,61 @@
+"""How the text of a source is read: its encoding, and the pattern of its lines."""
+
+from __future__ import annotations
+
+import codecs
+from encodings.aliases import aliases
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from lope_data.errors import suggest
+
+
+class Reading(BaseModel):
+    """A recipe's `[source]`.
+
+    Attributes:
+        encoding: of text files, any that Python knows; UTF-8 may begin with a byte-order mark.
+        pattern: in RE2's syntax, for plain text; matches each line whole, and its named groups are the columns.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    encoding: Annotated[str, Field(strict=True)] = "utf-8"
+    pattern: Annotated[str, Field(strict=True, max_length=10_000)] | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        """The codec's own name, so that other names of it are not other versions."""
+        try:
+            codec = codecs.lookup(value)
+        except (LookupError, ValueError):
+            raise ValueError(f"unknown encoding {value[:40]!r}{_nearest(value)}") from None
+        if not codec._is_text_encoding or codec.incrementaldecoder is None:
+            raise ValueError(f"{value!r} is no encoding of text{_nearest(value)}")
+        return "utf-8" if codec.name == "utf-8-sig" else codec.name
+
+    @field_validator("pattern")
+    @classmethod
+    def _usable_pattern(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        import re2
+
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            pattern = re2.compile(value, options)
+        except re2.error as error:
+            reason = error.args[0]
+            raise ValueError(f"{reason.decode() if isinstance(reason, bytes) else reason}") from None
+        if not pattern.groupindex or len(pattern.groupindex) < pattern.groups:
+            raise ValueError("every group must have a name, its column's, as in (?P<label>\\S+) (?P<text>.*)")
+        return value
+
+
+def _nearest(name: str) -> str:
+    known = ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]
+    found = suggest(name.lower().replace("_", "-"), known + [alias.replace("_", "-") for alias in aliases])
+    return found if "did you mean" in found else f"; for instance {', '.join(known)}"

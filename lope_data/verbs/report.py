@@ -1,0 +1,37 @@
+"""`report`: a version on one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lope_data.verbs.app import app
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_data report sample-hynoise
+
+  python -m lope_data report sample-hynoise@d44a --out noise.html --samples 30
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def report(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="NAME, NAME@VERSION, NAME@TAG or a path.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; default: NAME-VERSION.html here.", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option("--samples", min=0, max=1000, help="How many sample rows to show.")] = 12,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
+    ] = None,
+) -> None:
+    """Writes an HTML page about a version: lineage, rates, edits, sample rows. It needs no network."""
+    from lope_data.html_report import write_report
+    from lope_data.store import Store
+
+    version = Store(store).resolve(ref)
+    print(write_report(version, out, count))
