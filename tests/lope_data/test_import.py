@@ -45,8 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_it_is_the_same_version_byte_for_byte(
     kind: str, options: Options, make_recipe: Callable[..., Recipe], other: Store, tmp_path: Path
 ) -> None:
-    assert importing.SHARD_ROWS == SHARD_ROWS
-    options = dataclasses.replace(options, shard_rows=SHARD_ROWS)
+    options = dataclasses.replace(options, shard_rows=importing.SHARD_ROWS)
     clean = ingest("sample", Recipe(), None, options).version
     version = build(clean, make_recipe(ratio=0.3), None, options).version
     export(version, kind, tmp_path / "out", lambda *_: None)
