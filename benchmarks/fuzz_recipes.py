@@ -144,13 +144,14 @@ def _left_behind(store: Path, outcome: Outcome) -> str:
 def work(arguments: argparse.Namespace, folder: Path) -> None:
     """Runs the trials from `arguments.start` on, every `arguments.stride`-th, a line of JSON each, on stdout."""
     write_sources(folder / "sources")
+    typed_every = arguments.typed and max(arguments.count // arguments.typed - 1, 0) | 1  # odd: every worker has some
     for number in range(arguments.start, arguments.count, arguments.stride):
         trial = trial_of(arguments.seed, number)
         print(json.dumps({"begun": number}), flush=True)
         start = time.monotonic()
         outcome = run(trial, folder)
         seconds = time.monotonic() - start
-        if outcome.kind != "FAILURE" and arguments.typed and number % (arguments.count // arguments.typed or 1) == 0:
+        if outcome.kind != "FAILURE" and typed_every and number % typed_every == 0:
             outcome = typed_again(trial, outcome, folder) or replace(outcome, kind=f"{outcome.kind} (typed)")
         recipe = trial.recipe
         if outcome.kind == "FAILURE":

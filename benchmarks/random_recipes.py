@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc
 import datetime
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -247,7 +248,7 @@ def _of_type(kind: Any, random: Random) -> Any:
     if origin is collections.abc.Mapping:
         some = [random.choice((*CLASSES, *TEXTS)) for _ in range(random.randint(0, 3))]
         return {key: _of_type(args[1], random) for key in some}
-    plain = {
+    plain: dict[Any, Callable[[], Any]] = {
         str: lambda: random.choice(TEXTS),
         float: lambda: random.choice((0.0, 0.5, 1.0, 2.5, -1.0, 1e300, math.nan, 5e-324)),
         int: lambda: random.choice((0, 1, -1, 2**70)),

@@ -199,7 +199,7 @@ def check_replay(parent: Version, child: Version) -> None:
 
 
 def _plain(rows: pa.Table) -> list[dict[str, Any]]:
-    return rows.drop_columns(["lope_ops"]).to_pylist()
+    return list(rows.drop_columns(["lope_ops"]).to_pylist())
 
 
 def _reach(row: dict[str, Any], path: str) -> tuple[Any, Any]:

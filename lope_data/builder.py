@@ -152,7 +152,8 @@ def _check_child(name: str | None, parent: str) -> None:
 def _as_name(text: str) -> str:
     """A source's name with what a folder of the store cannot hold replaced."""
     kept = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text)
-    return kept.lstrip("._-")[:90] or "source"
+    kept = kept.lstrip("._-")[:90]
+    return "source" if kept in ("", "refs") else kept
 
 
 def ingest_samples(recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,14 @@ class Run:
 class Running:
     """A command of `lope_data` in a process group of its own."""
 
-    def __init__(self, *args: str | Path, env: Mapping[str, str] | None = None, command: tuple[str, ...] = COMMAND):
+    def __init__(
+        self,
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = COMMAND,
+        prepare: Callable[[], object] | None = None,
+    ) -> None:
+        """`prepare`: done in the new process before the command."""
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | dict(env or {})
         self._began = time.monotonic()
         self._process = subprocess.Popen(
@@ -54,6 +61,7 @@ class Running:
             text=True,
             env=environment,
             start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509 (this process has no other thread then)
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Random recipes: each gives a version that holds, or a clear error. `benchmarks/fuzz_recipes.py` runs thousands more."""
+"""Random recipes: each gives a version that holds, or a clear error. `benchmarks/fuzz_recipes.py` runs more of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lope_data.builder import Options, build, ingest
@@ -19,7 +18,7 @@ from lope_data.store import Store
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from fuzz_recipes import shrunk, trial_of
-from random_recipes import SOURCES, Trial, random_trial
+from random_recipes import SOURCES, Trial
 from recipe_trial import CheckError, Outcome, attempt, check_counts, check_replay, write_sources
 
 CLEAR = {"version", "RecipeError", "SourceError", "NoiseError", "LopeDataError"}
@@ -36,10 +35,10 @@ def tried(trial: Trial, folder: Path) -> Outcome:
     return attempt(trial, folder / "sources", folder / "store", folder / "recipe.toml")
 
 
-@settings(max_examples=50)
-@given(random=st.randoms(use_true_random=False))
-def test_a_recipe_gives_a_version_or_a_clear_error(folder: Path, random: Random) -> None:
-    trial = random_trial(random)
+@settings(max_examples=40, phases=[Phase.generate])  # made smaller by `fuzz_recipes.py --only`
+@given(number=st.integers(0, 2**32))
+def test_a_recipe_gives_a_version_or_a_clear_error(folder: Path, number: int) -> None:
+    trial = trial_of(0, number)
     if b"nlpaug" not in trial.recipe:  # it takes seconds to start
         outcome = tried(trial, folder)
         assert outcome.kind in CLEAR
@@ -68,12 +67,11 @@ def test_both_kinds_of_recipes_are_drawn() -> None:
     [
         {"word.delete": 1, "char.case": 0.0001},
         {"char.case": 0.3617488568561768, "word.merge": 3, "label": "1/27"},
-        {"char": "999999999999/1000000", "word.swap": 0.7, "structure": 1e6},
-        {"human": 1} | {"char": 0.1, "char.case": 1e5},
+        {"char": "999999999999/1000000", "word.swap": 70, "structure": 1e6},
+        {"char": 0.1, "char.case": 1e3},
     ],
 )
 def test_a_resolved_recipe_is_a_recipe(mix: dict[str, object]) -> None:
-    mix.pop("human", None)
     recipe = Recipe.model_validate({"steps": [{"mix": mix}]})
     resolved = recipe.resolved()
     assert Recipe.model_validate(json.loads(json.dumps(resolved)) | {"seed": recipe.seed}).resolved() == resolved
@@ -92,7 +90,7 @@ def test_a_resolved_recipe_is_a_recipe(mix: dict[str, object]) -> None:
         "columns" + ".a" * 100_000 + " = 1",
         "[[steps]]\nmix = { char = 1, 'word.swap' = 1e-300 }",
         "[[steps]]\nmix = {"
-        + ", ".join(f"'char.{op}' = '1/{10**90 + i}'" for i, op in enumerate(("case", "swap")))
+        + ", ".join(f"'char.{op}' = '1/{10**90 + i}'" for i, op in enumerate(("case", "swap", "ocr")))
         + "}",
         "name = '" + "n" * 1_000_000 + "'",
         "\0",
