@@ -14,7 +14,7 @@ from lope_data.recipe import Recipe
 from lope_data.registry import get_op, op_version
 from lope_data.sources import SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS
-from lope_data.store import SHARD_ROWS, Store
+from lope_data.store import Store
 from lope_data.version import Version
 
 Progress = Callable[[str, int, int], None]
@@ -39,14 +39,14 @@ class Options:
 
     Attributes:
         workers: threads.
-        shard_rows: rows of a data file.
+        shard_rows: rows of a data file; None: as `store.shard_rows` says.
         progress: called as shards are done.
         notice: called with what the user should know while waiting.
     """
 
     store: Store
     workers: int = 1
-    shard_rows: int = SHARD_ROWS
+    shard_rows: int | None = None
     progress: Progress = _silent
     notice: Notice = _silent
 

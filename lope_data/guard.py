@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from lope_data.buffers import Mask
 from lope_data.cells import Cells
-from lope_data.errors import suggest
+from lope_data.errors import shown, suggest
 from lope_data.rng import I64, ranges
 
 # RE2's syntax: no look-around, and each search takes linear time. The patterns of a name are searched for one by one:
@@ -57,7 +57,7 @@ class Protect(_Strict):
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         if value is not None and value not in PATTERNS:
-            raise ValueError(f"unknown pattern {value!r}{suggest(value, PATTERNS)}")
+            raise ValueError(f"unknown pattern {shown(value)}{suggest(value, PATTERNS)}")
         return value
 
     @model_validator(mode="after")
@@ -68,9 +68,9 @@ class Protect(_Strict):
             empty = any(_compiled(expression).search(b"") is not None for expression in self.expressions)
         except re2.error as error:
             reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
-            raise ValueError(f"not a pattern of RE2's syntax, {self.pattern!r}: {reason}") from error
+            raise ValueError(f"not a pattern of RE2's syntax, {shown(self.pattern)}: {reason}") from error
         if empty:
-            raise ValueError(f"the pattern {self.pattern!r} matches nothing at all, and so everywhere")
+            raise ValueError(f"the pattern {shown(self.pattern)} matches the empty text, and so everywhere")
         return self
 
     @property

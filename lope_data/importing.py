@@ -20,7 +20,7 @@ from lope_data.manifest import NAME, read_manifest
 from lope_data.row_text import from_json_lines
 from lope_data.shapes import OPS, ROW_ID, SHAPE, storable
 from lope_data.shard import EDITS
-from lope_data.store import SHARD_ROWS, Store
+from lope_data.store import Store, shard_rows
 from lope_data.verification import expected_id
 from lope_data.version import Version
 from lope_data.writer import commit
@@ -67,10 +67,11 @@ def _write(
     name, version, count = manifest["name"], manifest["version"], manifest["rows"]
     edits = _Edits(folder)
     # If this is killed, no build may take up its shards, which are not checked yet: hence the purpose.
-    with drafted(store, name, version, count, SHARD_ROWS, "import") as draft:
+    size = shard_rows(count)
+    with drafted(store, name, version, count, size, "import") as draft:
         notes: list[dict[str, Any]] = []
         done = 0
-        for rows in _shards(_checked(folder, parts)):
+        for rows in _shards(_checked(folder, parts), size):
             done += len(rows)
             if done > count:
                 break
@@ -106,7 +107,7 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.Table]:
 
 def _of_parquet(path: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(SHARD_ROWS):
+        for batch in file.iter_batches(_LINES):
             yield pa.Table.from_batches([batch])
 
 
@@ -156,15 +157,15 @@ def _check_columns(folder: Path, schema: pa.Schema) -> None:
             )
 
 
-def _shards(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _shards(parts: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
     """The parts cut anew."""
     held: list[pa.Table] = []
     for part in parts:
         held.append(part)
-        while sum(map(len, held)) >= SHARD_ROWS:
+        while sum(map(len, held)) >= size:
             whole = pa.concat_tables(held)
-            yield whole.slice(0, SHARD_ROWS).combine_chunks()
-            held = [whole.slice(SHARD_ROWS)]
+            yield whole.slice(0, size).combine_chunks()
+            held = [whole.slice(size)]
     if rest := pa.concat_tables(held) if held else None:
         yield rest.combine_chunks()
 

@@ -13,7 +13,7 @@ from lope_data.errors import SourceError, suggest
 from lope_data.recipe import Columns
 from lope_data.rng import Draw, row_hashes
 from lope_data.row_ids import content_ids, given_ids
-from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES, Shape, storable
+from lope_data.shapes import OPS, ROW_ID, SHAPE, SHAPES, Shape, fitting, storable
 
 _WIDE = 2**31 - 1  # bytes of text that offsets of 32 bits can count
 _DEPTH = 40  # of lists and structs; Arrow's files hold some 60
@@ -214,7 +214,9 @@ def _marks(table: pa.Table, shapes: list[Shape], where: str) -> pa.Array:
     if marks.null_count:
         row = int(pc.index(marks.is_null(), True).as_py())
         keys = " and ".join(repr(shape.key) for shape in shapes) + (" is" if len(shapes) == 1 else " are")
+        other = ", or leave `shape` out: they may be of another" if len(shapes) == 1 < len(fitting(table)) else ""
         raise SourceError(
-            f"{where}, row {row}: {keys} null ({marks.null_count} such rows in all); remove these rows or fill them in"
+            f"{where}, row {row}: {keys} null ({marks.null_count} such rows in all); remove these rows or fill them "
+            f"in{other}"
         )
     return marks

@@ -21,6 +21,7 @@ from lope_data.rng import row_hashes
 from lope_data.shapes import ROW_ID, SHAPE
 from lope_data.shard import EDITS, Corrupted, corrupt_rows
 from lope_data.sources import Source
+from lope_data.store import shard_rows
 from lope_data.tally import Count, Tally
 from lope_data.version import Version
 from lope_data.writer import commit
@@ -55,7 +56,7 @@ def make_clean(
     def write(draft: Draft, index: int, low: int, high: int) -> dict[str, Any]:
         return draft.write(index, rows.slice(low, high - low), EDITS.empty_table())
 
-    return _written(description, options, write, lambda _: {})
+    return _written(description, options, write, lambda _: {}).keep(rows)
 
 
 def make_noisy(
@@ -106,15 +107,16 @@ def _written(
         report: from the notes of all shards what else the manifest says.
     """
     name, rows = description["name"], description["rows"]
-    with drafted(options.store, name, description["version"], rows, options.shard_rows) as draft:
+    size = options.shard_rows or shard_rows(rows)
+    with drafted(options.store, name, description["version"], rows, size) as draft:
         notes = draft.notes()
         if notes:
             options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
         missing = [index for index in range(draft.count) if index not in notes]
 
         def run(index: int) -> tuple[int, dict[str, Any]]:
-            low = index * options.shard_rows
-            return index, write(draft, index, low, min(low + options.shard_rows, rows))
+            low = index * size
+            return index, write(draft, index, low, min(low + size, rows))
 
         options.progress(f"{description['kind']} {name}", len(notes), draft.count)
         for index, note in run_tasks(run, missing, options.workers):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lope_data.fields import targets_of
-from lope_data.rng import I64, U64, Draw
+from lope_data.rng import I64, U64, Draw, ordered
 
 
 def ranked(population: pa.Table, hashes: U64, draw: Draw, stratify: bool) -> I64:
@@ -18,7 +18,7 @@ def ranked(population: pa.Table, hashes: U64, draw: Draw, stratify: bool) -> I64
         hashes: `row_hashes` of the rows' ids, shape (rows,).
         stratify: every prefix of p rows holds of each class floor or ceil of p times its share.
     """
-    order = np.lexsort((hashes, draw.bits("rank")))
+    order = ordered(draw.bits("rank"), hashes)
     if not stratify:
         return order
     classes = _classes(population)[order]

@@ -6,8 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import cached_property
-from itertools import repeat
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +16,7 @@ from lope_data.errors import RecipeError, shown, suggest
 from lope_data.guard import Constraints, Guard, Protect
 from lope_data.names import PATTERN
 from lope_data.presets import PRESETS
+from lope_data.recipe_errors import reason
 from lope_data.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
 from lope_data.shapes import SHAPES
 from lope_data.sources.reading import Reading
@@ -33,7 +33,7 @@ def _weight(value: Any) -> Fraction:
     number = isinstance(value, int | float | Fraction) and not isinstance(value, bool) and value == value
     quotient = isinstance(value, str) and re.fullmatch(r"[0-9]{1,100}(/[1-9][0-9]{0,99})?", value)
     if not (number and 0 <= value <= 1e6) and not quotient:
-        raise ValueError(f"a weight is a number from 0 to 1000000, not {shown(value)}")
+        raise ValueError(f'a weight is a number from 0 to 1000000, or a quotient such as "1/27", not {shown(value)}')
     return Fraction(str(value))
 
 
@@ -92,14 +92,14 @@ class Step(_Strict):
     level: Share = 0.1
     mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_LEVELS, Fraction(1)))
     params: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
-    stratify: bool = False
+    stratify: Annotated[bool, Field(strict=True)] = False
 
     @field_validator("mix", mode="before")
     @classmethod
     def _preset(cls, value: Any) -> Any:
         if isinstance(value, Mapping):
             for level, inner in value.items():
-                if isinstance(inner, Mapping) and inner:
+                if level in LEVELS and isinstance(inner, Mapping) and inner:
                     raise ValueError(
                         f'{level}.{next(iter(inner))} is a name with a dot: write it in quotes, "{level}.…"'
                     )
@@ -108,7 +108,7 @@ class Step(_Strict):
         if value in LEVELS or value in ops():
             return {value: 1.0}
         if value not in PRESETS:
-            raise ValueError(f"unknown preset, level or op {value!r}{suggest(value, [*PRESETS, *LEVELS, *ops()])}")
+            raise ValueError(f"unknown preset, level or op {shown(value)}{suggest(value, [*PRESETS, *LEVELS, *ops()])}")
         return PRESETS[value]
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class Step(_Strict):
         known = ops()
         for name in self.mix:
             if name not in LEVELS and name not in known:
-                raise ValueError(f"unknown op or level {name!r} in mix{suggest(name, [*LEVELS, *known])}")
+                raise ValueError(f"unknown op or level {shown(name)} in mix{suggest(name, [*LEVELS, *known])}")
         if not any(self.mix.values()):
             raise ValueError("the mix has no weight above 0")
         for op, share in self.weights.items():
@@ -126,12 +126,14 @@ class Step(_Strict):
                 raise ValueError("the weights of the mix have too many digits; round them")
         for name in self.params:
             if name not in self.weights:
-                raise ValueError(f"params for {name!r}, which the mix does not use{suggest(name, self.weights)}")
+                what = "; put it into the mix" if name in known else suggest(name, known)
+                raise ValueError(f"params for {shown(name)}, which the mix does not use{what}")
         for name in self.weights:
             try:
                 self.params_of(name)
             except ValidationError as error:
-                raise ValueError(f"params of {name}: {_reason(error, get_op(name).params)}") from error
+                said = reason(error, partial(_known_keys, get_op(name).params))
+                raise ValueError(f"params of {name}: {said}") from error
         return self
 
     @cached_property
@@ -167,7 +169,7 @@ class Recipe(_Strict):
     @classmethod
     def _known_shape(cls, value: str | None) -> str | None:
         if value is not None and value not in SHAPES:
-            raise ValueError(f"unknown shape {value!r}{suggest(value, SHAPES)}")
+            raise ValueError(f"unknown shape {shown(value)}{suggest(value, SHAPES)}")
         return value
 
     @model_validator(mode="after")
@@ -218,16 +220,7 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     where = "the recipe" if path is None else str(path)
     data: dict[str, Any] = {}
     if path is not None:
-        try:
-            text = path.read_text(encoding="utf-8")
-            if max(map(str.count, text.splitlines(), repeat(".")), default=0) > _DOTS:
-                raise RecipeError(f"cannot read the recipe {path}: a line with more than {_DOTS} dots")
-            data = tomllib.loads(text)
-        except RecursionError:
-            raise RecipeError(f"cannot read the recipe {path}: it is nested too deeply") from None
-        except (OSError, ValueError) as error:  # no UTF-8, no TOML, or an integer of thousands of digits
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise RecipeError(f"cannot read the recipe {path}: {reason}") from error
+        data = _read(path)
     recipe = validated(Recipe, data, where)
     typed = {key: value for key, value in overrides.items() if value is not None}
     if not typed:
@@ -246,6 +239,27 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     return validated(Recipe, data, "the options" if path is None else f"{path} with the options")
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.count(".") > _DOTS:
+                raise RecipeError(f"cannot read the recipe {path}: line {number} has a key of more than {_DOTS} parts")
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line_number = error.object[: error.start].count(b"\n") + 1
+        why = f"line {line_number} is not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
+    except RecursionError:
+        why = "it is nested too deeply"
+    except tomllib.TOMLDecodeError as error:
+        why = str(error)
+    except ValueError:  # Python's limit on digits
+        why = "an integer of thousands of digits"
+    except OSError as error:
+        why = str(error.strerror)
+    raise RecipeError(f"cannot read the recipe {path}: {why}")
+
+
 def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
     """The data as a recipe, or a part of one.
 
@@ -255,22 +269,9 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_reason(error, model)}") from error
+        raise RecipeError(f"{where}: {reason(error, partial(_known_keys, model))}") from error
     except RecursionError:
         raise RecipeError(f"{where}: nested too deeply") from None
-
-
-def _reason(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing that is wrong, and where it stands."""
-    first = error.errors()[0]
-    keys = [str(key) for key in first["loc"]]
-    place = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key {keys[-1]!r}{suggest(keys[-1], _known_keys(model, keys[:-1]))}"
-    elif "input" in first and isinstance(first["input"], str | int | float) and first["type"] != "value_error":
-        message += f", not {shown(first['input'])}"
-    return f"{place}: {message}" if place else message
 
 
 def _known_keys(model: type[BaseModel], parents: list[str]) -> list[str]:

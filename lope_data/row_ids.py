@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from lope_data.errors import SourceError
+from lope_data.errors import SourceError, shown
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
 _HEX = np.array([f"{byte:02x}".encode() for byte in range(256)], "S2")
@@ -53,7 +53,7 @@ def given_ids(ids: pa.Array, where: str) -> pa.Array:
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
         raise SourceError(
-            f"{where}: the id {repeated[0]['values'].as_py()!r} stands on {repeated[0]['counts'].as_py()} rows; "
+            f"{where}: the id {shown(repeated[0]['values'].as_py())} stands on {repeated[0]['counts'].as_py()} rows; "
             "ids must be unique"
         )
     return text

@@ -12,7 +12,7 @@ from lope_data.manifest import NAME
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
 from lope_data.version import Version
 
-SHARD_ROWS = 10_000  # of a data file, unless told otherwise: what a killed build loses at most, for each worker
+_SHARD_ROWS = 10_000, 100_000  # least and most of a data file: what a killed build loses, and what memory must hold
 
 
 class Store:
@@ -138,3 +138,9 @@ def _is_whole(folder: Path) -> bool:
 def _read_ref(path: Path) -> str:
     with path.open("rb") as file:
         return file.read(64).decode("ascii", "replace").strip()
+
+
+def shard_rows(rows: int) -> int:
+    """The rows of a data file where nothing else is asked for: as many as make 50 files, within bounds."""
+    least, most = _SHARD_ROWS
+    return min(max(-(-rows // 50), least), most)

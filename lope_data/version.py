@@ -58,6 +58,11 @@ class Version:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
 
+    def keep(self, rows: pa.Table) -> Version:
+        """The version, whose `rows` are these, which are in memory already: reading them again would cost a copy."""
+        self.__dict__["rows"] = rows
+        return self
+
     @cached_property
     def edits(self) -> pa.Table:
         """All edit records, in the order of the rows.

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from lope_data.buffers import Mask
 from lope_data.cells import Cells
 from lope_data.registry import Params, label_op
-from lope_data.rng import I64, U64, Draw, row_hashes
+from lope_data.rng import I64, U64, Draw, ordered, row_hashes
 
 _Proposal = tuple[pa.Array, pa.Array]
 
@@ -40,7 +40,8 @@ class _Donors:
             for known in _last:
                 if known.population() is population and known.context == context:
                     return known
-            responses = population.filter(population["target"].is_valid())
+            missing = population["target"].null_count
+            responses = population.filter(population["target"].is_valid()) if missing else population
             ids, outputs = (responses[name].combine_chunks() for name in ("lope_row_id", "target"))
             hashes = row_hashes(ids)
             order = np.argsort(hashes, kind="stable")
@@ -91,18 +92,17 @@ def _derangement(outputs: pa.Array, draw: Draw) -> I64:
     as the most frequent text has rows: a derangement with one donor a row. Where one text has more than half of the
     rows there is none; what would get its own text back draws among the others.
     """
-    codes = outputs.dictionary_encode()
-    group = np.asarray(codes.indices).astype(np.int64)
-    texts = Draw(draw.context, row_hashes(codes.dictionary)).bits("group")
-    order = np.lexsort((draw.bits("order"), texts[group]))
-    sizes = np.bincount(group)
+    texts = Draw(draw.context, row_hashes(outputs)).bits("group")
+    order = ordered(texts, draw.bits("order"))
+    begins = np.flatnonzero(np.append(True, texts[order][1:] != texts[order][:-1])[: len(order)])
+    sizes = np.diff(np.append(begins, len(order)))
+    group = np.empty(len(order), np.int64)
+    group[order] = np.repeat(np.arange(len(sizes)), sizes)
     donor = np.empty(len(group), np.int64)
     donor[order] = np.roll(order, -int(sizes.max(initial=0)))
     stuck = np.flatnonzero((group[donor] == group) & (sizes[group] < len(group)))
-    block = np.zeros(len(sizes), np.int64)  # where each text begins in the order
-    block[group[order][::-1]] = np.arange(len(order))[::-1]
     other = draw.below(len(group) - sizes[group[stuck]], "donor", stuck)
-    donor[stuck] = order[(block[group[stuck]] + sizes[group[stuck]] + other) % len(order)]
+    donor[stuck] = order[(begins[group[stuck]] + sizes[group[stuck]] + other) % len(order)]
     return donor
 
 
@@ -148,11 +148,13 @@ def truncate_response(rows: pa.Table, population: pa.Table, draw: Draw, params: 
 _DIGITS = 18  # of a number at most; longer runs are identifiers
 _NUMBER = re.compile(r"(?<!\w)(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?")
 
+_CERTAIN = rf"(?:^|[ \n])[0-9]{{1,{_DIGITS}}}(?:[ \n]|$)"  # one that stands alone, told without looking at each text
+
 
 def _has_number(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
     target = rows["target"].combine_chunks()
-    able: Mask = np.asarray(pc.fill_null(pc.match_substring_regex(target, "[0-9]"), False)).copy()
-    some = np.flatnonzero(able)
+    able: Mask = np.asarray(pc.fill_null(pc.match_substring_regex(target, _CERTAIN), False)).copy()
+    some = np.flatnonzero(np.asarray(pc.fill_null(pc.match_substring_regex(target, "[0-9]"), False)) & ~able)
     able[some] = [_last_number(text) is not None for text in target.take(pa.array(some)).to_pylist()]
     return able
 

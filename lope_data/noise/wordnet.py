@@ -44,7 +44,7 @@ def find_wordnet(folder: str | None) -> Path:
         NoiseError: they are in none of these.
     """
     if folder is not None:
-        if not (Path(folder) / "index.noun").is_file():
+        if not os.path.isfile(Path(folder) / "index.noun"):
             raise NoiseError(
                 f"{folder}: not a folder of WordNet's database files (index.noun, data.noun, ...); {_HELP}"
             )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lope_data.errors import suggest
+from lope_data.errors import shown, suggest
 
 
 class Reading(BaseModel):
@@ -32,8 +32,8 @@ class Reading(BaseModel):
             codec = codecs.lookup(value)
         except (LookupError, ValueError):
             raise ValueError(f"unknown encoding {value[:40]!r}{_nearest(value)}") from None
-        if not codec._is_text_encoding or codec.incrementaldecoder is None:
-            raise ValueError(f"{value!r} is no encoding of text{_nearest(value)}")
+        if not codec._is_text_encoding or codec.incrementaldecoder is None or codec.name in ("idna", "undefined"):
+            raise ValueError(f"{shown(value)} is no encoding of text{_FOR_INSTANCE}")
         return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
     @field_validator("pattern")
@@ -49,13 +49,17 @@ class Reading(BaseModel):
             pattern = re2.compile(value, options)
         except re2.error as error:
             reason = error.args[0]
-            raise ValueError(f"{reason.decode() if isinstance(reason, bytes) else reason}") from None
+            why = reason.decode() if isinstance(reason, bytes) else reason
+            raise ValueError(f"not a pattern of RE2's syntax: {why}") from None
         if not pattern.groupindex or len(pattern.groupindex) < pattern.groups:
             raise ValueError("every group must have a name, its column's, as in (?P<label>\\S+) (?P<text>.*)")
         return value
 
 
+_KNOWN = ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]
+_FOR_INSTANCE = f"; for instance {', '.join(_KNOWN)}"
+
+
 def _nearest(name: str) -> str:
-    known = ["utf-8", "utf-16", "latin-1", "cp1252", "ascii"]
-    found = suggest(name.lower().replace("_", "-"), known + [alias.replace("_", "-") for alias in aliases])
-    return found if "did you mean" in found else f"; for instance {', '.join(known)}"
+    found = suggest(name.lower().replace("_", "-"), _KNOWN + [alias.replace("_", "-") for alias in aliases])
+    return found if "did you mean" in found else _FOR_INSTANCE

@@ -75,7 +75,7 @@ def build(
     from lope_data.names import check_name
     from lope_data.rates import show_rates
     from lope_data.recipe import load_recipe
-    from lope_data.store import SHARD_ROWS, Store
+    from lope_data.store import Store
     from lope_data.verbs.progress import bar
 
     if source is not None and from_ is not None:
@@ -88,7 +88,7 @@ def build(
     console = Console(stderr=as_json, highlight=False)
     with bar() as shown:
         options = builder.Options(
-            Store(store), workers or os.cpu_count() or 1, shard_rows or SHARD_ROWS, shown.progress, shown.notice
+            Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
         )
         if from_ is not None:
             parent = options.store.resolve(from_)

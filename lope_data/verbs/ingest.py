@@ -53,13 +53,13 @@ def ingest(
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_data import builder
     from lope_data.recipe import load_recipe
-    from lope_data.store import SHARD_ROWS, Store
+    from lope_data.store import Store
     from lope_data.verbs.progress import bar
 
     resolved = load_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
     with bar() as shown:
         options = builder.Options(
-            Store(store), workers or os.cpu_count() or 1, shard_rows or SHARD_ROWS, shown.progress, shown.notice
+            Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
         )
         built = builder.ingest(source, resolved, limit, options)
     manifest = built.version.manifest

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lope_data.errors import RecipeError
+from lope_data.errors import RecipeError, shown
 
 SourceOption = Annotated[
     str | None,
@@ -53,7 +53,11 @@ WorkersOption = Annotated[
 ]
 ShardRowsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Rows of a data file; default: 10,000. Never changes the content.", show_default=False),
+    typer.Option(
+        min=1,
+        help="Rows of a data file; default: 10,000, or as makes 50 files. Never changes content.",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout, for scripts.")
@@ -82,8 +86,10 @@ def _parse_mix(text: str) -> str | dict[str, float]:
         try:
             weight = float(value)
         except ValueError:
-            raise RecipeError(f"--mix {text!r}: {part!r} is not NAME=WEIGHT, as in char=1,word=1,label=1") from None
+            raise RecipeError(
+                f"--mix {shown(text)}: {shown(part)} is not NAME=WEIGHT, as in char=1,word=1,label=1"
+            ) from None
         if key in mix:
-            raise RecipeError(f"--mix {text!r}: {key!r} stands there twice")
+            raise RecipeError(f"--mix {shown(text)}: {shown(key)} stands there twice")
         mix[key] = weight
     return mix

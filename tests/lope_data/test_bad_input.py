@@ -29,8 +29,8 @@ def refused(lope_data: Cli, folder: Path, *args: str | Path) -> str:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--ratio", "-0.1"), "steps[0].ratio: Input should be greater than or equal to 0, not -0.1"),
-        (("--ratio", "1.5"), "steps[0].ratio: Input should be less than or equal to 1, not 1.5"),
+        (("--ratio", "-0.1"), "steps[0].ratio: must be 0 or more, not -0.1"),
+        (("--ratio", "1.5"), "steps[0].ratio: must be 1 or less, not 1.5"),
         (("--ratio", "nan"), "steps[0].ratio"),
         (("--ratio", "abc"), "'--ratio'"),
         (("--level", "2"), "steps[0].level"),

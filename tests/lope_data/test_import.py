@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_it_is_the_same_version_byte_for_byte(
     kind: str, options: Options, make_recipe: Callable[..., Recipe], other: Store, tmp_path: Path
 ) -> None:
-    options = dataclasses.replace(options, shard_rows=importing.SHARD_ROWS)
+    options = dataclasses.replace(options, shard_rows=None)
     clean = ingest("sample", Recipe(), None, options).version
     version = build(clean, make_recipe(ratio=0.3), None, options).version
     export(version, kind, tmp_path / "out", lambda *_: None)
@@ -93,7 +93,7 @@ def test_edits_go_with_their_rows_wherever_it_is_cut(
 ) -> None:
     version = noisy(ratio=0.5)
     export(version, "parquet", tmp_path / "out", lambda *_: None)
-    monkeypatch.setattr(importing, "SHARD_ROWS", 37)
+    monkeypatch.setattr(importing, "shard_rows", lambda rows: 37)
     found, _ = brought(tmp_path / "out", other)
     assert len(list(found.folder.glob("*.arrow"))) == -(-version.manifest["rows"] // 37)
     assert found.manifest["content_digest"] == version.manifest["content_digest"]

@@ -1,0 +1,86 @@
+"""gc: removes what nothing needs and what killed processes left, and never anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lope_data.errors import StoreError
+from lope_data.garbage import find_garbage, remove_garbage
+from lope_data.locks import locked
+from lope_data.manifest import NAME
+from lope_data.store import Store
+from lope_data.version import Version
+
+
+def tree(store: Store) -> list[Path]:
+    return sorted(store.root.rglob("*"))
+
+
+def test_what_latest_or_a_tag_or_their_children_need_stays(store: Store, noisy: Callable[..., Version]) -> None:
+    nois = noisy(ratio=0.1, name="nois")
+    child = noisy(nois, "hynoise", ratio=0.1)
+    noisy(ratio=0.2, name="nois")  # now latest; the first is needed by its child alone
+    assert find_garbage(store) == []
+    assert remove_garbage(store) == []
+    store.set_ref("hynoise", "paper", child.manifest["version"])
+    other = noisy(ratio=0.3, name="hynoise")
+    assert remove_garbage(store) == []
+    store.drop_ref("hynoise", "paper")
+    assert [piece.path for piece in remove_garbage(store)] == [child.folder, nois.folder]
+    assert store.resolve("hynoise").ref == other.ref
+    assert other.parent is not None
+
+
+def test_a_dry_run_removes_nothing_and_says_what_would_go(
+    lope_data: Callable[..., Any], store: Store, noisy: Callable[..., Version]
+) -> None:
+    old = noisy(ratio=0.1)
+    noisy(ratio=0.2)
+    before = tree(store)
+    dry = lope_data("gc", "--dry-run", "--store", store.root)
+    assert dry.code == 0
+    assert tree(store) == before
+    wet = lope_data("gc", "--store", store.root)
+    for run in (dry, wet):
+        assert f"sample-hynoise/{old.folder.name}  (" in run.out
+    assert not old.folder.exists()
+    assert "nothing to remove" in lope_data("gc", "--store", store.root).out
+
+
+def test_what_killed_processes_left_goes(store: Store, sample: Version) -> None:
+    before = tree(store)
+    home = store.home("sample")
+    for path in (f".{'0' * 16}.partial/notes", f".{'1' * 16}.removing/edits", f"{'2' * 16}/edits"):
+        (home / path).mkdir(parents=True)
+    (home / "refs" / ".latest-1-0a").write_text("0")
+    (home / "refs" / "gone").write_text("3" * 16)
+    assert len(remove_garbage(store)) == 4
+    assert tree(store) == before
+
+
+def test_it_waits_for_no_one_and_removes_nothing_meanwhile(store: Store, noisy: Callable[..., Version]) -> None:
+    old = noisy(ratio=0.1)
+    noisy(ratio=0.2)
+    with locked(store, "another", "0" * 16, print), pytest.raises(StoreError, match="is being written"):
+        remove_garbage(store)
+    assert old.folder.is_dir()
+    remove_garbage(store)
+    assert not old.folder.exists()
+    assert not (store.root / ".locks").exists()
+
+
+def test_a_manifest_that_cannot_be_read_stops_it(store: Store, noisy: Callable[..., Version]) -> None:
+    old, new = noisy(ratio=0.1), noisy(ratio=0.2)
+    (new.folder / NAME).write_text("{}")
+    with pytest.raises(StoreError):
+        remove_garbage(store)
+    assert old.folder.is_dir()
+
+
+def test_a_store_that_is_not_there(lope_data: Callable[..., Any], store: Store) -> None:
+    assert lope_data("gc", "--store", store.root).code == 0
+    assert not store.root.exists()
