@@ -54,7 +54,7 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], descr
     folder.rename(target)
     _flush_folder(target.parent)
     shutil.rmtree(draft.folder, ignore_errors=True)
-    return Version(target, manifest)
+    return Version.at(target)
 
 
 def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:
