@@ -119,6 +119,8 @@ def _obtained(name: str, version: str, options: Options, make: Callable[[], Vers
         with locked(store, name, version, options.notice):
             found = store.find(name, version)
             if found is None:
+                if (place := store.folder(name, version)).is_symlink():
+                    raise StoreError(f"{place} is a link; a store holds its versions itself: remove it")
                 made = make()
                 store.set_ref(name, "latest", version)
                 return Built(made, False)

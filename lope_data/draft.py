@@ -97,7 +97,7 @@ def drafted(
     try:
         if not _begun_as(folder, start):
             shutil.rmtree(folder, ignore_errors=True)
-            (draft.version / "edits").mkdir(parents=True)
+            _make(draft.version / "edits")
             (folder / "notes").mkdir()
             (folder / "start.json").write_bytes(start)
         yield draft
@@ -114,6 +114,13 @@ def drafted(
         if not any((folder / "notes").glob("*.json")):
             _remove(folder)
         raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileNotFoundError:  # a build of the same name that failed has just taken the dataset's folder away
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _remove(folder: Path) -> None:

@@ -99,7 +99,10 @@ def _acquire(path: Path, how: int) -> int:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError:  # the folder was taken away in between; again and again only where none can be
+        except (
+            FileNotFoundError,
+            FileExistsError,
+        ):  # the folder came or went meanwhile; always: none can be
             lost += 1
             if lost > 1000:
                 raise

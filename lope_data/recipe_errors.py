@@ -39,9 +39,7 @@ def reason(error: ValidationError, known_keys: Callable[[list[str]], list[str]])
     keys = [_short(key) for key in first["loc"] if key not in ("str", "tuple[str, ...]")]  # names of a union's branches
     place = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).lstrip(".")
     message = _SAYS.get(first["type"], first["msg"].removeprefix("Value error, "))
-    context = {
-        name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in first.get("ctx", {}).items()
-    }
+    limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in first.get("ctx", {}).items()}
     if first["type"] in _SAYS:
         message = f"{message.format(**limits)}, not {shown(first['input'])}"
     if first["type"] == "extra_forbidden":

@@ -93,5 +93,7 @@ def storable(kind: pa.DataType) -> bool:
         return storable(kind.value_type)
     if pa.types.is_struct(kind):
         return all(storable(field.type) for field in kind)
+    if pa.types.is_decimal(kind):
+        return bool(pa.types.is_decimal128(kind) or pa.types.is_decimal256(kind))  # as `datasets` has names for
     plain = pa.types.is_primitive(kind) and not pa.types.is_interval(kind)
-    return plain or pa.types.is_decimal(kind) or pa.types.is_null(kind) or kind in (pa.string(), pa.large_string())
+    return plain or pa.types.is_null(kind) or kind in (pa.string(), pa.large_string())

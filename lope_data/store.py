@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from lope_data.errors import StoreError, suggest
@@ -40,6 +41,12 @@ class Store:
         """Where a version is while it is being written."""
         return self.home(name) / f".{version}.partial"
 
+    def _refs(self, name: str) -> Path:
+        folder = self.home(name) / "refs"
+        if folder.is_symlink():
+            raise StoreError(f"{folder} is a link; a store holds its references itself")
+        return folder
+
     def names(self) -> list[str]:
         """The names of datasets, sorted."""
         if not self.root.is_dir():
@@ -61,7 +68,7 @@ class Store:
 
     def refs(self, name: str) -> dict[str, str]:
         """The references of a dataset, `latest` and tags, and the versions that they mean."""
-        folder = self.home(name) / "refs"
+        folder = self._refs(name)
         if not folder.is_dir():
             return {}
         files = sorted(path for path in folder.iterdir() if re.fullmatch(PATTERN, path.name))
@@ -74,7 +81,7 @@ class Store:
             StoreError: the store cannot be written to.
         """
         try:
-            (self.home(name) / "refs" / ref).unlink(missing_ok=True)
+            (self._refs(name) / ref).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"cannot take {name}@{ref} away in {self.root} ({error.strerror})") from error
 
@@ -86,14 +93,15 @@ class Store:
         """
         if self.refs(name).get(ref) == version:
             return
-        folder = self.home(name) / "refs"
+        folder = self._refs(name)
         partial = folder / f".{ref}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             partial.write_text(version + "\n", encoding="utf-8")
             partial.replace(folder / ref)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only file system refuses this too
+                partial.unlink(missing_ok=True)
             raise StoreError(f"cannot set {name}@{ref} in {self.root} ({error.strerror})") from error
 
     def resolve(self, ref: str) -> Version:

@@ -44,7 +44,7 @@ def find_wordnet(folder: str | None) -> Path:
         NoiseError: they are in none of these.
     """
     if folder is not None:
-        if not os.path.isfile(Path(folder) / "index.noun"):
+        if not os.path.isfile(Path(folder) / "index.noun"):  # noqa: PTH113  # Path's raises for names that are too long
             raise NoiseError(
                 f"{folder}: not a folder of WordNet's database files (index.noun, data.noun, ...); {_HELP}"
             )

@@ -99,9 +99,8 @@ def test_rows_that_no_hash_gives_away(chain: Version, source: Path) -> None:
     state.write_text(state.read_text().replace(chain.manifest["content_digest"][7:23], digest[7:23]))
     version = forged(chain, content_digest=digest)
     assert verify_version(version.folder, lambda *_: None)[1] == []
-    assert [(finding.ref, finding.where) for finding in again(version, str(source))] == [
-        (version.ref, "rows and edits")
-    ]
+    said = again(version, str(source))
+    assert [(finding.ref, finding.where) for finding in said] == [(version.ref, "rows and edits")]
 
 
 def test_an_op_of_another_version(chain: Version, source: Path) -> None:
