@@ -121,10 +121,13 @@ def test_the_recipe_is_valid(tmp_path: Path) -> None:
     assert [step.name for step in load_recipe(tmp_path / "recipe.toml", {}).steps] == ["typos", "labels"]
 
 
-def test_the_python_runs() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOPE_STORE", raising=False)
     names: dict[str, Any] = {}
-    exec(block, names)  # noqa: S102  (our own text)
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)  # noqa: S102  (our own text)
+    assert names["version"].ref == f"typos@{names['version'].manifest['version']}"
     assert names["noisy"] != ["Name three primary colours."]
     assert len(names["edits"])
 
