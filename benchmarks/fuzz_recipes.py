@@ -102,8 +102,7 @@ def shrunk(trial: Trial, failure: Outcome, folder: Path) -> Trial:
 
 def typed_again(trial: Trial, outcome: Outcome, folder: Path) -> Outcome | None:
     """The trial as a user types it; None if the command line does as it should."""
-    recipe, store = folder / "recipe.toml", folder / "typed store 🙂"
-    recipe.write_bytes(trial.recipe)
+    recipe, store = folder / "recipe.toml", folder / "typed store 🙂"  # the recipe is there from the trial itself
     shutil.rmtree(store, ignore_errors=True)
     command = [sys.executable, "-m", "lope_data", "build", "--source", str(folder / "sources" / trial.source), "--json"]
     command += ["--recipe", str(recipe), "--store", str(store), "--name", "noisy", "--workers", "1"]
@@ -154,7 +153,7 @@ def work(arguments: argparse.Namespace, folder: Path) -> None:
         if outcome.kind != "FAILURE" and typed_every and number % typed_every == 0:
             outcome = typed_again(trial, outcome, folder) or replace(outcome, kind=f"{outcome.kind} (typed)")
         recipe = trial.recipe
-        if outcome.kind == "FAILURE":
+        if outcome.kind == "FAILURE" and seconds < LIMIT_S / 10:  # a hang is too slow to make smaller
             recipe = shrunk(trial, outcome, folder).recipe
         line = {"number": number, "kind": outcome.kind, "message": outcome.message, "seconds": seconds}
         print(json.dumps(line | {"recipe": recipe[:3000].decode("utf-8", "backslashreplace")}), flush=True)

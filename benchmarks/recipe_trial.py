@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 import re2
 from pydantic import ValidationError
-from random_recipes import CLASSES, Trial
+from random_recipes import WORDNET, Trial
+from random_values import CLASSES
 
 from lope_data import builder
 from lope_data.errors import LopeDataError
@@ -28,6 +29,7 @@ from lope_data.verbs.options import overrides
 from lope_data.verification import verify_version
 from lope_data.version import Version
 
+_WORDNET = Path(__file__).parents[1] / "tests" / "lope_data" / "wordnet"
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _WORDS = [
     *("the quick brown fox jumps over lazy dogs", "Name 3 primary colours,\nand say why!", "", "a", "  ", "x" * 200),
@@ -107,7 +109,7 @@ def write_sources(folder: Path) -> None:
 
 def attempt(trial: Trial, sources: Path, store: Path, recipe_file: Path) -> Outcome:
     """Loads, ingests, builds and checks. Anything but a version or a clear error is raised."""
-    recipe_file.write_bytes(trial.recipe)
+    recipe_file.write_bytes(trial.recipe.replace(WORDNET.encode(), str(_WORDNET).encode()))
     try:
         recipe = load_recipe(recipe_file, typed(trial.typed))
     except LopeDataError as error:
@@ -236,6 +238,7 @@ def check_protected(parent: Version, child: Version, recipe: Recipe) -> None:
     """No text edit of the first step touches what a pattern matches in the parent."""
     options = re2.Options()
     options.log_errors = False
+    options.never_capture = True
     patterns = [re2.compile(text, options) for protect in recipe.protect for text in protect.expressions]
     if not patterns:
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 from lope_data.builder import Options, ingest, ingest_samples
 from lope_data.builder import build as build_on
 from lope_data.errors import RecipeError
+from lope_data.locks import in_use
 from lope_data.recipe import Recipe
 from lope_data.store import Store
 from lope_data.version import Version
@@ -51,15 +52,16 @@ def build(
     """
     recipe = recipe or Recipe()
     options = Options(_store(store), workers)
-    if parent is not None:
-        if source is not None or limit is not None:
-            raise RecipeError("a version is built on a source, of which `limit` rows are kept, or on a parent")
-        parent = options.store.resolve(parent) if isinstance(parent, str) else parent
-    elif source is None:
-        parent = ingest_samples(recipe, limit, options, name).version
-    else:
-        parent = ingest(source, recipe, limit, options, name).version
-    return build_on(parent, recipe, name, options, allow_shortfall=allow_shortfall).version
+    if parent is not None and (source is not None or limit is not None):
+        raise RecipeError("a version is built on a source, of which `limit` rows are kept, or on a parent")
+    with in_use(options.store, options.notice):
+        if isinstance(parent, str):
+            parent = options.store.resolve(parent)
+        elif parent is None and source is None:
+            parent = ingest_samples(recipe, limit, options, name).version
+        elif parent is None:
+            parent = ingest(str(source), recipe, limit, options, name).version
+        return build_on(parent, recipe, name, options, allow_shortfall=allow_shortfall).version
 
 
 def _store(store: Path | str | None) -> Store:

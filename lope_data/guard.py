@@ -154,6 +154,7 @@ class Guard:
 @cache
 def _compiled(expression: str) -> Any:
     options = re2.Options()
+    options.never_capture = True  # only the whole match counts; thousands of groups would each cost time
     options.log_errors = False
     return re2.compile(expression, options)
 

@@ -46,6 +46,24 @@ def locked(store: Store, name: str, version: str, notice: Notice) -> Iterator[No
 
 
 @contextmanager
+def in_use(store: Store, notice: Notice) -> Iterator[None]:
+    """Keeps `gc` away from what is found in the store. Where that cannot be written to, nothing is removed either."""
+    path = _path(store, _ALL)
+    try:
+        handle = _try(path, fcntl.LOCK_SH)
+        if handle is None:
+            notice("gc is at work in the store: waiting for it")
+            handle = _acquire(path, fcntl.LOCK_SH)
+    except OSError:
+        handle = None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            _give_back(path, handle)
+
+
+@contextmanager
 def alone(store: Store) -> Iterator[None]:
     """Holds the store while nothing is being written to it.
 

@@ -51,7 +51,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / NAME
     try:
-        status = path.stat()
+        status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
             raise StoreError(f"{path} is not a file; remove {folder} and build it again")
         if status.st_size > _MAX_BYTES:

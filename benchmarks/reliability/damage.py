@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -97,7 +98,10 @@ def _flips(store: Path, version: Path, kept: Path, count: int, seed: int) -> str
 
 def _files(version: Path, kept: Path) -> str:
     def cut(keep: Callable[[int], int]) -> Harm:
-        return lambda path: path.write_bytes(path.read_bytes()[: keep(path.stat().st_size)]) and None
+        def harm(path: Path) -> None:
+            os.truncate(path, keep(path.stat().st_size))
+
+        return harm
 
     def as_folder(path: Path) -> None:
         path.unlink()
@@ -117,7 +121,7 @@ def _files(version: Path, kept: Path) -> str:
     harms: dict[str, Harm] = {
         "cut short by a byte": cut(lambda size: size - 1),
         "cut to half": cut(lambda size: size // 2),
-        "emptied": cut(lambda size: 0),
+        "emptied": cut(lambda _: 0),
         "a byte longer": grown,
         "removed": Path.unlink,
         "replaced by an empty folder": as_folder,
@@ -189,4 +193,3 @@ def _forged(version: Path, kept: Path) -> str:
 
 def _reads(seen: _Seen) -> str:
     return "refused" if seen.refused else "read"
-

@@ -18,7 +18,6 @@ from benchmarks.reliability.places import odd_places
 from benchmarks.reliability.runs import Run, Running, digests, leftovers, listed, run, table, write_rows, wrong
 
 
-
 def disk(folder: Path, rows: int, count: int, seed: int) -> Iterator[str]:
     """The tables: disks of `count` sizes, files of as many, a read-only store, odd places."""
     source = write_rows(folder / "rows.jsonl", rows, seed)

@@ -54,7 +54,7 @@ def _rewritten(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path, Manife
     """The first data file with its rows changed."""
 
     def write(version: Path, _: Manifest) -> None:
-        path = sorted(version.glob("data-*.arrow"))[0]
+        path = min(version.glob("data-*.arrow"))
         rows = change(pa.ipc.open_stream(path.read_bytes()).read_all())
         with pa.ipc.new_stream(str(path), rows.schema) as writer:
             writer.write_table(rows)
@@ -96,7 +96,7 @@ def _read_twice(version: Path, _: Manifest) -> None:
 
 def _read_outside(version: Path, _: Manifest) -> None:
     outside = version.parents[2] / "outside.arrow"
-    shutil.copyfile(sorted(version.glob("data-*.arrow"))[0], outside)
+    shutil.copyfile(min(version.glob("data-*.arrow")), outside)
     _state(version, lambda files: files[0].update(filename="../../../outside.arrow"))
 
 

@@ -20,11 +20,11 @@ from lope_data.verification import Finding, verify_version
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "lope_data")
-_WORDS = (
-    "river lantern quiet orchard seven copper window letter market thunder gentle harbour paper winter basket silver "
-    "engine meadow button castle summer velvet pepper bridge candle forest ladder mirror needle pocket garden thread "
-    "cloud stone bread music chalk ferry lemon tiger wheel cabin honey ocean piano radio salad table uncle wagon zebra"
-).split()
+_WORDS = """
+river lantern quiet orchard seven copper window letter market thunder gentle harbour paper winter basket silver engine
+meadow button castle summer velvet pepper bridge candle forest ladder mirror needle pocket garden thread cloud stone
+bread music chalk ferry lemon tiger wheel cabin honey ocean piano radio salad table uncle wagon zebra
+"""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,16 @@ class Running:
             text=True,
             env=environment,
             start_new_session=True,
-            preexec_fn=prepare,  # noqa: PLW1509 (this process has no other thread then)
+            preexec_fn=prepare,
         )
 
     @property
     def ended(self) -> bool:
         return self._process.poll() is not None
+
+    def pause(self) -> None:
+        """Halts the group where it is; it keeps its locks."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
 
     def kill(self) -> Run:
         """Ends the group at once, as a power cut or the kernel's out-of-memory killer would."""
@@ -85,10 +89,11 @@ def run(*args: str | Path, env: Mapping[str, str] | None = None) -> Run:
 
 def write_rows(path: Path, count: int, seed: int) -> Path:
     """A JSONL of instruction rows of about 300 bytes each."""
+    known = _WORDS.split()
     random_ = random.Random(seed)  # noqa: S311 (rows, not secrets)
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
-            words = random_.choices(_WORDS, k=36)
+            words = random_.choices(known, k=36)
             row = {
                 "instruction": f"Write a sentence with the words {words[0]}, {words[1]} and {words[2]} ({number}).",
                 "input": " ".join(words[3:18]).capitalize() + ".",
@@ -118,7 +123,7 @@ def leftovers(store: Path) -> list[str]:
     """What is in a store beside versions, references and the index of sources: nothing should be."""
     index = store / ".sources"
     left = [path for path in store.rglob("*") if path.name.startswith(".") and path != index]
-    left += [path for path in store.rglob("*.writing")]
+    left += store.rglob("*.writing")
     left += [path for path in store.glob("[!.]*/*") if not is_version(path.name) and path.name != "refs"]
     return sorted({str(path.relative_to(store)) for path in left})
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -99,7 +100,7 @@ def steps(folder: Path, args: list[str]) -> tuple[int, int, list[str]]:
     kills = 0
     for step in range(1, count + 1):
         shutil.rmtree(store, ignore_errors=True)
-        kills += _in_child(lambda step=step: dying(step)) == -signal.SIGKILL
+        kills += _in_child(partial(dying, step)) == -signal.SIGKILL
         where = f"{step}, before {json.loads(log.read_text())[1]}"
         if _in_child(lambda: looking(None)):
             faults += [f"{where}: killed: {what}" for what in json.loads(found.read_text())]

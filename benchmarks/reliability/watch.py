@@ -1,6 +1,6 @@
 """A reader that looks at every version of a store again and again, until a file `stop` is beside the store.
 
-    python -m benchmarks.reliability.watch STORE
+python -m benchmarks.reliability.watch STORE
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ def build(
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from lope_data import builder
+    from lope_data.locks import in_use
     from lope_data.names import check_name
     from lope_data.rates import show_rates
     from lope_data.recipe import load_recipe
@@ -90,13 +91,14 @@ def build(
         options = builder.Options(
             Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
         )
-        if from_ is not None:
-            parent = options.store.resolve(from_)
-        elif source is None:
-            parent = builder.ingest_samples(resolved, limit, options, name).version
-        else:
-            parent = builder.ingest(source, resolved, limit, options, name).version
-        built = builder.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
+        with in_use(options.store, shown.notice):
+            if from_ is not None:
+                parent = options.store.resolve(from_)
+            elif source is None:
+                parent = builder.ingest_samples(resolved, limit, options, name).version
+            else:
+                parent = builder.ingest(source, resolved, limit, options, name).version
+            built = builder.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
     version = built.version
     show_rates(console, version.manifest)
     if built.existed:

@@ -52,6 +52,7 @@ def ingest(
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_data import builder
+    from lope_data.locks import in_use
     from lope_data.recipe import load_recipe
     from lope_data.store import Store
     from lope_data.verbs.progress import bar
@@ -61,7 +62,8 @@ def ingest(
         options = builder.Options(
             Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
         )
-        built = builder.ingest(source, resolved, limit, options)
+        with in_use(options.store, shown.notice):
+            built = builder.ingest(source, resolved, limit, options)
     manifest = built.version.manifest
     console = Console(stderr=as_json, highlight=False)
     if built.existed:

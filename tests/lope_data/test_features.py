@@ -31,6 +31,7 @@ NESTED = [
 NOT = [
     *(pa.binary(), pa.large_binary(), pa.binary(4), pa.month_day_nano_interval(), pa.list_(pa.int8(), 3)),
     *(pa.map_(pa.string(), pa.int8()), pa.dictionary(pa.int8(), pa.string()), pa.string_view()),
+    *(getattr(pa, name)(5, 1) for name in ("decimal32", "decimal64") if hasattr(pa, name)),
 ]
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lope_data.builder import Options, build
 from lope_data.errors import StoreError
 from lope_data.garbage import find_garbage, remove_garbage
 from lope_data.locks import locked
 from lope_data.manifest import NAME
+from lope_data.recipe import Recipe
 from lope_data.store import Store
 from lope_data.version import Version
 
@@ -81,6 +85,42 @@ def test_a_manifest_that_cannot_be_read_stops_it(store: Store, noisy: Callable[.
     assert old.folder.is_dir()
 
 
+def test_links_are_not_followed_out_of_the_store(store: Store, sample: Version, tmp_path: Path) -> None:
+    refs = (store.home("sample") / "refs").rename(tmp_path / "refs")
+    (refs / ".hidden").write_text("")
+    (store.home("sample") / "refs").symlink_to(refs)
+    for use in (
+        remove_garbage,
+        lambda store: store.set_ref("sample", "x", "0" * 16),
+        lambda store: store.refs("sample"),
+    ):
+        with pytest.raises(StoreError, match="is a link"):
+            use(store)
+    assert sorted(path.name for path in refs.iterdir()) == [".hidden", "latest"]
+
+
 def test_a_store_that_is_not_there(lope_data: Callable[..., Any], store: Store) -> None:
     assert lope_data("gc", "--store", store.root).code == 0
     assert not store.root.exists()
+
+
+def test_what_a_build_has_found_is_not_removed(
+    store: Store, sample: Version, options: Options, make_recipe: Callable[..., Recipe]
+) -> None:
+    """Two versions built in turns, each unneeded until it is found again, while gc removes what is unneeded."""
+    recipes = [make_recipe(seed=seed, ratio=0.1, mix={"char.swap": 1}) for seed in (1, 2)]
+    done = threading.Event()
+
+    def clean() -> None:
+        while not done.is_set():
+            with suppress(StoreError):  # something is being written
+                remove_garbage(store)
+
+    thread = threading.Thread(target=clean)
+    thread.start()
+    try:
+        for turn in range(40):
+            assert (build(sample, recipes[turn % 2], None, options).version.folder / NAME).is_file()
+    finally:
+        done.set()
+        thread.join()
