@@ -18,6 +18,11 @@ def byte_class(data: Bytes, table: bytes) -> Bytes:
     return np.frombuffer(data.tobytes().translate(table), np.uint8)
 
 
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array, without a copy where it is one: `combine_chunks` copies even then."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def gather(data: Bytes, start: I64, end: I64) -> pa.Array:
     """data[start[i]:end[i]] for each i, as a large_binary array; spans may overlap and come in any order."""
     return binary(*kernels.gathered(data, start, end))

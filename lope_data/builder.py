@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lope_data.errors import StoreError
-from lope_data.locks import Notice, locked, locked_if_free
+from lope_data.locks import Notice, left_locked, locked, locked_if_free
 from lope_data.manifest import INGEST, version_id
 from lope_data.names import check_name
 from lope_data.recipe import Recipe
@@ -124,7 +124,7 @@ def _obtained(name: str, version: str, options: Options, make: Callable[[], Vers
                 made = make()
                 store.set_ref(name, "latest", version)
                 return Built(made, False)
-    if store.draft(name, version).exists():  # of a process that was killed between its rename and its end
+    if store.draft(name, version).exists() or left_locked(store, name, version):  # its process was killed at its end
         with locked_if_free(store, name, version) as free:
             if free:
                 shutil.rmtree(store.draft(name, version), ignore_errors=True)

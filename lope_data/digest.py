@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import offsets_and_data
+from lope_data.buffers import Bytes, offsets_and_data
 
 
 class _Column:
@@ -27,7 +28,7 @@ class _Column:
             self.children = [_Column(field.type) for field in kind]
 
     def update(self, array: pa.Array) -> None:
-        self.validity.update(np.asarray(array.is_valid()).astype(np.uint8).tobytes())
+        self.validity.update(_validity(array))
         kind = array.type
         if _is_list(kind):
             self.lengths.update(_little(pc.fill_null(pc.list_value_length(array), 0), np.int64))
@@ -38,8 +39,8 @@ class _Column:
         elif _is_bytes(kind):
             wide = array.cast(pa.large_binary())
             offsets, data = offsets_and_data(wide.fill_null(b"") if wide.null_count else wide)
-            self.lengths.update(np.diff(offsets).astype("<i8").tobytes())
-            self.values.update(data.tobytes())
+            self.lengths.update(np.diff(offsets).astype("<i8", copy=False))
+            self.values.update(data)
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
             self.values.update(_little(array.fill_null(0), array.type.to_pandas_dtype()))
         else:  # booleans, times, decimals: by their text
@@ -47,8 +48,8 @@ class _Column:
 
     def update_text(self, array: pa.Array) -> None:
         offsets, data = offsets_and_data(array.cast(pa.string()).fill_null("").cast(pa.large_binary()))
-        self.lengths.update(np.diff(offsets).astype("<i8").tobytes())
-        self.values.update(data.tobytes())
+        self.lengths.update(np.diff(offsets).astype("<i8", copy=False))
+        self.values.update(data)
 
     def finish(self) -> bytes:
         whole = hashlib.sha256(_type_name(self.kind).encode())
@@ -59,9 +60,15 @@ class _Column:
         return whole.digest()
 
 
-def _little(array: pa.Array, dtype: Any) -> bytes:
-    values = np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"), copy=False)
-    return values.tobytes()
+def _validity(array: pa.Array) -> bytes | Bytes:
+    """A byte of 1 or 0 for each value: whether it is there."""
+    if not array.null_count:
+        return b"\1" * len(array)
+    return np.asarray(array.is_valid()).astype(np.uint8)
+
+
+def _little(array: pa.Array, dtype: Any) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"), copy=False))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import Mask
+from lope_data.buffers import Mask, whole
 from lope_data.cells import Cells
 from lope_data.leaves import Leaves, leaves
 from lope_data.rng import I64
@@ -45,7 +45,7 @@ class Inputs:
 def inputs_of(table: pa.Table) -> Inputs:
     """The input texts of the rows: of a chat its user messages."""
     parts = [
-        (name, _of_user(leaves(name, table[name].combine_chunks()).present(of_shape(table, shape))))
+        (name, _of_user(leaves(name, whole(table[name])).present(of_shape(table, shape))))
         for shape in fitting(table)
         for name in shape.inputs
         if name in table.column_names
@@ -105,7 +105,7 @@ def targets_of(table: pa.Table, kind: str) -> Targets:
         mine = np.flatnonzero(mask)
         rows = table.select([shape.target, *(name for name in columns if name != "target")])
         rows = (rows if mask.all() else rows.take(pa.array(mine))).combine_chunks()
-        target, path = _target(rows[shape.target].combine_chunks(), shape.target)
+        target, path = _target(whole(rows[shape.target]), shape.target)
         places.append(mine)
         paths.append(path)
         tables.append(rows.append_column("target", target).select(columns))
@@ -147,7 +147,7 @@ def put_targets(table: pa.Table, kind: str, places: I64, values: pa.Array) -> pa
         if not len(hit):
             continue
         number = table.column_names.index(shape.target)
-        old = table[shape.target].combine_chunks()
+        old = whole(table[shape.target])
         new = values.take(pa.array(hit))
         if pa.types.is_nested(old.type):
             last = _last_answers(leaves(shape.target, old))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def find_garbage(store: Store) -> list[Garbage]:
     garbage = [
         Garbage(found.folder, _UNNEEDED, _size(found.folder)) for key, found in versions.items() if key not in needed
     ]
-    return garbage + [Garbage(path, why, _size(path)) for path, why in _leftovers(store)]
+    for path, why in _leftovers(store):
+        with suppress(FileNotFoundError):  # of a process that lives, and has gone on
+            garbage.append(Garbage(path, why, _size(path)))
+    return garbage
 
 
 def remove_garbage(store: Store) -> list[Garbage]:
@@ -58,6 +62,8 @@ def remove_garbage(store: Store) -> list[Garbage]:
         for piece in garbage:
             try:
                 _remove(piece.path)
+            except FileNotFoundError:  # as above
+                continue
             except OSError as error:
                 raise StoreError(f"cannot remove {piece.path} ({error.strerror})") from error
         for name in store.names():
@@ -74,6 +80,8 @@ def _all(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def _leftovers(store: Store) -> Iterator[tuple[Path, str]]:
+    for path in sorted((store.root / ".sources").glob(".*")):
+        yield path, "a note on a source that was being written when its process was killed"
     for name in store.names():
         for path in sorted(store.home(name).iterdir()):
             if path.name.startswith(".") and path.name.endswith(".partial"):

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_data.buffers import whole
 from lope_data.chat import canonical_messages
 from lope_data.errors import SourceError, suggest
 from lope_data.recipe import Columns
@@ -65,7 +66,7 @@ def _renamed(table: pa.Table, where: str, columns: Columns) -> tuple[pa.Table, p
             if name not in table.column_names:
                 known = suggest(name, table.column_names)
                 raise SourceError(f"{where}: no column {name!r}, which [columns] names{known}")
-    ids = table[named.pop("id")].combine_chunks() if columns.id else None
+    ids = whole(table[named.pop("id")]) if columns.id else None
     if isinstance(columns.choices, tuple):
         table = _with_choices(table, columns.choices, where)
         del named["choices"]
@@ -84,7 +85,7 @@ def _with_choices(table: pa.Table, names: tuple[str, ...], where: str) -> pa.Tab
         raise SourceError(f"{where}: [columns] joins {', '.join(names)} to 'choices', which is there already")
     texts = []
     for name in names:
-        text = _plain(table[name].combine_chunks())
+        text = _plain(whole(table[name]))
         if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type) or pa.types.is_null(text.type)):
             raise SourceError(f"{where}, column {name!r}: a choice is text, not {text.type}")
         if text.null_count:
@@ -108,7 +109,7 @@ def _whole(column: pa.ChunkedArray, where: str) -> pa.Array:
     if pa.types.is_string(column.type) and column.nbytes >= _WIDE:
         column = column.cast(pa.large_string())
     try:
-        return column.combine_chunks()
+        return whole(column)
     except pa.ArrowException as error:  # offsets of nested text have 32 bits
         raise SourceError(f"{where}: too much text in one column ({error}); split the source") from error
 
@@ -137,7 +138,7 @@ def _shapes(table: pa.Table, where: str, name: str | None) -> list[Shape]:
 
 def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Array:
     """The column in its canonical type; other columns as they are."""
-    column = _plain(table[name].combine_chunks())
+    column = _plain(whole(table[name]))
     wanted = next((shape.columns[name] for shape in shapes if name in shape.columns), None)
     if name == "messages" and wanted is not None:
         return canonical_messages(column, where)
@@ -210,7 +211,7 @@ def _marks(table: pa.Table, shapes: list[Shape], where: str) -> pa.Array:
     """The shape of each row: the first whose key column is not null."""
     marks: pa.Array = pa.nulls(len(table), pa.string())
     for shape in shapes:
-        marks = pc.if_else(pc.and_(marks.is_null(), table[shape.key].combine_chunks().is_valid()), shape.name, marks)
+        marks = pc.if_else(pc.and_(marks.is_null(), whole(table[shape.key]).is_valid()), shape.name, marks)
     if marks.null_count:
         row = int(pc.index(marks.is_null(), True).as_py())
         keys = " and ".join(repr(shape.key) for shape in shapes) + (" is" if len(shapes) == 1 else " are")

@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lope_data.errors import StoreError
-from lope_data.store import Store
+
+if TYPE_CHECKING:
+    from lope_data.store import Store
 
 Notice = Callable[[str], None]
 
@@ -98,6 +101,11 @@ def locked_if_free(store: Store, name: str, version: str) -> Iterator[bool]:
             _give_back(path, handle)
 
 
+def left_locked(store: Store, name: str, version: str) -> bool:
+    """Whether the lock of a version is held, or was when its process was killed."""
+    return _path(store, f"{name}@{version}").exists()
+
+
 def _path(store: Store, what: str) -> Path:
     return store.root / ".locks" / what
 
@@ -117,10 +125,7 @@ def _acquire(path: Path, how: int) -> int:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except (
-            FileNotFoundError,
-            FileExistsError,
-        ):  # the folder came or went meanwhile; always: none can be
+        except (FileNotFoundError, FileExistsError):  # the folder came or went; again and again only where none can be
             lost += 1
             if lost > 1000:
                 raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from lope_data.buffers import whole
 from lope_data.draft import Draft, drafted
 from lope_data.engines.local import run_tasks
 from lope_data.errors import NoiseError
@@ -142,7 +143,7 @@ def _noisy(
 
 
 def _count_shapes(rows: pa.Table) -> dict[str, int]:
-    counts = rows[SHAPE].combine_chunks().value_counts()
+    counts = whole(rows[SHAPE]).value_counts()
     return {count["values"]: count["counts"] for count in counts.to_pylist()}
 
 

@@ -7,6 +7,7 @@ import heapq
 import numpy as np
 import pyarrow as pa
 
+from lope_data.buffers import whole
 from lope_data.fields import targets_of
 from lope_data.rng import I64, U64, Draw, ordered
 
@@ -32,7 +33,7 @@ def ranked(population: pa.Table, hashes: U64, draw: Draw, stratify: bool) -> I64
 def _classes(population: pa.Table) -> I64:
     """The class of each row as a number, in the order of the classes' names; rows without one are one class more."""
     found = targets_of(population, "class")
-    codes = found.table["target"].combine_chunks().dictionary_encode()
+    codes = whole(found.table["target"]).dictionary_encode()
     names = codes.dictionary.to_pylist()
     number = np.empty(len(names), np.int64)
     number[sorted(range(len(names)), key=lambda i: names[i])] = np.arange(len(names))

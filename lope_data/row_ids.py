@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from lope_data.buffers import whole
 from lope_data.errors import SourceError, shown
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
@@ -65,7 +66,7 @@ def _digests(columns: list[tuple[str, pa.ChunkedArray]], where: str) -> bytes:
     parts = []
     for name, column in columns:  # a null says nothing, so a row's id does not hang on others' columns
         try:
-            text = _text(column.combine_chunks())
+            text = _text(whole(column))
         except (pa.ArrowException, OverflowError, ValueError) as error:  # a time zone that is none, a date out of range
             raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
         length = pc.binary_length(text).cast(wide)

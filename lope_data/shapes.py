@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import Mask
+from lope_data.buffers import Mask, whole
 
 ROW_ID, SHAPE, OPS = "lope_row_id", "lope_shape", "lope_ops"
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -83,7 +83,7 @@ def fitting(table: pa.Table) -> list[Shape]:
 
 def of_shape(table: pa.Table, shape: Shape) -> Mask:
     """Which rows have this shape, shape (rows,)."""
-    mask: Mask = pc.equal(table[SHAPE].combine_chunks(), shape.name).to_numpy(zero_copy_only=False)
+    mask: Mask = pc.equal(whole(table[SHAPE]), shape.name).to_numpy(zero_copy_only=False)
     return mask
 
 

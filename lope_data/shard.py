@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_data import kernels
-from lope_data.buffers import Mask, binary, offsets_and_data
+from lope_data.buffers import Mask, binary, offsets_and_data, whole
 from lope_data.cells import Cells
 from lope_data.edits import Edits, splice
 from lope_data.fields import Inputs, Targets, inputs_of, put_targets, targets_of
@@ -189,7 +189,7 @@ class _Step:
         )
 
     def _label_records(self, name: str, places: I64, targets: Targets, after: pa.Array, detail: pa.Array) -> pa.Table:
-        before = targets.table["target"].combine_chunks()
+        before = whole(targets.table["target"])
         return self._records(
             name,
             places,
@@ -219,7 +219,7 @@ class _Step:
             {
                 "place": pa.array(self.deal.rows[places]),
                 "number": pa.array(np.full(len(places), self.number)),
-                "row_id": self.rows[ROW_ID].combine_chunks().take(pa.array(places)),
+                "row_id": whole(self.rows[ROW_ID]).take(pa.array(places)),
                 "path": path,
                 "op": pa.array([op]).take(pa.array(np.zeros(len(places), np.int64))),
                 "start": pa.array(start, pa.int64()),
@@ -257,7 +257,7 @@ def _ordered(records: list[pa.Table], steps: list[str]) -> pa.Table:
     group = place[order] * len(steps) + number[order]
     seq = np.arange(len(group)) - np.searchsorted(group, group)
     table = table.append_column("seq", pa.array(seq.astype(np.int32)))
-    table = table.append_column("step", pa.array(steps).take(table["number"].combine_chunks()))
+    table = table.append_column("step", pa.array(steps).take(whole(table["number"])))
     return table.select(EDITS.names).cast(EDITS).combine_chunks()
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lope_data.buffers import whole
 from lope_data.distribution import I64, Distribution
 from lope_data.errors import StoreError
 from lope_data.leaves import leaves
@@ -190,7 +191,7 @@ def _per_row(code: I64, row: I64, rows: int, weights: I64 | None = None) -> tupl
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[str], I64]:
     """The distinct values in the order of their appearance, and for each value which it is."""
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = whole(column).dictionary_encode()
     return encoded.dictionary.to_pylist(), np.asarray(encoded.indices).astype(np.int64)
 
 
@@ -220,7 +221,7 @@ def column_statistics(version: Version) -> list[ColumnStatistics]:
     lengths: dict[str, list[Distribution]] = {name: [] for name in names if _holds_text(rows.schema.field(name).type)}
     for start in range(0, len(rows), _SLICE):
         for name, parts in lengths.items():
-            texts = leaves(name, rows[name].slice(start, _SLICE).combine_chunks()).values
+            texts = leaves(name, whole(rows[name].slice(start, _SLICE))).values
             parts.append(Distribution.of(np.asarray(pc.utf8_length(texts.drop_null()))))
     return [
         ColumnStatistics(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
 from lope_data.errors import StoreError, suggest
+from lope_data.locks import locked
 from lope_data.manifest import NAME
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
 from lope_data.version import Version
@@ -93,16 +93,17 @@ class Store:
         """
         if self.refs(name).get(ref) == version:
             return
-        folder = self._refs(name)
-        partial = folder / f".{ref}-{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(version + "\n", encoding="utf-8")
-            partial.replace(folder / ref)
-        except OSError as error:
-            with suppress(OSError):  # a read-only file system refuses this too
-                partial.unlink(missing_ok=True)
-            raise StoreError(f"cannot set {name}@{ref} in {self.root} ({error.strerror})") from error
+        with locked(self, name, "refs", lambda _: None):
+            folder = self._refs(name)
+            partial = folder / f".{ref}"
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                partial.write_text(version + "\n", encoding="utf-8")
+                partial.replace(folder / ref)
+            except OSError as error:
+                with suppress(OSError):  # a read-only file system refuses this too
+                    partial.unlink(missing_ok=True)
+                raise StoreError(f"cannot set {name}@{ref} in {self.root} ({error.strerror})") from error
 
     def resolve(self, ref: str) -> Version:
         """The version that NAME, NAME@REF, NAME@VERSION or a path means.

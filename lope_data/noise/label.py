@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
+from lope_data.buffers import whole
 from lope_data.errors import NoiseError, shown, suggest
 from lope_data.registry import Params, label_op
 from lope_data.rng import I64, Draw
@@ -66,7 +67,7 @@ def flip(rows: pa.Table, population: pa.Table, draw: Draw, params: FlipParams) -
     diagonal left out; a class without a row, or without weight off the diagonal, is not flipped. How many rows are
     flipped is the ratio's business alone: the diagonal has no say in it.
     """
-    labels = rows["target"].combine_chunks()
+    labels = whole(rows["target"])
     classes = pc.unique(population["target"]).drop_null()
     classes = classes.take(pc.sort_indices(classes))
     matrix = None if isinstance(params.transition, str) else _matrix(params.transition, classes)

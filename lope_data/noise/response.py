@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from lope_data.buffers import Mask
+from lope_data.buffers import Mask, whole
 from lope_data.cells import Cells
 from lope_data.registry import Params, label_op
 from lope_data.rng import I64, U64, Draw, ordered, row_hashes
@@ -42,7 +42,7 @@ class _Donors:
                     return known
             missing = population["target"].null_count
             responses = population.filter(population["target"].is_valid()) if missing else population
-            ids, outputs = (responses[name].combine_chunks() for name in ("lope_row_id", "target"))
+            ids, outputs = (whole(responses[name]) for name in ("lope_row_id", "target"))
             hashes = row_hashes(ids)
             order = np.argsort(hashes, kind="stable")
             donor = _derangement(outputs, Draw(context, hashes))
@@ -65,7 +65,7 @@ _last: list[_Donors] = []  # one at most
 def _has_donor(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
     donors = _Donors.of(population, draw.context)
     given = donors.outputs.take(donors.places(draw.rows))
-    able: Mask = np.asarray(pc.fill_null(pc.not_equal(given, rows["target"].combine_chunks()), False))
+    able: Mask = np.asarray(pc.fill_null(pc.not_equal(given, whole(rows["target"])), False))
     return able
 
 
@@ -80,7 +80,7 @@ def swap_response(rows: pa.Table, population: pa.Table, draw: Draw, params: Para
     """Replaces the response by another row's; which one is a derangement of the whole dataset."""
     donors = _Donors.of(population, draw.context)
     place = donors.places(draw.rows)
-    after, before = donors.outputs.take(place), rows["target"].combine_chunks()
+    after, before = donors.outputs.take(place), whole(rows["target"])
     after = pc.if_else(pc.fill_null(pc.not_equal(after, before), False), after, None)
     return after, pc.if_else(after.is_valid(), donors.ids.take(place).cast(pa.string()), None)
 
@@ -131,7 +131,7 @@ def truncate_response(rows: pa.Table, population: pa.Table, draw: Draw, params: 
 
     The share of the words that stays is drawn evenly from `keep`; at least one word stays and at least one goes.
     """
-    cells = Cells.of(rows["target"].combine_chunks())
+    cells = Cells.of(whole(rows["target"]))
     words = cells.words
     least, most = params.keep
     stay = np.floor(words.count * (least + (most - least) * draw.unit("keep"))).astype(np.int64)
@@ -152,7 +152,7 @@ _CERTAIN = rf"(?:^|[ \n])[0-9]{{1,{_DIGITS}}}(?:[ \n]|$)"  # one that stands alo
 
 
 def _has_number(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
-    target = rows["target"].combine_chunks()
+    target = whole(rows["target"])
     able: Mask = np.asarray(pc.fill_null(pc.match_substring_regex(target, _CERTAIN), False)).copy()
     some = np.flatnonzero(np.asarray(pc.fill_null(pc.match_substring_regex(target, "[0-9]"), False)) & ~able)
     able[some] = [_last_number(text) is not None for text in target.take(pa.array(some)).to_pylist()]

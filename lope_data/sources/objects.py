@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
@@ -87,6 +88,9 @@ class Objects:
             values = list(map(itemgetter(name), rows))
         except KeyError:
             values = [row.get(name) for row in rows]
+        if self._tables and name in self._tables[-1].column_names and self._tables[-1][name].type == pa.string():
+            with suppress(pa.ArrowException, UnicodeError):  # knowing the type saves looking for it
+                return pa.array(values, pa.string())
         try:
             return pa.array(values)
         except (pa.ArrowException, UnicodeError, OverflowError) as error:
@@ -99,6 +103,8 @@ class Objects:
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
     """The names in any of the rows, in the order in which they turn up."""
+    if rows and all(map(rows[0].keys().__eq__, map(dict.keys, rows))):  # as in nearly every source
+        return list(rows[0])
     names: dict[str, Any] = {}
     for row in rows:
         if row.keys() != names.keys():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, cast
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-_BLOCK = 1 << 20
+_BLOCK = 1 << 17  # larger ones are given back to the system and asked for again, which costs more than all else
 
 
 class NotTextError(ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lope_data.builder import Options, build
+from lope_data.api import build
 from lope_data.errors import StoreError
 from lope_data.garbage import find_garbage, remove_garbage
 from lope_data.locks import locked
@@ -105,7 +105,7 @@ def test_a_store_that_is_not_there(lope_data: Callable[..., Any], store: Store) 
 
 
 def test_what_a_build_has_found_is_not_removed(
-    store: Store, sample: Version, options: Options, make_recipe: Callable[..., Recipe]
+    store: Store, sample: Version, make_recipe: Callable[..., Recipe]
 ) -> None:
     """Two versions built in turns, each unneeded until it is found again, while gc removes what is unneeded."""
     recipes = [make_recipe(seed=seed, ratio=0.1, mix={"char.swap": 1}) for seed in (1, 2)]
@@ -120,7 +120,7 @@ def test_what_a_build_has_found_is_not_removed(
     thread.start()
     try:
         for turn in range(40):
-            assert (build(sample, recipes[turn % 2], None, options).version.folder / NAME).is_file()
+            assert (build(recipes[turn % 2], parent=sample, store=store.root).folder / NAME).is_file()
     finally:
         done.set()
         thread.join()

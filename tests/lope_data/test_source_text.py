@@ -97,7 +97,7 @@ def test_lines_by_a_pattern(tmp_path: Path) -> None:
         ({"encoding": "rot13"}, "'rot13' is no encoding of text"),
         ({"encoding": "zlib"}, "'zlib' is no encoding of text"),
         ({"encoding": "a\0b"}, "unknown encoding"),
-        ({"pattern": "(?P<text>.*"}, "source.pattern: missing )"),
+        ({"pattern": "(?P<text>.*"}, "source.pattern: not a pattern of RE2's syntax: missing )"),
         ({"pattern": r"(\w+) (?P<text>.*)"}, "source.pattern: every group must have a name"),
         ({"pattern": ".*"}, "source.pattern: every group must have a name"),
         ({"patern": "x"}, "source.patern: unknown key 'patern'; did you mean 'pattern'?"),
