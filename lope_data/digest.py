@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.buffers import Bytes, offsets_and_data
+from lope_data.buffers import offsets_and_data
 
 
 class _Column:
@@ -39,8 +36,8 @@ class _Column:
         elif _is_bytes(kind):
             wide = array.cast(pa.large_binary())
             offsets, data = offsets_and_data(wide.fill_null(b"") if wide.null_count else wide)
-            self.lengths.update(np.diff(offsets).astype("<i8", copy=False))
-            self.values.update(data)
+            self.lengths.update(_little(np.diff(offsets), np.int64))
+            self.values.update(data.data)
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
             self.values.update(_little(array.fill_null(0), array.type.to_pandas_dtype()))
         else:  # booleans, times, decimals: by their text
@@ -48,8 +45,8 @@ class _Column:
 
     def update_text(self, array: pa.Array) -> None:
         offsets, data = offsets_and_data(array.cast(pa.string()).fill_null("").cast(pa.large_binary()))
-        self.lengths.update(np.diff(offsets).astype("<i8", copy=False))
-        self.values.update(data)
+        self.lengths.update(_little(np.diff(offsets), np.int64))
+        self.values.update(data.data)
 
     def finish(self) -> bytes:
         whole = hashlib.sha256(_type_name(self.kind).encode())
@@ -60,14 +57,14 @@ class _Column:
         return whole.digest()
 
 
-def _validity(array: pa.Array) -> bytes | Bytes:
+def _validity(array: pa.Array) -> Any:
     """A byte of 1 or 0 for each value: whether it is there."""
     if not array.null_count:
         return b"\1" * len(array)
     return np.asarray(array.is_valid()).astype(np.uint8)
 
 
-def _little(array: pa.Array, dtype: Any) -> npt.NDArray[Any]:
+def _little(array: Any, dtype: Any) -> Any:
     return np.ascontiguousarray(np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"), copy=False))
 
 
@@ -92,24 +89,42 @@ def _type_name(kind: pa.DataType) -> str:
     return str(kind).removeprefix("large_")
 
 
-def content_digest(rows: Iterable[pa.Table], edits: Iterable[pa.Table]) -> str:
-    """`sha256:` and the digest of the rows and edits, each given shard after shard."""
-    whole = hashlib.sha256()
-    for name, tables in (("rows", rows), ("edits", edits)):
-        columns: dict[str, _Column] = {}
-        count = 0
-        with ThreadPoolExecutor() as threads:
-            for table in tables:
-                count += len(table)
-                for field in table.schema:
-                    columns.setdefault(field.name, _Column(field.type))
-                list(threads.map(lambda item: _feed(*item), ((columns[n], table[n]) for n in table.column_names)))
-        whole.update(f"{name}:{count}:{len(columns)}\n".encode())
-        for column, state in sorted(columns.items()):
-            whole.update(f"{len(column.encode())}:{column}\n".encode() + state.finish())
-    return "sha256:" + whole.hexdigest()
+class ContentDigest:
+    """The digest of rows and edits that come shard after shard."""
+
+    def __init__(self) -> None:
+        self._parts = {"rows": _Part(), "edits": _Part()}
+
+    def add(self, rows: pa.Table, edits: pa.Table) -> None:
+        """Takes the next rows, and their edits."""
+        self._parts["rows"].add(rows)
+        self._parts["edits"].add(edits)
+
+    def finish(self) -> str:
+        """`sha256:` and the digest of all of them."""
+        whole = hashlib.sha256()
+        for name, part in self._parts.items():
+            whole.update(f"{name}:{part.count}:{len(part.columns)}\n".encode())
+            for column, state in sorted(part.columns.items()):
+                whole.update(f"{len(column.encode())}:{column}\n".encode() + state.finish())
+        return "sha256:" + whole.hexdigest()
 
 
-def _feed(column: _Column, values: pa.ChunkedArray) -> None:
-    for chunk in values.chunks:
-        column.update(chunk)
+class _Part:
+    def __init__(self) -> None:
+        self.columns: dict[str, _Column] = {}
+        self.count = 0
+
+    def add(self, table: pa.Table) -> None:
+        self.count += len(table)
+        for field, values in zip(table.schema, table.columns, strict=True):
+            column = self.columns.setdefault(field.name, _Column(field.type))
+            for chunk in values.chunks:
+                column.update(chunk)
+
+
+def content_digest(rows: pa.Table, edits: pa.Table) -> str:
+    """The digest of all rows and edits."""
+    digest = ContentDigest()
+    digest.add(rows, edits)
+    return digest.finish()

@@ -6,6 +6,7 @@ A draft is the folder `.<version>.partial` beside the version's place; its `vers
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -27,6 +28,19 @@ _BATCH = 2000  # rows of a record batch: what a random read has to touch
 
 
 @dataclass(frozen=True)
+class Shard:
+    """Some rows, their edits, and what else is to be known of them when the version is complete (plain data)."""
+
+    rows: pa.Table
+    edits: pa.Table
+    said: Any = None
+
+    @property
+    def tables(self) -> tuple[pa.Table, pa.Table]:
+        return self.rows, self.edits
+
+
+@dataclass(frozen=True)
 class Draft:
     """`folder`: of the draft; `count`: how many shards the version will have."""
 
@@ -44,22 +58,26 @@ class Draft:
     def edits_name(self, index: int) -> str:
         return f"edits/{index:05d}-of-{self.count:05d}.parquet"
 
-    def write(self, index: int, rows: pa.Table, edits: pa.Table, said: Any = None) -> dict[str, Any]:
+    def write(self, index: int, shard: Shard) -> dict[str, Any]:
         """Writes a shard, then its note: its `files` as in a manifest, and what is `said` of it (plain data)."""
-        data = pa.BufferOutputStream()
-        with pa.ipc.new_stream(data, rows.schema) as writer:
-            writer.write_table(rows, max_chunksize=_BATCH)
-        records = pa.BufferOutputStream()
-        pq.write_table(edits, records, compression="zstd")
-        files = [
-            _written(self.version, self.data_name(index), data.getvalue()),
-            _written(self.version, self.edits_name(index), records.getvalue()),
-        ]
-        note = {"files": files, "said": said}
+        data, edits = self.data_name(index), self.edits_name(index)
+        with _Hashed(self.version / data) as sink:
+            with pa.ipc.new_stream(sink, shard.rows.schema) as writer:
+                writer.write_table(shard.rows, max_chunksize=_BATCH)
+            files = [sink.described(data)]
+        with _Hashed(self.version / edits) as sink:
+            pq.write_table(shard.edits, sink, compression="zstd")
+            files.append(sink.described(edits))
+        note = {"files": files, "said": shard.said}
         partial = self._note(index).with_suffix(".writing")
         partial.write_bytes(canonical(note))
         partial.replace(self._note(index))
         return note
+
+    def read(self, index: int) -> Shard:
+        """A shard that was written."""
+        with pa.memory_map(str(self.version / self.data_name(index))) as file:
+            return Shard(pa.ipc.open_stream(file).read_all(), pq.read_table(self.version / self.edits_name(index)))
 
     def notes(self) -> dict[int, dict[str, Any]]:
         """The notes of the shards that an earlier process has left whole, by their hashes."""
@@ -137,9 +155,32 @@ def described(folder: Path, path: str) -> dict[str, Any]:
         return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": sha256}
 
 
-def _written(folder: Path, path: str, data: pa.Buffer) -> dict[str, Any]:
-    (folder / path).write_bytes(memoryview(data))
-    return {"path": path, "bytes": data.size, "sha256": hashlib.sha256(data).hexdigest()}
+class _Hashed(io.RawIOBase):
+    """A file that is hashed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._sha256.update(view)
+        self._size += view.nbytes
+        while view.nbytes:
+            view = view[self._file.write(view) :]
+        return len(data)
+
+    def described(self, path: str) -> dict[str, Any]:
+        """What was written, as a manifest lists it."""
+        return {"path": path, "bytes": self._size, "sha256": self._sha256.hexdigest()}
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _begun_as(folder: Path, start: bytes) -> bool:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lope_data.digest import content_digest
-from lope_data.draft import Draft, drafted
+from lope_data.digest import ContentDigest
+from lope_data.draft import Shard, drafted
 from lope_data.errors import StoreError
 from lope_data.exporting import SCHEMA, Progress, inner_file
 from lope_data.locks import Notice, locked
@@ -70,27 +70,22 @@ def _write(
     size = shard_rows(count)
     with drafted(store, name, version, count, size, "import") as draft:
         notes: list[dict[str, Any]] = []
+        digest = ContentDigest()
         done = 0
         for rows in _shards(_checked(folder, parts), size):
             done += len(rows)
             if done > count:
                 break
-            notes.append(draft.write(len(notes), rows, edits.of(rows[ROW_ID])))
+            mine = edits.of(rows[ROW_ID])
+            digest.add(rows, mine)
+            notes.append(draft.write(len(notes), Shard(rows, mine)))
             progress(f"import {name}", done, count)
         if done != count:
             raise StoreError(f"{folder}: its manifest says {count:,} rows, which is not how many there are")
-        if edits.left() or _digest(draft) != manifest["content_digest"]:
+        if edits.left() or digest.finish() != manifest["content_digest"]:
             raise StoreError(f"the rows or edits of {folder} are not those of its manifest: their digest is another")
         description = {key: value for key, value in manifest.items() if key not in _BY_WRITER}
-        return commit(store, draft, notes, description)
-
-
-def _digest(draft: Draft) -> str:
-    files = [draft.version / draft.data_name(i) for i in range(draft.count)]
-    return content_digest(
-        (pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files),
-        (pq.read_table(draft.version / draft.edits_name(i)) for i in range(draft.count)),
-    )
+        return commit(store, draft, notes, manifest["content_digest"], description)
 
 
 def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.Table]:

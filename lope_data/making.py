@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from lope_data.buffers import whole
-from lope_data.draft import Draft, drafted
+from lope_data.digest import ContentDigest
+from lope_data.draft import Shard, drafted
 from lope_data.engines.local import run_tasks
 from lope_data.errors import NoiseError
 from lope_data.guard import Guard
@@ -54,10 +55,10 @@ def make_clean(
         "hints": {},
     }
 
-    def write(draft: Draft, index: int, low: int, high: int) -> dict[str, Any]:
-        return draft.write(index, rows.slice(low, high - low), EDITS.empty_table())
+    def shard(low: int, high: int) -> Shard:
+        return Shard(rows.slice(low, high - low), EDITS.empty_table())
 
-    return _written(description, options, write, lambda _: {}).keep(rows)
+    return _written(description, options, shard, lambda _: {}).keep(rows)
 
 
 def make_noisy(
@@ -83,9 +84,9 @@ def make_noisy(
         "source": parent.manifest["source"],
     }
 
-    def write(draft: Draft, index: int, low: int, high: int) -> dict[str, Any]:
+    def shard(low: int, high: int) -> Shard:
         done = _noisy(rows, low, high, deals, context, recipe.guard)
-        return draft.write(index, done.rows, done.edits, done.tally.plain())
+        return Shard(done.rows, done.edits, done.tally.plain())
 
     def report(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         tally = Tally()
@@ -93,18 +94,19 @@ def make_noisy(
             tally.add(Tally.of(note["said"]))
         return {"report": _report(recipe, plans, tally)}
 
-    return _written(description, options, write, report)
+    return _written(description, options, shard, report)
 
 
 def _written(
     description: Mapping[str, Any],
     options: Options,
-    write: Callable[[Draft, int, int, int], dict[str, Any]],
+    shard: Callable[[int, int], Shard],
     report: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
 ) -> Version:
-    """Writes the shards that are not there yet, with `write(draft, index, low, high)`, and then the version.
+    """Writes the shards that are not there yet, and then the version.
 
     Args:
+        shard: makes the one of rows low to high.
         report: from the notes of all shards what else the manifest says.
     """
     name, rows = description["name"], description["rows"]
@@ -115,16 +117,22 @@ def _written(
             options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
         missing = [index for index in range(draft.count) if index not in notes]
 
-        def run(index: int) -> tuple[int, dict[str, Any]]:
-            low = index * size
-            return index, write(draft, index, low, min(low + size, rows))
+        def run(index: int) -> tuple[int, dict[str, Any], Shard]:
+            made = shard(index * size, min(index * size + size, rows))
+            return index, draft.write(index, made), made
 
+        digest, waiting, taken = ContentDigest(), dict[int, Shard](), 0
         options.progress(f"{description['kind']} {name}", len(notes), draft.count)
-        for index, note in run_tasks(run, missing, options.workers):
-            notes[index] = note
+        for index, note, made in run_tasks(run, missing, options.workers):
+            notes[index], waiting[index] = note, made
+            while taken in notes:  # in order, from memory where it is still there
+                digest.add(*(waiting.pop(taken, None) or draft.read(taken)).tables)
+                taken += 1
             options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+        for index in range(taken, draft.count):
+            digest.add(*draft.read(index).tables)
         ordered = [notes[index] for index in range(draft.count)]
-        return commit(options.store, draft, ordered, {**description, **report(ordered)})
+        return commit(options.store, draft, ordered, digest.finish(), {**description, **report(ordered)})
 
 
 def _noisy(

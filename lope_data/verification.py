@@ -108,7 +108,7 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
 
     manifest = version.manifest
     try:
-        rows, digest = version.rows, content_digest([version.rows], [version.edits])
+        rows, digest = version.rows, content_digest(version.rows, version.edits)
     except StoreError as error:
         yield "rows and edits", str(error)
         return

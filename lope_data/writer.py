@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lope_data.card import card
 from lope_data.croissant import croissant_file
-from lope_data.digest import content_digest
 from lope_data.draft import Draft, described
 from lope_data.features import features
 from lope_data.libraries import libraries
@@ -24,21 +22,19 @@ from lope_data.store import Store
 from lope_data.version import Version
 
 
-def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], description: Mapping[str, Any]) -> Version:
+def commit(
+    store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], digest: str, description: Mapping[str, Any]
+) -> Version:
     """Makes a draft whose shards are all written the version that `description` names, and takes the draft away.
 
     Args:
         notes: of every shard, in order.
+        digest: of the content of all shards.
     """
     folder = draft.version
-    shards = [pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(i)))) for i in range(draft.count)]
-    digest = content_digest(
-        (shard.read_all() for shard in shards),
-        (pq.read_table(folder / draft.edits_name(i)) for i in range(draft.count)),
-    )
-    _write_datasets_files(draft, shards[0].schema, digest)
+    schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
+    _write_datasets_files(draft, schema, digest)
     manifest = {"format": FORMAT, **description, "content_digest": digest, "libraries": libraries()}
-    schema = shards[0].schema
     (folder / "README.md").write_bytes(card(manifest, schema).encode())
     files = [entry for note in notes for entry in note["files"]]
     files += [described(folder, name) for name in ("README.md", "dataset_info.json", "state.json")]
