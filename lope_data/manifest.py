@@ -57,10 +57,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if status.st_size > _MAX_BYTES:
             raise StoreError(f"{path} is larger than any manifest; remove {folder} and build it again")
         data = path.read_bytes()
-        manifest = json.loads(data.decode())
     except FileNotFoundError:
         raise StoreError(f"{folder} is not a version: it has no {NAME}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:  # a path that cannot be one, too
+        raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    try:
+        manifest = json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); remove {folder} and build it again") from error
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
         raise StoreError(f"{path} is not a manifest; remove {folder} and build it again")

@@ -162,7 +162,7 @@ def _no_such_name(name: str, store: Path) -> str:
 
 def _open(path: Path) -> Version:
     file = path / _MANIFEST
-    if not file.is_file() or file.is_symlink():
+    if not os.path.isfile(file) or file.is_symlink():  # noqa: PTH113  # Path's raises for names that are too long
         raise VersionError(f"{path}: not a version (no manifest.json there)")
     try:
         data = file.read_bytes()

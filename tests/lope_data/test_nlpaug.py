@@ -211,7 +211,7 @@ def test_a_worker_that_dies_again_is_an_error(tmp_path: Path, monkeypatch: pytes
         Worker().ask("char.KeyboardAug", {}, [("beginning", 5, 1)])
 
 
-def test_threads_share_a_worker() -> None:
+def test_threads_have_a_worker_each() -> None:
     want = [ask("char.KeyboardAug", {}, [("beginning", seed, 1)]) for seed in range(8)]
     got: dict[int, list[list[str | None]]] = {}
 
