@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lope_data.croissant import croissant
 from lope_data.draft import described
 from lope_data.exporting import export
 from lope_data.store import Store
+from lope_data.version import Version
 
 mlc = pytest.importorskip("mlcroissant")
 GOLDEN = Store(Path(__file__).parents[1] / "golden" / "store")
@@ -51,6 +53,13 @@ def test_a_version_is_accepted_with_its_parents(ref: str, tmp_path: Path) -> Non
     source = manifest["source"]["fingerprint"]
     assert [(node["@id"], node["identifier"]) for node in derived] == [*expected, (source, source)]
     assert {field.name for field in metadata.record_sets[0].fields} == set(version.rows.column_names)
+
+
+def test_what_a_build_writes_is_accepted(noisy: Callable[..., Version]) -> None:
+    version = noisy(ratio=0.1)
+    dataset = mlc.Dataset(str(version.folder / "croissant.json"))
+    assert not dataset.metadata.ctx.issues.errors
+    assert len(list(dataset.records("edits"))) == len(version.edits)
 
 
 def test_it_reads_the_edits_of_a_version_and_the_rows_of_an_export(tmp_path: Path) -> None:
