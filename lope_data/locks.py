@@ -102,7 +102,7 @@ def locked_if_free(store: Store, name: str, version: str) -> Iterator[bool]:
 
 
 def left_locked(store: Store, name: str, version: str) -> bool:
-    """Whether the lock of a version is held, or was when its process was killed."""
+    """Whether the lock is held, or was when its process was killed."""
     return _path(store, f"{name}@{version}").exists()
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lope_data.errors import StoreError, suggest
-from lope_data.locks import locked
+from lope_data.locks import left_locked, locked
 from lope_data.manifest import NAME
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
 from lope_data.version import Version
@@ -91,7 +91,7 @@ class Store:
         Raises:
             StoreError: the store cannot be written to.
         """
-        if self.refs(name).get(ref) == version:
+        if self.refs(name).get(ref) == version and not left_locked(self, name, "refs"):
             return
         with locked(self, name, "refs", lambda _: None):
             folder = self._refs(name)

@@ -73,6 +73,8 @@ class SourceIndex:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text(json.dumps(record | {"made_ns": time.time_ns()}), encoding="utf-8")
             partial.replace(path)
+            for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed; a living one's is no loss
+                left.unlink(missing_ok=True)
         except OSError:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
