@@ -51,6 +51,9 @@ def build(
         LopeDataError: the source, the parent, the recipe or the store does not do; says what and where.
     """
     recipe = recipe or Recipe()
+    for what, number in (("limit", limit), ("workers", workers)):
+        if number is not None and number < 1:
+            raise RecipeError(f"{what} must be 1 or more, not {number}")
     options = Options(_store(store), workers)
     if parent is not None and (source is not None or limit is not None):
         raise RecipeError("a version is built on a source, of which `limit` rows are kept, or on a parent")

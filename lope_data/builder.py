@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lope_data.errors import StoreError
+from lope_data.errors import NoiseError, StoreError
 from lope_data.locks import Notice, left_locked, locked, locked_if_free
 from lope_data.manifest import INGEST, version_id
 from lope_data.names import check_name
@@ -102,6 +102,12 @@ def build(
         about = {"name": name, "version": version, "seed": recipe.seed, "recipe": resolved, "ops": ops, "hints": hints}
         return make_noisy(parent, recipe, about, options, allow_shortfall=allow_shortfall)
 
+    found = options.store.find(name, version)
+    if found is not None and found.manifest["shortfall"] and not allow_shortfall:
+        raise NoiseError(
+            f"{found.ref} exists and falls {found.manifest['shortfall']:,} rows short of what was asked; lower the "
+            "ratio, add ops that apply to more rows, or take it with --allow-shortfall"
+        )
     built = _obtained(name, version, options, make)
     if built.version.manifest["hints"] != hints:  # outside the id, so the version is the same and cannot say both
         raise StoreError(

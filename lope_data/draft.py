@@ -113,7 +113,9 @@ def drafted(
         {"purpose": purpose, "format": FORMAT, "rows": rows, "shard_rows": shard_rows, "libraries": libraries()}
     )
     try:
-        if not _begun_as(folder, start):
+        if not _begun_as(draft, start):
+            if folder.is_symlink():
+                folder.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             _make(draft.version / "edits")
             (folder / "notes").mkdir()
@@ -183,7 +185,13 @@ class _Hashed(io.RawIOBase):
         super().close()
 
 
-def _begun_as(folder: Path, start: bytes) -> bool:
+def _begun_as(draft: Draft, start: bytes) -> bool:
+    """Whether there is a draft that was begun so, with all its folders and without links, which could lead out."""
+    folder = draft.folder
+    if folder.is_symlink() or not all(part.is_dir() for part in (draft.version / "edits", folder / "notes")):
+        return False
+    if any(path.is_symlink() for path in folder.rglob("*")):
+        return False
     try:
         return (folder / "start.json").read_bytes() == start
     except FileNotFoundError:

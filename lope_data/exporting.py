@@ -19,6 +19,7 @@ from lope_data.draft import described
 from lope_data.errors import StoreError
 from lope_data.manifest import NAME
 from lope_data.row_text import to_flat, to_json_lines
+from lope_data.verification import check_files
 from lope_data.version import Version
 
 SCHEMA = "schema.arrow"  # beside rows.jsonl: the types, which JSON does not tell
@@ -61,34 +62,6 @@ def write_into(folder: Path, version: Version, kind: str, progress: Progress) ->
     files = [described(folder, path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()]
     (folder / "croissant.json").write_bytes(croissant_file(version.manifest, schema, files, name))
     _copy(version, folder, [NAME])
-
-
-def check_files(version: Version) -> None:
-    """Checks every file of a version against its manifest.
-
-    Raises:
-        StoreError: one is missing, changed or a link.
-    """
-    for file in version.manifest["files"]:
-        path = inner_file(version.folder, file["path"])
-        if described(version.folder, file["path"]) != file:
-            raise StoreError(f"{path} is not the file that its manifest lists; see verify {version.ref}")
-
-
-def inner_file(folder: Path, name: str) -> Path:
-    """A file of a folder, by its path there.
-
-    Raises:
-        StoreError: there is none, or it or a folder on the way is a link, which may lead out.
-    """
-    path = folder
-    for part in Path(name).parts:
-        path /= part
-        if path.is_symlink():
-            raise StoreError(f"{path} is a link; copy the folder with its files in it (cp -rL) first")
-    if not path.is_file():
-        raise StoreError(f"{path} is missing or no file")
-    return path
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from lope_data.errors import StoreError
 from lope_data.locks import alone
-from lope_data.names import is_version
 from lope_data.store import Store
 from lope_data.version import Version
 
@@ -84,12 +84,11 @@ def _leftovers(store: Store) -> Iterator[tuple[Path, str]]:
         yield path, "a note on a source that was being written when its process was killed"
     for name in store.names():
         for path in sorted(store.home(name).iterdir()):
-            if path.name.startswith(".") and path.name.endswith(".partial"):
+            left = re.fullmatch(r"\.[0-9a-f]{16}\.(partial|removing)", path.name)
+            if left and left[1] == "partial":
                 yield path, "a build that was killed; the same build would go on with it"
-            elif path.name.startswith(".") and path.name.endswith(".removing"):
+            elif left:
                 yield path, "a removal that was killed"
-            elif is_version(path.name) and store.find(name, path.name) is None:
-                yield path, "no version: it has no manifest"
         refs = store.home(name) / "refs"
         for path in sorted(refs.iterdir()) if refs.is_dir() else ():
             if path.name.startswith("."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ import pyarrow.parquet as pq
 from lope_data.digest import ContentDigest
 from lope_data.draft import Shard, drafted
 from lope_data.errors import StoreError
-from lope_data.exporting import SCHEMA, Progress, inner_file
+from lope_data.exporting import SCHEMA, Progress
 from lope_data.locks import Notice, locked
 from lope_data.manifest import NAME, read_manifest
 from lope_data.row_text import from_json_lines
 from lope_data.shapes import OPS, ROW_ID, SHAPE, storable
 from lope_data.shard import EDITS
 from lope_data.store import Store, shard_rows
-from lope_data.verification import expected_id
+from lope_data.verification import expected_id, inner_file
 from lope_data.version import Version
 from lope_data.writer import commit
 
@@ -70,7 +71,7 @@ def _write(
     size = shard_rows(count)
     with drafted(store, name, version, count, size, "import") as draft:
         notes: list[dict[str, Any]] = []
-        digest = ContentDigest()
+        digest, touched, shapes = ContentDigest(), 0, Counter[str]()
         done = 0
         for rows in _shards(_checked(folder, parts), size):
             done += len(rows)
@@ -78,12 +79,17 @@ def _write(
                 break
             mine = edits.of(rows[ROW_ID])
             digest.add(rows, mine)
+            touched += pc.sum(pc.greater(pc.list_value_length(rows[OPS]), 0)).as_py() or 0
+            shapes.update({entry["values"]: entry["counts"] for entry in pc.value_counts(rows[SHAPE]).to_pylist()})
             notes.append(draft.write(len(notes), Shard(rows, mine)))
             progress(f"import {name}", done, count)
         if done != count:
             raise StoreError(f"{folder}: its manifest says {count:,} rows, which is not how many there are")
         if edits.left() or digest.finish() != manifest["content_digest"]:
             raise StoreError(f"the rows or edits of {folder} are not those of its manifest: their digest is another")
+        for key, counted in (("touched", touched), ("shapes", dict(shapes))):
+            if counted != manifest[key]:
+                raise StoreError(f"{folder}: its manifest says {key} {manifest[key]}, the rows say {counted}")
         description = {key: value for key, value in manifest.items() if key not in _BY_WRITER}
         return commit(store, draft, notes, manifest["content_digest"], description)
 

@@ -133,8 +133,9 @@ def _of_name(store: Store, name: str, shortened: _Short) -> list[Entry]:
     try:
         versions = [path.name for path in _folders(store, name) if is_version(path.name)]
         refs = store.refs(name)
-    except OSError as error:
-        return [Entry(name, "", name, [], home, 0, None, f"cannot be read ({error.strerror})", None)]
+    except (OSError, StoreError) as error:
+        why = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        return [Entry(name, "", name, [], home, 0, None, why, None)]
     return [_entry(name, version, home / version, refs, shortened) for version in versions]
 
 

@@ -83,7 +83,7 @@ def alone(store: Store) -> Iterator[None]:
     try:
         yield
     finally:
-        _give_back(path, handle)
+        _give_back(path, handle, found=True)
 
 
 @contextmanager
@@ -107,7 +107,10 @@ def left_locked(store: Store, name: str, version: str) -> bool:
 
 
 def _path(store: Store, what: str) -> Path:
-    return store.root / ".locks" / what
+    folder = store.root / ".locks"
+    if folder.is_symlink():
+        raise StoreError(f"{folder} is a link; a store holds its locks itself")
+    return folder / what
 
 
 def _try(path: Path, how: int) -> int | None:
@@ -124,7 +127,7 @@ def _acquire(path: Path, how: int) -> int:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except (FileNotFoundError, FileExistsError):  # the folder came or went; again and again only where none can be
             lost += 1
             if lost > 1000:
@@ -141,11 +144,13 @@ def _acquire(path: Path, how: int) -> int:
         os.close(handle)
 
 
-def _give_back(path: Path, handle: int) -> None:
+def _give_back(path: Path, handle: int, *, found: bool = False) -> None:
+    """`found`: the store was there before, and stays even if it is empty."""
     with suppress(OSError):  # a shared lock's file is the last holder's to take away
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
     os.close(handle)
     with suppress(OSError):  # others' locks are in it, or versions
         path.parent.rmdir()
-        path.parent.parent.rmdir()
+        if not found:
+            path.parent.parent.rmdir()

@@ -25,6 +25,7 @@ from lope_data.shard import EDITS, Corrupted, corrupt_rows
 from lope_data.sources import Source
 from lope_data.store import shard_rows
 from lope_data.tally import Count, Tally
+from lope_data.verification import check_files
 from lope_data.version import Version
 from lope_data.writer import commit
 
@@ -69,6 +70,8 @@ def make_noisy(
     Args:
         about: name, version, seed, recipe, ops and hints, for the manifest.
     """
+    if not parent.kept:  # what it says of itself goes into the child's lineage
+        check_files(parent)
     rows = parent.rows
     context = (recipe.seed, int(parent.manifest["depth"]) + 1)
     deals, plans = plan(rows, recipe, context, allow_shortfall=allow_shortfall, workers=options.workers)
@@ -124,7 +127,9 @@ def _written(
         digest, waiting, taken = ContentDigest(), dict[int, Shard](), 0
         options.progress(f"{description['kind']} {name}", len(notes), draft.count)
         for index, note, made in run_tasks(run, missing, options.workers):
-            notes[index], waiting[index] = note, made
+            notes[index] = note
+            if len(waiting) < options.workers + 2:  # others are read again when their turn comes
+                waiting[index] = made
             while taken in notes:  # in order, from memory where it is still there
                 digest.add(*(waiting.pop(taken, None) or draft.read(taken)).tables)
                 taken += 1

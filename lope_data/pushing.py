@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lope_data.errors import StoreError
-from lope_data.exporting import Progress, check_files, write_into
+from lope_data.exporting import Progress, write_into
+from lope_data.verification import check_files
 from lope_data.version import Version
 
 _OURS = ("rows.*", "edits/*.parquet")  # of another version pushed before: taken away

@@ -52,7 +52,7 @@ class Store:
         if not self.root.is_dir():
             return []
         folders = (path for path in self.root.iterdir() if path.is_dir() and not path.is_symlink())
-        return sorted(path.name for path in folders if re.fullmatch(PATTERN, path.name))
+        return sorted(path.name for path in folders if re.fullmatch(PATTERN, path.name) and path.name != "refs")
 
     def versions(self, name: str) -> list[str]:
         """The ids of a dataset's versions, sorted."""
@@ -98,7 +98,9 @@ class Store:
             partial = folder / f".{ref}"
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                partial.write_text(version + "\n", encoding="utf-8")
+                partial.unlink(missing_ok=True)  # a killed process's, or a link that would lead elsewhere
+                with partial.open("x", encoding="utf-8") as file:
+                    file.write(version + "\n")
                 partial.replace(folder / ref)
             except OSError as error:
                 with suppress(OSError):  # a read-only file system refuses this too
@@ -119,7 +121,7 @@ class Store:
         Raises:
             StoreError: there is none; says what there is.
         """
-        if "/" in ref or os.sep in ref or ref in (".", ".."):
+        if is_path(ref):
             return Path(ref)
         name, at, wanted = ref.partition("@")
         home = self.home(name)
@@ -138,6 +140,11 @@ class Store:
         known = [ref for ref in refs if refs[ref] in versions] + versions
         hint = suggest(wanted, known) if known else "; it has none"
         raise StoreError(f"no version {name}@{wanted[:60]} in the store {self.root}{hint}")
+
+
+def is_path(ref: str) -> bool:
+    """Whether a reference is a version's folder."""
+    return "/" in ref or os.sep in ref or ref in (".", "..")
 
 
 def _is_whole(folder: Path) -> bool:

@@ -46,8 +46,6 @@ def _identity(version: Version) -> Iterator[tuple[str, str]]:
     manifest = version.manifest
     if expected_id(manifest) != manifest["version"]:
         yield NAME, f"the version does not follow from what the manifest says went into it ({expected_id(manifest)})"
-    if version.folder.absolute().name != manifest["version"]:
-        yield NAME, f"the folder is named {version.folder.absolute().name}, the manifest says {manifest['version']}"
 
 
 def expected_id(manifest: Mapping[str, Any]) -> str:
@@ -145,3 +143,31 @@ def verify_link(version: Version, parent: Version) -> list[Finding]:
                 Finding(version.ref, NAME, f"its {key} are not those that follow from its parent {parent.ref}")
             )
     return found
+
+
+def check_files(version: Version) -> None:
+    """Checks every file of a version against its manifest.
+
+    Raises:
+        StoreError: one is missing, changed or a link.
+    """
+    for file in version.manifest["files"]:
+        path = inner_file(version.folder, file["path"])
+        if described(version.folder, file["path"]) != file:
+            raise StoreError(f"{path} is not the file that its manifest lists; see verify {version.ref}")
+
+
+def inner_file(folder: Path, name: str) -> Path:
+    """A file of a folder, by its path there.
+
+    Raises:
+        StoreError: there is none, or it or a folder on the way is a link, which may lead out.
+    """
+    path = folder
+    for part in Path(name).parts:
+        path /= part
+        if path.is_symlink():
+            raise StoreError(f"{path} is a link; copy the folder with its files in it (cp -rL) first")
+    if not path.is_file():
+        raise StoreError(f"{path} is missing or no file")
+    return path

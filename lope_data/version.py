@@ -54,14 +54,21 @@ class Version:
 
         try:
             files = [str(self.folder / name) for name in self.data_files]
-            return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
+            rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
+            rows.validate(full=True)  # a changed offset would lead outside the file
+            return rows
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
 
     def keep(self, rows: pa.Table) -> Version:
         """The version, whose `rows` are these, which are in memory already: reading them again would cost a copy."""
-        self.__dict__["rows"] = rows
+        self.__dict__.update(rows=rows, kept=True)
         return self
+
+    @cached_property
+    def kept(self) -> bool:
+        """Whether this process has just written the version."""
+        return False
 
     @cached_property
     def edits(self) -> pa.Table:
@@ -102,6 +109,8 @@ class Version:
         found = Version.at(folder)
         if found.manifest["content_digest"] != link["content_digest"]:
             raise StoreError(f"{folder} holds other rows than those that {self.ref} was made from")
+        if list(map(_key, found.manifest["parents"])) != list(map(_key, self.manifest["parents"][1:])):
+            raise StoreError(f"{folder} has other ancestors than {self.ref} says")  # a circle, for one
         return found
 
     @property
@@ -120,3 +129,7 @@ class Version:
     def link(self) -> dict[str, str]:
         """What a child's manifest says of this version."""
         return {key: self.manifest[key] for key in ("name", "version", "content_digest")}
+
+
+def _key(link: dict[str, str]) -> tuple[str, str, str]:
+    return link["name"], link["version"], link["content_digest"]

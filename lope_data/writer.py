@@ -18,6 +18,7 @@ from lope_data.draft import Draft, described
 from lope_data.features import features
 from lope_data.libraries import libraries
 from lope_data.manifest import FORMAT, NAME, canonical, seal
+from lope_data.manifest_model import check_manifest
 from lope_data.store import Store
 from lope_data.version import Version
 
@@ -42,6 +43,7 @@ def commit(
     files.append(described(folder, "croissant.json"))
     manifest["files"] = sorted(files, key=lambda entry: str(entry["path"]))
     manifest = seal(manifest)
+    check_manifest(json.loads(canonical(manifest)), folder / NAME)
     (folder / NAME).write_bytes(canonical(manifest))
     _flush(folder, [NAME, *(entry["path"] for entry in manifest["files"])])
     target = store.folder(manifest["name"], manifest["version"])

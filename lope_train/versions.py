@@ -29,6 +29,10 @@ _KEYS: dict[str, type] = {
     "parents": list,
     "files": list,
 }
+_ENTRIES: dict[str, dict[str, type]] = {
+    "files": {"path": str, "bytes": int, "sha256": str},
+    "parents": {"name": str, "version": str, "content_digest": str},
+}
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,9 @@ def _find(name: str, wanted: str, folder: Path) -> str:
     if wanted in versions:
         return wanted
     pointer = folder / "refs" / wanted
-    if pointer.is_file():
-        target = pointer.read_text(encoding="utf-8").strip()
+    if pointer.is_file() and not pointer.is_symlink():
+        with pointer.open("rb") as file:
+            target = file.read(64).decode("ascii", "replace").strip()
         if target not in versions:
             raise VersionError(f"{pointer}: points to {target!r}, which is not a version of {name!r}")
         return target
@@ -167,7 +172,7 @@ def _open(path: Path) -> Version:
     try:
         data = file.read_bytes()
         manifest = json.loads(data)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
         raise VersionError(f"{file}: not a version's manifest (no whole number under 'format')")
@@ -189,6 +194,10 @@ def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
     for key, kind in _KEYS.items():
         if key not in manifest or not isinstance(manifest[key], kind):
             raise VersionError(f"{file}: {key!r} is missing or of the wrong type")
+    for key, kinds in _ENTRIES.items():
+        for entry in manifest[key]:
+            if not isinstance(entry, dict) or not all(type(entry.get(name)) is kind for name, kind in kinds.items()):
+                raise VersionError(f"{file}: an entry of {key!r} lacks something or has it of the wrong type")
 
 
 def _canonical(value: Any) -> bytes:

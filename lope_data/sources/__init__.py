@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def open_source(source: str, reading: Reading | None = None, index: SourceIndex 
         SourceError: there is none, or it is of no known kind.
     """
     reading = reading or Reading()
+    if source in FINGERPRINTS and reading == Reading():  # a file of that name is ./sample
+        return _named(source, index)
     path = Path(source)
     try:
         path.stat()
@@ -120,7 +123,15 @@ def _on_disk(
     source = str(path.absolute())
     stamps = [Stamp.of(file) for file in files]  # before the bytes are read
     fingerprint = (index and index.known(source, stamps)) or fingerprint_of()
-    return Source(name, str(path), fingerprint, read, _remember(index, source, stamps, fingerprint))
+
+    def read_unchanged() -> pa.Table:
+        table = read()
+        if [Stamp.of(file) for file in files] != stamps:
+            raise SourceError(f"{path}: changed while it was read; try again when it is written")
+        return table
+
+    name = os.fsencode(name).decode("utf-8", "replace")  # file names need not be UTF-8
+    return Source(name, str(path), fingerprint, read_unchanged, _remember(index, source, stamps, fingerprint))
 
 
 def _saved(path: Path) -> pa.Table:

@@ -85,11 +85,10 @@ class SourceIndex:
             files = sorted(self._folder.glob("*.json"))
         except OSError:
             return None
-        for path in files:
-            record = self._read(path)
-            if record.get("fingerprint") == fingerprint and isinstance(record.get("source"), str):
-                return str(record["source"])
-        return None
+        records = [self._read(path) for path in files]
+        found = [r for r in records if r.get("fingerprint") == fingerprint and isinstance(r.get("source"), str)]
+        there = [r for r in found if not r.get("files") or os.path.exists(r["source"])]  # noqa: PTH110  # never raises
+        return next((str(record["source"]) for record in [*there, *found]), None)
 
     def _file(self, source: str) -> Path:
         return self._folder / f"{hashlib.sha256(os.fsencode(source)).hexdigest()[:32]}.json"

@@ -13,7 +13,7 @@ from lope_data.errors import RecipeError, shown
 SourceOption = Annotated[
     str | None,
     typer.Option(
-        help="A json, jsonl, csv, tsv (also .gz, .zst), parquet or arrow file, a folder of them, a saved dataset or a "
+        help="A json, jsonl, csv, tsv (also .gz, .bz2, .zst), parquet or arrow file, a folder of them, a saved dataset or a "
         "hub id; default: the sample."
     ),
 ]
@@ -55,7 +55,7 @@ ShardRowsOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Rows of a data file; default: 10,000, or as makes 50 files. Never changes content.",
+        help="Rows of a data file; default: as makes 50 files, 10,000 to 100,000. Never changes content.",
         show_default=False,
     ),
 ]

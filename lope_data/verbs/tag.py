@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from lope_data.errors import StoreError
+from lope_data.names import check_name
 from lope_data.verbs.app import app
 from lope_data.verbs.options import RefArgument, StoreOption
+
+if TYPE_CHECKING:
+    from lope_data.store import Store
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -31,24 +35,35 @@ def tag(
     store: StoreOption = None,
 ) -> None:
     """Gives a version a name of your own, [bold]NAME@TAG[/bold]; `gc` keeps what has one, and all it was made from."""
+    from lope_data.locks import in_use
     from lope_data.names import check_tag
     from lope_data.store import Store
 
     console = Console(highlight=False)
     check_tag(name)
     where = Store(store)
-    version = where.resolve(ref)
-    dataset, wanted = version.manifest["name"], version.manifest["version"]
-    if where.find(dataset, wanted) is None:
-        raise StoreError(f"{version.folder} is not in the store {where.root}; tags are for versions in it")
-    now = where.refs(dataset).get(name)
-    if delete:
-        if now is None:
-            raise StoreError(f"{dataset} has no tag {name!r}")
-        where.drop_ref(dataset, name)
-        console.print(f"{dataset}@{name} is gone; it was {dataset}@{now}", markup=False)
-        return
-    if now not in (None, wanted) and not force:
-        raise StoreError(f"{dataset}@{name} is {dataset}@{now}; move it to {wanted} with --force")
-    where.set_ref(dataset, name, wanted)
+    with in_use(where, console.print):
+        if delete:
+            _delete(where, ref, name, console)
+            return
+        version = where.resolve(ref)
+        dataset, wanted = version.manifest["name"], version.manifest["version"]
+        if where.find(dataset, wanted) is None:
+            raise StoreError(f"{version.folder} is not in the store {where.root}; tags are for versions in it")
+        now = where.refs(dataset).get(name)
+        if now not in (None, wanted) and not force:
+            raise StoreError(f"{dataset}@{name} is {dataset}@{now}; move it to {wanted} with --force")
+        where.set_ref(dataset, name, wanted)
     console.print(f"{dataset}@{name} is {version.ref}", markup=False)
+
+
+def _delete(store: Store, ref: str, name: str, console: Console) -> None:
+    """By the dataset's name, so that a damaged version's tag can be taken away too."""
+    dataset, _, wanted = ref.partition("@")
+    now = store.refs(check_name(dataset)).get(name)
+    if now is None:
+        raise StoreError(f"{dataset} has no tag {name!r}")
+    if wanted and store.locate(ref).name != now:
+        raise StoreError(f"{dataset}@{name} is {dataset}@{now}, not {ref}")
+    store.drop_ref(dataset, name)
+    console.print(f"{dataset}@{name} is gone; it was {dataset}@{now}", markup=False)

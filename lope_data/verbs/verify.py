@@ -41,7 +41,7 @@ def verify(
     """Checks every file, the rows and the edits of a version and of all it was made from, by their hashes."""
     from lope_data.replay import replay as replayed
     from lope_data.sources import SourceIndex
-    from lope_data.store import Store
+    from lope_data.store import Store, is_path
     from lope_data.terminal import safe
     from lope_data.verbs.progress import bar
     from lope_data.verification import Finding, verify_link, verify_version
@@ -64,10 +64,21 @@ def verify(
             if version is None:
                 break
             checked.append(version)
+            place = (folder.absolute().parent.name, folder.name)
+            if (
+                len(checked) == 1
+                and not is_path(ref)
+                and place != (version.manifest["name"], version.manifest["version"])
+            ):
+                findings.append(Finding(version.ref, "manifest.json", f"stands in {'/'.join(place)}"))
             try:
                 parent = version.parent
             except StoreError as error:
-                absent = str(error)
+                link = version.manifest["parents"][0]
+                if (folder.absolute().parents[1] / link["name"] / link["version"] / "manifest.json").is_file():
+                    findings.append(Finding(version.ref, "parent", str(error)))
+                else:
+                    absent = str(error)
                 break
             if parent is not None:
                 findings += verify_link(version, parent)

@@ -58,12 +58,24 @@ def test_a_dry_run_removes_nothing_and_says_what_would_go(
 def test_what_killed_processes_left_goes(store: Store, sample: Version) -> None:
     before = tree(store)
     home = store.home("sample")
-    for path in (f".{'0' * 16}.partial/notes", f".{'1' * 16}.removing/edits", f"{'2' * 16}/edits"):
+    for path in (f".{'0' * 16}.partial/notes", f".{'1' * 16}.removing/edits"):
         (home / path).mkdir(parents=True)
     (home / "refs" / ".latest-1-0a").write_text("0")
     (home / "refs" / "gone").write_text("3" * 16)
-    assert len(remove_garbage(store)) == 4
+    assert len(remove_garbage(store)) == 3
     assert tree(store) == before
+
+
+def test_an_empty_folder_stays(tmp_path: Path) -> None:
+    assert remove_garbage(Store(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_ours_stays(store: Store, sample: Version) -> None:
+    for path in (f"other/{'2' * 16}/edits", "other/.mine.partial", "sample/.git"):
+        (store.root / path).mkdir(parents=True)
+    assert remove_garbage(store) == []
+    assert (store.root / "other" / ("2" * 16) / "edits").is_dir()
 
 
 def test_it_waits_for_no_one_and_removes_nothing_meanwhile(store: Store, noisy: Callable[..., Version]) -> None:
