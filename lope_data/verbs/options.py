@@ -13,8 +13,8 @@ from lope_data.errors import RecipeError, shown
 SourceOption = Annotated[
     str | None,
     typer.Option(
-        help="A json, jsonl, csv, tsv (also .gz, .bz2, .zst), parquet or arrow file, a folder of them, a saved dataset or a "
-        "hub id; default: the sample."
+        help="A json, jsonl, csv, tsv (also .gz, .bz2, .zst), parquet or arrow file, a folder of them, a saved dataset "
+        "or a hub id; default: the sample."
     ),
 ]
 RatioOption = Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")]
