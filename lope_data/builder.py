@@ -7,18 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lope_data.errors import NoiseError, StoreError
-from lope_data.locks import Notice, left_locked, locked, locked_if_free
+from lope_data.locks import left_locked, locked, locked_if_free
 from lope_data.manifest import INGEST, version_id
 from lope_data.names import check_name
+from lope_data.progress import Notice, Progress
 from lope_data.recipe import Recipe
 from lope_data.registry import get_op, op_version
 from lope_data.sources import SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.store import Store
 from lope_data.version import Version
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what, shards done, shards in all)."""
 
 
 @dataclass(frozen=True)

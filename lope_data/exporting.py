@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ from lope_data.croissant import croissant_file
 from lope_data.draft import described
 from lope_data.errors import StoreError
 from lope_data.manifest import NAME
+from lope_data.progress import Progress
 from lope_data.row_text import to_flat, to_json_lines
 from lope_data.verification import check_files
 from lope_data.version import Version
@@ -25,7 +26,6 @@ from lope_data.version import Version
 SCHEMA = "schema.arrow"  # beside rows.jsonl: the types, which JSON does not tell
 _ROWS = 20_000  # at once
 
-Progress = Callable[[str, int, int], None]
 """Called with (what, rows done, rows in all)."""
 
 

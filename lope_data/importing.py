@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from lope_data.digest import ContentDigest
 from lope_data.draft import Shard, drafted
 from lope_data.errors import StoreError
-from lope_data.exporting import SCHEMA, Progress
-from lope_data.locks import Notice, locked
+from lope_data.exporting import SCHEMA
+from lope_data.locks import locked
 from lope_data.manifest import NAME, read_manifest
+from lope_data.progress import Notice, Progress
 from lope_data.row_text import from_json_lines
 from lope_data.shapes import OPS, ROW_ID, SHAPE, storable
 from lope_data.shard import EDITS

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lope_data.errors import StoreError
+from lope_data.progress import Notice
 
 if TYPE_CHECKING:
     from lope_data.store import Store
 
-Notice = Callable[[str], None]
 
 _ALL = "store"
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lope_data.errors import StoreError
-from lope_data.exporting import Progress, write_into
+from lope_data.exporting import write_into
+from lope_data.progress import Progress
 from lope_data.verification import check_files
 from lope_data.version import Version
 

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from lope_data.builder import Options, build, ingest, op_versions
 from lope_data.errors import LopeDataError, RecipeError, StoreError
+from lope_data.progress import Progress
 from lope_data.recipe import Recipe
 from lope_data.store import Store
-from lope_data.verification import Finding, Progress
+from lope_data.verification import Finding
 from lope_data.version import Version
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ from typing import Any
 from lope_data.draft import described
 from lope_data.errors import StoreError
 from lope_data.manifest import NAME, version_id
+from lope_data.progress import Progress
 from lope_data.version import Version
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

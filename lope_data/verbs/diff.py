@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from lope_data.verbs.app import app
+from lope_data.verbs.options import StoreOption
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -32,9 +32,7 @@ def diff(
     a: Annotated[str, typer.Argument(metavar="A", help=_REF)],
     b: Annotated[str, typer.Argument(metavar="B", help=_REF)],
     rows: Annotated[int, typer.Option(min=0, max=1000, help="How many rows that differ to show.")] = 5,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
+    store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
     """Compares two versions: manifests, recipes, rates, and the rows by their ids, word by word."""

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from lope_data.verbs.app import app
-from lope_data.verbs.options import StoreOption
+from lope_data.verbs.options import RefArgument, StoreOption
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -34,7 +34,7 @@ class Format(StrEnum):
 
 @app.command(epilog=_EXAMPLES)
 def export(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="NAME, NAME@REF, NAME@VERSION or a version's folder.")],
+    ref: RefArgument,
     to: Annotated[
         Format,
         typer.Option(help="parquet, jsonl, csv (one file of rows each), or hf: what datasets.load_from_disk opens."),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from lope_data.verbs.app import app
+from lope_data.verbs.options import StoreOption
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -25,9 +25,7 @@ def list_(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The versions of this dataset only.", show_default=False)
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
+    store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array, for scripts.")] = False,
 ) -> None:
     """Lists the versions of the store: rows, ratios, sizes on disk, tags and parents."""

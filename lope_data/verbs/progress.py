@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-Progress = Callable[[str, int, int], None]
+from lope_data.progress import Notice, Progress
 
 
 @dataclass(frozen=True)
@@ -14,17 +14,18 @@ class Bar:
     """`progress`: called with (what, done, in all); `notice`: prints a line above the bar."""
 
     progress: Progress
-    notice: Callable[[str], None]
+    notice: Notice
 
 
 @contextmanager
 def bar() -> Iterator[Bar]:
     """A bar on stderr for each thing that is done, gone when all is."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
 
     console = Console(stderr=True)
-    shown = Progress(
+    shown = RichProgress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),

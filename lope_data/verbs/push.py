@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from lope_data.verbs.app import app
-from lope_data.verbs.options import StoreOption
+from lope_data.verbs.options import RefArgument, StoreOption
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -21,7 +21,7 @@ _EXAMPLES = """
 
 @app.command(epilog=_EXAMPLES)
 def push(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="NAME, NAME@REF, NAME@VERSION or a version's folder.")],
+    ref: RefArgument,
     hub_id: Annotated[str, typer.Argument(metavar="HUB_ID", help="The dataset repository: OWNER/NAME.")],
     private: Annotated[bool, typer.Option("--private", help="If the repository is made now, only for you.")] = False,
     store: StoreOption = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lope_data.verbs.app import app
+from lope_data.verbs.options import RefArgument, StoreOption
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -20,14 +21,12 @@ _EXAMPLES = """
 
 @app.command(epilog=_EXAMPLES)
 def report(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="NAME, NAME@VERSION, NAME@TAG or a path.")],
+    ref: RefArgument,
     out: Annotated[
         Path | None, typer.Option(help="The file to write; default: NAME-VERSION.html here.", show_default=False)
     ] = None,
     count: Annotated[int, typer.Option("--samples", min=0, max=1000, help="How many sample rows to show.")] = 12,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
+    store: StoreOption = None,
 ) -> None:
     """Writes an HTML page about a version: lineage, rates, edits, sample rows. It needs no network."""
     from lope_data.html_report import write_report

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from lope_data.verbs.app import app
+from lope_data.verbs.options import RefArgument, StoreOption
 
 if TYPE_CHECKING:
     from lope_data.lineage import Lineage
@@ -27,11 +27,9 @@ _EXAMPLES = """
 
 @app.command(epilog=_EXAMPLES)
 def show(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="NAME, NAME@VERSION, NAME@TAG or a path.")],
+    ref: RefArgument,
     samples: Annotated[int, typer.Option(min=0, max=1000, help="Touched rows to show, clean beside noisy.")] = 0,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
+    store: StoreOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest with its lineage as one JSON object, for scripts.")
     ] = False,
