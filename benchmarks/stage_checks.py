@@ -1,6 +1,6 @@
 """Stage checks on a real model: what each stage changed, bit for bit, and the fused layer against a literal loop.
 
-    python benchmarks/stage_checks.py --data sample-hynoise --model smollm2-135m --rows 48
+    python benchmarks/stage_checks.py --data sample-hynoise --model smollm2-135m
 
 Prints, for each group of parameters, whether its bytes changed in a stage; the least distance between two normal
 experts after stage II; and the greatest difference between the fused layer and a loop over experts in float64, with
@@ -13,6 +13,7 @@ import argparse
 import copy
 import hashlib
 import itertools
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -21,15 +22,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from lope_train.dataset import Collator, tokenize
+from lope_train.checkpoint import load_adapter, load_run
+from lope_train.experts import LopeExperts
 from lope_train.keyed import global_seed
-from lope_train.layer import LopeLinear
-from lope_train.loop import run_stage
-from lope_train.methods import METHODS
-from lope_train.models import load_base, load_tokenizer
+from lope_train.methods import attach_adapter
+from lope_train.models import load_base
+from lope_train.run_folder import RunFolder
 from lope_train.settings import TrainSettings
-from lope_train.stages import lope_layers, set_mode
-from lope_train.versions import parent, resolve
+from lope_train.stages import lope_experts, set_mode
+from lope_train.trainer import train
 
 GROUPS = ("A", "B", "B_poison", "router")
 
@@ -47,7 +48,7 @@ def hashes(model: nn.Module) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
-def expert_distance(layers: list[LopeLinear]) -> float:
+def expert_distance(layers: list[LopeExperts]) -> float:
     """The least Euclidean distance between two normal experts of one layer, relative to their mean norm."""
     return min(
         float((a - b).norm() / ((a.norm() + b.norm()) / 2))
@@ -56,13 +57,13 @@ def expert_distance(layers: list[LopeLinear]) -> float:
     )
 
 
-def literal(layer: LopeLinear, x: Tensor) -> Tensor:
+def literal(layer: LopeExperts, x: Tensor) -> Tensor:
     """The layer by the paper's formulas: one expert after another, every y_i made."""
     config = layer.config
     z = x @ layer.A.T
     w = torch.softmax((z if config.router_input == "latent" else x) @ layer.router.T, dim=-1)
-    normal = {column: z @ layer.B[i].T for i, column in enumerate(config.normal_index)}
-    poison = {column: z @ layer.B_poison[i].T for i, column in enumerate(config.poison_index)}
+    normal = {column: z @ layer.B[i].T for i, column in enumerate(config.normal_columns)}
+    poison = {column: z @ layer.B_poison[i].T for i, column in enumerate(config.poison_columns)}
     weights = {column: w[:, column] for column in range(config.num_experts)}
     outputs = normal | poison
     if layer.mode == "inference" and layer.masked:
@@ -78,11 +79,11 @@ def literal(layer: LopeLinear, x: Tensor) -> Tensor:
             total = sum(amplified.values())
             weights = {column: value / total for column, value in amplified.items()}
     update = sum(weights[column].unsqueeze(-1) * y for column, y in outputs.items())
-    return layer.base_layer(x) + config.scaling * update
+    return config.scaling * update
 
 
 @torch.no_grad()
-def greatest_difference(model: nn.Module, layers: list[LopeLinear]) -> float:
+def greatest_difference(model: nn.Module, layers: list[LopeExperts]) -> float:
     """Between fused and literal, float64, 64 random tokens a layer, every way to run it."""
     source = torch.Generator().manual_seed(0)
     ways = [("stage1", True, True), ("stage2", True, True)]
@@ -101,34 +102,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--rows", type=int, default=48)
     parser.add_argument("--store", type=Path)
     arguments = parser.parse_args()
-    settings = TrainSettings(
-        data=arguments.data,
-        model=arguments.model,
-        out=Path("unused"),
-        store=arguments.store,
-        batch_size=8,
-        weight_decay=0.1,
-    )
-    noisy = resolve(settings.data, settings.store)
-    versions = {"noisy": noisy, "parent": parent(noisy, settings.store)}
-    tokenizer = load_tokenizer(settings.model)
-    model = load_base(settings.model)
-    table = Table(title=f"changed, {arguments.rows} rows of {noisy.ref}, weight decay 0.1", title_justify="left")
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = TrainSettings(
+            data=arguments.data,
+            model=arguments.model,
+            out=Path(scratch) / "run",
+            store=arguments.store,
+            batch_size=8,
+            weight_decay=0.1,
+        )
+        with global_seed(settings.seed):
+            new = attach_adapter(load_base(settings.model), settings, 1)
+        states = [hashes(new)]
+        finish, folder = RunFolder.finish, RunFolder(settings.out)
+
+        def look(self: RunFolder) -> Path:
+            """Before the results of the stages are thrown away."""
+            states.extend(hashes(load_adapter(load_base(settings.model), folder.result(i))) for i in (1, 2))
+            return finish(self)
+
+        RunFolder.finish = look  # type: ignore[method-assign]
+        train(settings)
+        model, _ = load_run(settings.out)
+    table = Table(title=f"changed, {arguments.data}, weight decay 0.1", title_justify="left")
     for title in ("stage", "base", *GROUPS):
         table.add_column(title)
-    with global_seed(settings.seed):
-        model = METHODS["lope"].attach(model, settings)
-        layers = [layer for _, layer in lope_layers(model)]
-        for stage in METHODS["lope"].stages("parent"):
-            rows = tokenize(versions[stage.reads], tokenizer, settings.max_length)
-            before = hashes(model)
-            rows = rows.select(range(min(arguments.rows, len(rows))))
-            run_stage(model, stage, versions[stage.reads].ref, rows, Collator(tokenizer), 0.05, settings)
-            after = hashes(model)
-            table.add_row(stage.name, *("yes" if before[g] != after[g] else "no" for g in ("base", *GROUPS)))
+    for stage, before, after in (("stage I", *states[:2]), ("stage II", *states[1:])):
+        table.add_row(stage, *("yes" if before[g] != after[g] else "no" for g in ("base", *GROUPS)))
+    layers = [experts for _, experts in lope_experts(model)]
     console = Console()
     console.print(table)
     console.print(f"least relative distance between two normal experts of a layer: {expert_distance(layers):.4f}")

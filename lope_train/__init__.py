@@ -1,13 +1,17 @@
 """Train on noisy versions with LoPE, and evaluate what the noise did.
 
-The names below are imported when they are first used, so that `import lope_train` needs no torch.
-`attach` is not among them: the module of that name would hide it.
+The names below are imported when they are first used, so that `import lope_train` needs no torch. It is enough,
+though, for peft to know adapters of LoPE: they are registered when peft is imported, before or after.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from wrapt import register_post_import_hook
 
 if TYPE_CHECKING:
     from lope_train.checkpoint import load_adapter, load_run, save_adapter
@@ -16,11 +20,13 @@ if TYPE_CHECKING:
     from lope_train.settings import TrainSettings
     from lope_train.stages import set_mode
     from lope_train.trainer import train
+    from lope_train.tuner import attach
 
 __all__ = [
     "LopeConfig",
     "LopeLinear",
     "TrainSettings",
+    "attach",
     "load_adapter",
     "load_run",
     "save_adapter",
@@ -32,6 +38,7 @@ _HOMES = {
     "LopeConfig": "config",
     "LopeLinear": "layer",
     "TrainSettings": "settings",
+    "attach": "tuner",
     "load_adapter": "checkpoint",
     "load_run": "checkpoint",
     "save_adapter": "checkpoint",
@@ -44,3 +51,19 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+_TUNER_NEEDS = tuple(f"{__name__}.{name}" for name in ("peft_type", "config", "experts", "layer", "targets"))
+_whole: set[str] = set()
+
+
+def _register(module: ModuleType) -> None:
+    """Import the tuner, which makes itself known to peft: not before what it needs is whole, as that may be what
+    imports peft."""
+    _whole.add(module.__name__)
+    if all(name in _whole for name in _TUNER_NEEDS if name in sys.modules):
+        import_module(f"{__name__}.tuner")
+
+
+for _name in ("peft", *_TUNER_NEEDS):
+    register_post_import_hook(_register, _name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,12 @@ _MIX_2 = 0x94D049BB133111EB - 2**64
 def uniform(seed: int, step: int, rows: Tensor, positions: Tensor, width: int) -> Tensor:
     """U(-1, 1) in float32, (b, l, width): a pure function of (seed, step, row, position, element).
 
-    `rows` (b,) and `positions` (b, l) are integers; how rows are batched and padded changes nothing.
+    `positions` (b, l) and `rows`, (b, l) or (b, 1), are integers; how rows are batched, packed and padded changes nothing.
     """
     device = rows.device
     key = _mix(torch.tensor([seed], device=device) + _GAMMA)
     key = _mix(key + step)
-    key = _mix(key + rows.long()).unsqueeze(-1)
+    key = _mix(key + rows.long())
     key = _mix(key + positions.long()).unsqueeze(-1)
     element = torch.arange(1, width + 1, device=device) * _GAMMA
     bits = _shift(_mix(key + element), 41)
@@ -44,48 +44,65 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """What the noise of one forward pass is keyed by."""
+    """What the noise of one forward pass is keyed by; all (b, l)."""
 
     step: int
-    rows: Tensor  # (b,) row numbers in the dataset
-    attention_mask: Tensor  # (b, l)
+    rows: Tensor
+    """Row numbers in the version."""
+    positions: Tensor
+    """Of each token in its row."""
+    mask: Tensor
+    """1 where there is a token, 0 where there is a pad."""
 
 
 class EmbeddingNoise:
     """Adds the noise to the input embeddings of the next forward pass; made by `embedding_noise`."""
 
-    def __init__(self, alpha: float, seed: int, encoder_decoder: bool) -> None:
+    def __init__(self, alpha: float, seed: int, scale: Literal["none", "neftune"], encoder_decoder: bool) -> None:
         self.alpha = alpha
         self.seed = seed
+        self._scale = scale
         self._encoder_decoder = encoder_decoder
         self._batch: Batch | None = None
 
-    def next_batch(self, step: int, rows: Tensor, attention_mask: Tensor) -> None:
-        """Key the next forward pass: optimizer step, row numbers (b,), attention mask (b, l)."""
-        self._batch = Batch(step, rows, attention_mask)
+    def next_batch(self, step: int, inputs: dict[str, Tensor]) -> None:
+        """Key the next forward pass by the optimizer step and a batch of `collate.Collator`, packed or not."""
+        rows = inputs["row"]
+        if "position_ids" in inputs:
+            self._batch = Batch(step, rows, inputs["position_ids"], (rows >= 0).long())
+            return
+        mask = inputs["attention_mask"]
+        positions = mask.cumsum(1) - 1  # counted from the first token kept, on whichever side the pads are
+        self._batch = Batch(step, rows.unsqueeze(1).expand_as(mask), positions, mask)
 
-    def _hook(self, _module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+    def _hook(self, module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
         batch, self._batch = self._batch, None
+        if not module.training:
+            return output
         if batch is None:
             if self._encoder_decoder:
                 return output  # an embedding shared with the decoder, which runs second and stays clean
             raise RuntimeError("embedding noise: next_batch() must be called before each forward pass")
-        mask = batch.attention_mask
-        positions = mask.cumsum(1) - 1  # counted from the first token kept, on whichever side the pads are
-        noise = uniform(self.seed, batch.step, batch.rows, positions, output.shape[-1])
-        return output + (self.alpha * noise * mask.unsqueeze(-1)).to(output.dtype)
+        noise = self.alpha * uniform(self.seed, batch.step, batch.rows, batch.positions, output.shape[-1])
+        if self._scale == "neftune":
+            lengths = (batch.rows.unsqueeze(1) == batch.rows.unsqueeze(2)).float() @ batch.mask.float().unsqueeze(-1)
+            noise = noise / (lengths * output.shape[-1]).clamp_min(1).sqrt()
+        return output + (noise * batch.mask.unsqueeze(-1)).to(output.dtype)
 
 
 @contextmanager
-def embedding_noise(model: Any, alpha: float, seed: int) -> Iterator[EmbeddingNoise]:
-    """Within the context, noise of strength `alpha` on the input embeddings of a transformers model.
+def embedding_noise(
+    model: Any, alpha: float, seed: int, scale: Literal["none", "neftune"] = "none"
+) -> Iterator[EmbeddingNoise]:
+    """Within the context, noise of strength `alpha` on the input embeddings of a transformers model that trains.
 
-    Call `next_batch` before each forward pass. Of an encoder-decoder only the encoder's input gets noise. The
-    hook is removed at the end, also after an error.
+    With the scale `neftune` (Jain et al. 2024) the strength is alpha / sqrt(l d), l the tokens of the row and d the
+    width of the embedding; pads get none. Call `next_batch` before each forward pass. Of an encoder-decoder only the
+    encoder's input gets noise. The hook is removed at the end, also after an error.
     """
     encoder_decoder = bool(model.config.is_encoder_decoder)
     owner = model.get_encoder() if encoder_decoder else model
-    noise = EmbeddingNoise(alpha, seed, encoder_decoder)
+    noise = EmbeddingNoise(alpha, seed, scale, encoder_decoder)
     handle = owner.get_input_embeddings().register_forward_hook(noise._hook)
     try:
         yield noise

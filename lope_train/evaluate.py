@@ -17,6 +17,7 @@ from lope_train.models import load_base, load_tokenizer, resolve_model
 from lope_train.prompts import PromptTemplate
 from lope_train.score import Score, discordant, score
 from lope_train.stages import set_mode
+from lope_train.tokens import ending
 
 BASE = "base"
 LOPE_MODES: dict[str, dict[str, bool]] = {
@@ -96,16 +97,10 @@ def find_subjects(runs: Sequence[Path], base: bool) -> list[Subject]:
 
 
 def _subject(run: Path) -> Subject:
-    if not run.is_dir():
-        raise RunError(f"{run}: no such folder; train makes one with `python -m lope_train train ... --out {run}`")
-    record = checkpoint.read_json(run / checkpoint.RUN)
-    checkpoint.read_json(run / checkpoint.CONFIG)
+    record = checkpoint.read_run(run)
     if not (run / checkpoint.WEIGHTS).is_file():
         raise RunError(f"{run}: no {checkpoint.WEIGHTS}; train again")
-    method, model, settings = record.get("method"), record.get("model"), record.get("settings")
-    if method not in checkpoint.TYPES or not isinstance(model, str) or not isinstance(settings, dict):
-        raise RunError(f"{run / checkpoint.RUN}: not the record of a training run; train again")
-    return Subject(str(run), method, model, settings.get("dtype", "float32"), run)
+    return Subject(str(run), record["method"], record["model"], record["settings"].get("dtype", "float32"), run)
 
 
 def count_steps(subjects: Sequence[Subject], sets: Sequence[EvalSet]) -> int:
@@ -123,12 +118,14 @@ def evaluate(
     """
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     for subject in subjects:
+        model: Any
         if subject.run is None:
             model, tokenizer = load_base(subject.model, subject.dtype), load_tokenizer(subject.model)
         else:
             model, tokenizer = checkpoint.load_run(subject.run)
         torch.nn.Module.to(model, device or torch.device("cpu"))
-        asked = {one.name: _queries(one, PromptTemplate(tokenizer)) for one in sets}
+        end = ending(tokenizer) if model.config.is_encoder_decoder else []
+        asked = {one.name: _queries(one, PromptTemplate(tokenizer), end) for one in sets}
         for mode in subject.modes:
             if mode != NO_EXPERT:
                 set_mode(model, "inference", **LOPE_MODES[mode])
@@ -140,8 +137,9 @@ def evaluate(
                 yield Result(subject, mode, one, scores[one.name], clean)
 
 
-def _queries(one: EvalSet, template: PromptTemplate) -> list[Query]:
+def _queries(one: EvalSet, template: PromptTemplate, end: list[int]) -> list[Query]:
+    """`end` is what an encoder-decoder's tokenizer puts after a prompt."""
     examples = [template.render(row) for row in one.rows]
     prompts = template.encode_prompts([example.prompt for example in examples if example is not None])
     options = [template.encode_completions(texts) for texts in one.texts]
-    return [Query(prompt, ids) for prompt, ids in zip(prompts, options, strict=True)]
+    return [Query(prompt + end, ids) for prompt, ids in zip(prompts, options, strict=True)]

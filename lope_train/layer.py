@@ -1,113 +1,112 @@
-"""The adapted linear layer: one shared A, a mixture of experts B_i behind a router, one fused product."""
+"""The adapted linear layer, a tuner layer of peft: a frozen projection and the experts of its adapters."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
-from torch.nn import functional as F
+from transformers.pytorch_utils import Conv1D
 
-from lope_train.compensation import Grams, compensate, gram_matrices, similarity
 from lope_train.config import LopeConfig
-from lope_train.keyed import generator
+from lope_train.errors import ModelError
+from lope_train.experts import TRAINED, LopeExperts
 
-Mode = Literal["stage1", "stage2", "inference"]
+UNMERGEABLE = (
+    "an adapter routed by token cannot be merged into the base weights: its update is not one matrix. "
+    "Load it with the base instead, as PeftModel.from_pretrained does"
+)
 
 
-class LopeLinear(nn.Module):
-    """y = W0 x + s * sum_i w_i B_i A x with w = softmax(router) over all N experts (Fig. 1).
+class LopeLinear(nn.Module, BaseTunerLayer):
+    """y = W0 x + s * sum_i w_i B_i A x (Fig. 1); `lope_experts` holds the experts of each adapter by its name.
 
-    Parameters, in float32 (float64 where the base is): `A` (r, d_in), `B` (n_normal, d_out, r), `B_poison`
-    (n_poisoning, d_out, r; absent where there is none), `router` (N, r), or (N, d_in) with the hidden router.
-    Expert i of `B` has router column `config.normal_index[i]`, of `B_poison` `config.poison_index[i]`.
-
-    Input (..., d_in), output (..., d_out) in the dtype of the base layer's output. In mode `inference` with
-    `masked` the poisoning experts are left out, and with `compensated` DyCompEnSate amplifies the others.
+    Input (..., d_in), output (..., d_out) in the dtype of the base layer's output. The experts are in float32, or
+    float64 where the base is. Which of their parameters train follows their mode (`experts.TRAINED`), whatever
+    asks for gradients.
     """
 
-    A: nn.Parameter
-    B: nn.Parameter
-    B_poison: nn.Parameter | None
-    router: nn.Parameter
+    adapter_layer_names = ("lope_experts",)
+    other_param_names = ()
 
-    def __init__(self, base_layer: nn.Linear, config: LopeConfig, name: str) -> None:
-        """`name` is the module's, so that every layer draws values of its own from the one seed."""
+    def __init__(self, base_layer: nn.Module) -> None:
         super().__init__()
         self.base_layer = base_layer
-        self.config = config
-        self.mode: Mode = "stage1" if config.num_poisoning else "stage2"
-        self.masked = True
-        self.compensated = True
-        self._grams: tuple[object, Grams] | None = None
+        self.lope_experts = nn.ModuleDict()
+        self._disable_adapters = False
+        self._active_adapter: str | list[str] = []
+        self.merged_adapters: list[str] = []
+        self.train(base_layer.training)
 
-        weight = base_layer.weight
-        dtype = torch.promote_types(weight.dtype, torch.float32)
-        d_out, d_in = weight.shape
-        width = config.r if config.router_input == "latent" else d_in
+    def add_experts(self, adapter_name: str, config: LopeConfig, name: str) -> None:
+        """New experts, with initial values keyed by the module's `name`, trainable as their mode has them.
 
-        def drawn(purpose: str, *shape: int) -> nn.Parameter:
-            values = torch.empty(shape, dtype=dtype)
-            # a = sqrt(5) is what both nn.Linear and LoRA's A use.
-            nn.init.kaiming_uniform_(values, a=5**0.5, generator=generator(config.seed, name, purpose))
-            return nn.Parameter(values.to(weight.device))
-
-        def zero(experts: int) -> nn.Parameter:
-            return nn.Parameter(torch.zeros(experts, d_out, config.r, dtype=dtype, device=weight.device))
-
-        self.A = drawn("A", config.r, d_in)
-        # Never zero: zero B and a zero router give all normal experts one gradient, and they stay identical.
-        self.router = drawn("router", config.num_experts, width)
-        self.B = zero(config.num_normal)
-        self.B_poison = zero(config.num_poisoning) if config.num_poisoning else None
-        self.dropout = nn.Dropout(config.lora_dropout) if config.lora_dropout else nn.Identity()
-        order = torch.tensor(config.normal_index + config.poison_index, device=weight.device)
-        self.register_buffer("_order", order, persistent=False)
-        self._order: Tensor
+        Raises ModelError where the adapter has a name that we give: peft would leave it out of other adapters' files.
+        """
+        if adapter_name in frozenset.union(*TRAINED.values(), self.adapter_layer_names):
+            raise ModelError(f"an adapter cannot be named {adapter_name!r}, as a part of it is; take another name")
+        weight = self.weight
+        dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+        d_in, d_out = features(self.base_layer)
+        experts = LopeExperts(d_in, d_out, config, name, dtype, weight.device)
+        self.lope_experts[adapter_name] = experts.train(self.training)
+        self._freeze_by_mode()
 
     @property
-    def weight(self) -> Tensor:
-        """The base layer's; some architectures read the dtype of a projection from it."""
-        return self.base_layer.weight
+    def active_experts(self) -> list[LopeExperts]:
+        """The experts that take part; none while adapters are disabled."""
+        if self.disable_adapters:
+            return []
+        return [self.lope_experts[name] for name in self.active_adapters if name in self.lope_experts]  # type: ignore[misc]
 
-    def forward(self, x: Tensor) -> Tensor:
-        base: Tensor = self.base_layer(x)
-        x = x.to(self.A.dtype)
-        z = F.linear(self.dropout(x), self.A)
-        weights = self._weights(x, z)
-        experts: Tensor = self.B
-        if self.B_poison is not None and weights.shape[-1] > len(self.B):
-            experts = torch.cat([self.B, self.B_poison])
-        weighted = (weights.to(z.dtype).unsqueeze(-1) * z.unsqueeze(-2)).flatten(-2)
-        update = F.linear(weighted, experts.permute(1, 0, 2).flatten(1))
-        return (base + self.config.scaling * update).to(base.dtype)
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        base: Tensor = self.base_layer(x, *args, **kwargs)
+        y = base
+        for experts in self.active_experts:
+            y = y + experts(x)
+        return y.to(base.dtype)
 
-    def _weights(self, x: Tensor, z: Tensor) -> Tensor:
-        """Expert weights (..., N), normal experts first; where poison is masked, of the normal ones alone."""
-        logits = F.linear(z if self.config.router_input == "latent" else x, self.router)
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        weights: Tensor = torch.softmax(logits, dim=-1, dtype=wide)[..., self._order]
-        if self.mode != "inference" or not self.masked or self.B_poison is None:
-            return weights
-        normal, poison = weights.tensor_split([self.config.num_normal], dim=-1)
-        if not self.compensated or self.config.compensation_experts == 0:
-            return normal
-        with torch.autocast(z.device.type, enabled=False):
-            theta = similarity(z, poison, self._gram_matrices(self.B, self.B_poison))
-        return compensate(normal, theta, self.config.compensation_experts, self.config.normalize)
+    def set_adapter(self, adapter_names: str | list[str], inference_mode: bool = False) -> None:
+        """As in peft, but a frozen poisoning expert stays frozen."""
+        super().set_adapter(adapter_names, inference_mode)
+        self._freeze_by_mode()
 
-    def _gram_matrices(self, B: Tensor, B_poison: Tensor) -> Grams:
-        """Kept until a weight changes in place or is replaced (writes through `.data` are not seen)."""
-        tracked = (B, B_poison)
-        if any(weight.requires_grad or weight.is_inference() for weight in tracked):
-            return gram_matrices(B, B_poison)
-        state = tuple((weight._version, weight.data_ptr(), weight.dtype) for weight in tracked)
-        if self._grams is None or self._grams[0] != state:
-            # Made as normal tensors even under inference_mode, so that a later backward pass may save them.
-            with torch.inference_mode(False), torch.no_grad():
-                self._grams = (state, gram_matrices(B, B_poison))
-        return self._grams[1]
+    def set_requires_grad(self, adapter_names: str | Sequence[str], requires_grad: bool = True) -> None:
+        """As in peft, but a frozen poisoning expert stays frozen."""
+        super().set_requires_grad(adapter_names, requires_grad)
+        self._freeze_by_mode()
 
-    def extra_repr(self) -> str:
-        config = self.config
-        return f"r={config.r}, normal={config.num_normal}, poisoning={config.num_poisoning}, mode={self.mode}"
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:  # noqa: ARG002
+        """Raises ModelError: there is nothing to merge exactly."""
+        raise ModelError(UNMERGEABLE)
+
+    def unmerge(self) -> None:
+        """Nothing is ever merged."""
+
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
+        # peft's own would also cast the experts to the dtype of the base, and lose bits.
+        if adapter_name in self.lope_experts:
+            self.lope_experts[adapter_name].to(device or self.weight.device)
+
+    def _freeze_by_mode(self) -> None:
+        for experts in self.lope_experts.values():
+            for name, parameter in experts.named_parameters(recurse=False):
+                if name not in TRAINED[experts.mode]:  # type: ignore[index]
+                    parameter.requires_grad_(False)
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether the experts can stand beside it: a linear layer, quantised or not, GPT-2's kind included."""
+    return isinstance(module, nn.Linear | Conv1D | LopeLinear)
+
+
+def features(module: nn.Module) -> tuple[int, int]:
+    """(d_in, d_out) of a layer that `is_linear`; a quantised weight does not have that shape."""
+    if isinstance(module, LopeLinear):
+        return features(module.base_layer)
+    if isinstance(module, Conv1D):
+        return int(module.nx), int(module.nf)
+    assert isinstance(module, nn.Linear)
+    return module.in_features, module.out_features

@@ -9,9 +9,11 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional as F
 
+_IGNORED = -100
 _TOKENS = 1024
 """Padded option tokens in one forward pass: bounds the logits, 4 bytes * vocabulary each."""
 
@@ -30,19 +32,23 @@ def log_likelihoods(
 ) -> list[list[float]]:
     """ln p(option | prompt), summed over the option's tokens, for each query's options in their order.
 
-    `model` is a decoder in eval mode, with or without an adapter. What all prompts begin with (a system
+    `model` is in eval mode, with or without an adapter. Of a decoder, what all prompts begin with (a system
     prompt, a template's preamble) runs once, each prompt once, and options run as a batch on their prompt's
     cache. Prompts in a batch are of one length, so nothing is padded on the left: positions are the plain
     ones, and what pads options on the right comes after all that is read. A query longer than the model's
-    context loses the start of its prompt. `advance` is told the number of queries done.
+    context loses the start of its prompt. An encoder-decoder reads each prompt in its encoder; with virtual tokens
+    of an adapter before the prompt, which a cache cannot share, each option is read with its prompt. `advance` is
+    told the number of queries done.
     """
     limit = getattr(model.config, "max_position_embeddings", None)
     fitted = [_fit(query, limit) for query in queries]
-    prefix, cache = _shared_prefix(model, fitted)
+    whole = bool(model.config.is_encoder_decoder) or _has_virtual_tokens(model)
+    prefix, cache = (0, None) if whole else _shared_prefix(model, fitted)
     results: list[list[float]] = [[] for _ in fitted]
     for batch in _batches(fitted):
         chosen = [fitted[index] for index in batch]
-        for index, values in zip(batch, _score(model, chosen, prefix, cache), strict=True):
+        scored = _score_whole(model, chosen) if whole else _score(model, chosen, prefix, cache)
+        for index, values in zip(batch, scored, strict=True):
             results[index] = values
         if advance is not None:
             advance(len(batch))
@@ -106,6 +112,30 @@ def _score(model: Any, queries: Sequence[Query], prefix: int, cache: Any) -> lis
     return [[values[i] for i, owner in enumerate(owners) if owner == q] for q in range(len(queries))]
 
 
+def _has_virtual_tokens(model: Any) -> bool:
+    return isinstance(model, PeftModel) and bool(model.active_peft_config.is_prompt_learning)
+
+
+def _score_whole(model: Any, queries: Sequence[Query]) -> list[list[float]]:
+    """The values of queries whose prompts are of one length, every option read with its prompt."""
+    options = [option for query in queries for option in query.options]
+    prompts = [query.prompt for query in queries for _ in query.options]
+    width = max(map(len, options))
+    if model.config.is_encoder_decoder:
+        labels = torch.tensor([option + [_IGNORED] * (width - len(option)) for option in options])
+        ids = torch.tensor(prompts, device=model.device)
+        mask = torch.ones_like(ids)
+        logits = model(input_ids=ids, attention_mask=mask, labels=labels.to(model.device)).logits[:, -width:]
+    else:
+        pad = options[0][0]  # any valid id: it comes after all that is read
+        rows = [p + o + [pad] * (width - len(o)) for p, o in zip(prompts, options, strict=True)]
+        ids = torch.tensor(rows, device=model.device)
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+        logits = logits[:, -width - 1 : -1]
+    values = iter(_gather(logits, options))
+    return [[next(values) for _ in query.options] for query in queries]
+
+
 def _read(model: Any, ids: list[list[int]], cache: Any, last_only: bool = False) -> tuple[Tensor, Any]:
     """Logits (rows, length or 1, vocabulary) and the grown cache after reading rows of one length."""
     out = model(
@@ -120,7 +150,6 @@ def _read(model: Any, ids: list[list[int]], cache: Any, last_only: bool = False)
 def _gather(logits: Tensor, options: Sequence[list[int]]) -> list[float]:
     """Sum of ln p over each option's tokens; position i of `logits` predicts token i of the option."""
     width = logits.shape[1]
-    ignored = -100
-    targets = torch.tensor([option + [ignored] * (width - len(option)) for option in options], device=logits.device)
-    losses = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=ignored, reduction="none")
+    targets = torch.tensor([option + [_IGNORED] * (width - len(option)) for option in options], device=logits.device)
+    losses = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=_IGNORED, reduction="none")
     return (-losses.view_as(targets).double().sum(dim=1)).tolist()

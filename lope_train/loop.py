@@ -1,68 +1,127 @@
-"""One stage of training: transformers' Trainer with embedding noise and logits only where a label is."""
+"""One stage of a run, from where it was left to its result."""
 
 from __future__ import annotations
 
-import inspect
-import tempfile
+import json
+import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from math import isfinite
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
 from peft import PeftModel
-from torch import Tensor
-from torch.nn import functional as F
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
-from lope_train.dataset import IGNORED, Collator
-from lope_train.embedding_noise import EmbeddingNoise, embedding_noise
-from lope_train.errors import RunError
-from lope_train.methods import Stage, enter
+from lope_train.adalora import RankAllocation
+from lope_train.checkpoint import CONFIG, WEIGHTS, read_json, save_adapter, write_json
+from lope_train.collate import Collator
+from lope_train.embedding_noise import embedding_noise
+from lope_train.errors import RunError, SettingsError
+from lope_train.methods import METHODS, Stage, enter
 from lope_train.progress import Progress
+from lope_train.run_folder import RunFolder, discard_broken, newest_checkpoint, seal
 from lope_train.settings import TrainSettings
+from lope_train.stage_trainer import StageTrainer, adapter_state, load_state
+from lope_train.world import World
+
+REPORT = "report.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class StageRows:
+    """What a stage reads: version `ref` as tokens, and for the last stage what its loss is measured on."""
+
+    ref: str
+    rows: datasets.Dataset
+    left_out: int
+    held_out: datasets.Dataset | None
+
+
+def steps_of(rows: int, settings: TrainSettings) -> int:
+    """How many optimizer steps a stage takes, as Trainer counts them."""
+    return ceil(settings.epochs * ceil(rows / settings.batch_size))
 
 
 def run_stage(
-    model: Any,
+    model: PeftModel,
+    number: int,
     stage: Stage,
-    ref: str,
-    rows: datasets.Dataset,
+    reads: StageRows,
     collator: Collator,
     alpha: float,
     settings: TrainSettings,
+    folder: RunFolder,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Train one stage in place on `rows` (`dataset.tokenize` of version `ref`); returns its entry of run.json.
+    """Train stage `number`, from 1, in place; returns its entry of run.json, and leaves adapter and entry in `folder`.
 
-    `alpha` is the strength of the embedding noise, where the stage has it. Raises RunError where the loss or the
-    gradient is not finite.
+    Goes on from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
+    stage has it. Raises RunError where the loss or the gradient is not finite, or memory does not suffice.
     """
     trained = enter(model, stage)
     alpha = alpha if stage.embedding_noise else 0.0
+    checkpoints = folder.checkpoints(number)
+    checkpoint = newest_checkpoint(checkpoints)
+    World.here().wait()
+    if World.here().main:
+        discard_broken(checkpoints)
+    allocation = RankAllocation(model) if METHODS[settings.method].allocates_ranks else None
+    if checkpoint is not None:
+        load_state(model, checkpoint)
+        if allocation is not None:
+            allocation.load(checkpoint, read_json(checkpoint / CONFIG)["rank_pattern"])
+        progress.say(f"{stage.name}: going on after step {checkpoint.name.rpartition('-')[2]}")
     with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory())
-        noise = stack.enter_context(embedding_noise(model, alpha, settings.seed)) if alpha else None
-        about = f"{ref}, {len(rows)} rows, {trained} parameters" + (f", embedding noise {alpha}" if alpha else "")
+        noise = None
+        if alpha:
+            noise = stack.enter_context(embedding_noise(model, alpha, settings.seed, settings.embedding_scale))
+        about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
+        progress.enter(number - 1, stage.name, about + (f", embedding noise {alpha}" if alpha else ""))
+        stack.enter_context(_advised(settings))
         trainer = StageTrainer(
             model,
             stage.name,
+            reads.ref,
             noise,
-            stack.enter_context(Progress(stage.name, about)),
-            args=_arguments(settings, scratch),
-            train_dataset=rows.add_column("row", range(len(rows))),
-            data_collator=_NumberedCollator(collator),
+            allocation,
+            progress,
+            args=_arguments(settings, checkpoints, reads.held_out is not None, stage.name),
+            train_dataset=reads.rows,
+            eval_dataset=reads.held_out,
+            data_collator=collator,
+            callbacks=_callbacks(settings, folder, stage, reads.held_out is not None),
         )
         start = time.monotonic()
-        trainer.train()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - start
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    report = _report(trainer, stage, reads, trained, alpha, seconds)
+    _leave_result(trainer, model, folder.result(number), report)
+    if "wandb" in settings.report_to and World.here().main:
+        import wandb
+
+        wandb.finish()  # else the next stage's steps would go into this one's
+    return report
+
+
+def _report(
+    trainer: StageTrainer, stage: Stage, reads: StageRows, trained: int, alpha: float, seconds: float
+) -> dict[str, Any]:
+    history = trainer.state.log_history
+    losses = [entry["loss"] for entry in history if "loss" in entry]
     tenth = max(1, len(losses) // 10)
-    return {
+    report: dict[str, Any] = {
         "stage": stage.name,
-        "reads": ref,
-        "rows": len(rows),
+        "reads": reads.ref,
+        "rows": len(reads.rows),
+        "left_out": reads.left_out,
         "steps": trainer.state.global_step,
         "seconds": round(seconds, 1),
         # Means over the first and last tenth of the steps: one batch says little.
@@ -71,116 +130,119 @@ def run_stage(
         "trained_parameters": trained,
         "embedding_alpha": alpha,
     }
+    if reads.held_out is not None:
+        report["held_out_loss"] = min(entry["eval_loss"] for entry in history if "eval_loss" in entry)
+        report["best_step"] = trainer.state.best_global_step
+    return report
 
 
-_PART_ROWS = 4
-_REMEDY = "lower the learning rate, or train in float32"
+def _leave_result(trainer: StageTrainer, model: PeftModel, result: Path, report: dict[str, Any]) -> None:
+    """The stage's adapter, of the best step where one was looked for, and its report, whole or not at all."""
+    state = adapter_state(trainer.model)
+    if trainer.args.should_save:
+        scratch = result.with_suffix(".tmp")
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        if trainer.best is None:
+            save_adapter(model, scratch, state)
+        else:
+            for name in (CONFIG, WEIGHTS):
+                shutil.copyfile(trainer.best / name, scratch / name)
+        lines = [json.dumps({"stage": report["stage"], **entry}) for entry in trainer.state.log_history]
+        (scratch / METRICS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_json(scratch / REPORT, report)
+        seal(scratch)
+        scratch.rename(result)
+        shutil.rmtree(str(trainer.args.output_dir), ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.free_memory()
 
 
-class StageTrainer(Trainer):
-    """Trainer with embedding noise, logits only where a label is, and a stop where something is not finite."""
-
-    def __init__(self, model: Any, stage: str, noise: EmbeddingNoise | None, progress: Progress, **kwargs: Any) -> None:
-        super().__init__(model, **kwargs)
-        self.remove_callback(PrinterCallback)
-        base = model.get_base_model() if isinstance(model, PeftModel) else model
-        self._selects_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
-        self._stage = stage
-        self._noise = noise
-        self._progress = progress
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        if return_outputs or not self._selects_logits:
-            self._key_noise(inputs)
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if num_items_in_batch is None:
-            num_items_in_batch = (inputs["labels"][:, 1:] != IGNORED).sum()
-        # On a CPU a pad costs as much as a token, and small products are as fast as large ones.
-        parts = split_by_length(inputs, _PART_ROWS) if self.args.device.type == "cpu" else [inputs]
-        losses = []
-        for part in parts:
-            self._key_noise(part)
-            losses.append(completion_loss(model, part, num_items_in_batch))
-        return torch.stack(losses).sum()
-
-    def _key_noise(self, inputs: dict[str, Any]) -> None:
-        rows = inputs.pop("row")
-        if self._noise is not None:
-            self._noise.next_batch(self.state.global_step, rows, inputs["attention_mask"])
-
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        loss = super().training_step(*args, **kwargs)
-        if not loss.isfinite():
-            step = self.state.global_step + 1
-            raise RunError(f"{self._stage}, step {step}: the loss is {loss.item()}; {_REMEDY}")
-        return loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        super().log(logs, start_time)
-        if not isfinite(norm := logs.get("grad_norm", 0.0)):
-            # Clipping turns an infinite gradient into none: nothing would be trained, without a word.
-            raise RunError(f"{self._stage}, step {self.state.global_step}: the gradient is {norm}; {_REMEDY}")
-        if "loss" in logs:
-            self._progress.show(self.state.global_step, self.state.max_steps, logs["loss"])
+def check_reporters(settings: TrainSettings) -> None:
+    """Raises SettingsError where metrics shall go to what is not installed."""
+    for name in settings.report_to:
+        if find_spec(name) is None:
+            raise SettingsError(f"report_to {name!r}: not installed; pip install {name}")
 
 
-def completion_loss(model: Any, inputs: dict[str, Tensor], items: Tensor | int | None = None) -> Tensor:
-    """Cross-entropy of the labelled tokens of (b, l) `inputs`, summed, over `items` (None: over their number).
+def _callbacks(settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = []
+    if settings.patience is not None and held_out:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
+    if "tensorboard" in settings.report_to and World.here().main:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations.integration_utils import TensorBoardCallback
 
-    What a causal model of transformers computes from `labels`, without the logits of positions that no row of
-    the batch has a label for.
-    """
-    targets = inputs["labels"][:, 1:]
-    kept = (targets != IGNORED).any(0).nonzero().flatten()
-    rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-    logits = model(**rest, logits_to_keep=kept, use_cache=False).logits
-    targets = targets[:, kept]
-    labelled = targets != IGNORED
-    total = F.cross_entropy(logits[labelled].float(), targets[labelled], reduction="sum")
-    return total / (labelled.sum() if items is None else items)
+        writer = SummaryWriter(str(folder.path / "tensorboard" / stage.name))
+        callbacks.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
+    return callbacks
 
 
-def split_by_length(inputs: dict[str, Tensor], rows: int) -> Iterator[dict[str, Tensor]]:
-    """A batch padded on the right, in parts of at most `rows` rows of like length, each cut to its longest row."""
-    lengths = inputs["attention_mask"].sum(1)
-    for part in torch.split(lengths.argsort(stable=True), rows):
-        longest = int(lengths[part].max())
-        yield {name: tensor[part][:, :longest] if tensor.ndim > 1 else tensor[part] for name, tensor in inputs.items()}
+@contextmanager
+def _advised(settings: TrainSettings) -> Iterator[None]:
+    """Within the context, too little memory is an error that says what helps; so is the end of another process."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(settings) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise _out_of_memory(settings) from error
+        if "closed by peer" in str(error) or "reset by peer" in str(error):
+            raise RunError("another process of this training has ended; what it said is above") from error
+        raise
 
 
-class _NumberedCollator:
-    """Collates rows and keeps their numbers, by which the embedding noise is keyed."""
-
-    def __init__(self, collator: Collator) -> None:
-        self._collator = collator
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        return {**self._collator(rows), "row": torch.tensor([row["row"] for row in rows])}
+def _out_of_memory(settings: TrainSettings) -> RunError:
+    advice = [f"--gradient-accumulation {settings.batch_size}" if settings.gradient_accumulation == 1 else ""]
+    advice += ["" if settings.activation_checkpointing else "--activation-checkpointing"]
+    advice += ["" if settings.dtype == "bfloat16" else "--dtype bfloat16"]
+    advice += [f"a --max-length below {settings.max_length}", f"a --batch-size below {settings.batch_size}"]
+    return RunError(f"out of memory; try {', '.join(filter(None, advice))}")
 
 
-def _arguments(settings: TrainSettings, scratch: str) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=scratch,
+def _arguments(settings: TrainSettings, checkpoints: Path, held_out: bool, stage: str) -> TrainingArguments:
+    world = World.here()
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // (world.size * settings.gradient_accumulation),
+        gradient_accumulation_steps=settings.gradient_accumulation,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        lr_scheduler_type=settings.schedule,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule),
         warmup_steps=settings.warmup,  # below 1 it is a share
         max_grad_norm=1.0,
         optim="adamw_torch",
         seed=settings.seed,
         data_seed=settings.seed,
-        save_strategy="no",
+        bf16=settings.bf16,
+        # not fsdp_config's own, which would draw other dropout when it recomputes
+        activation_checkpointing=settings.activation_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if settings.activation_checkpointing else None,
+        fsdp=settings.fsdp or None,  # type: ignore[arg-type]
+        use_cpu=world.on_cpu,
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # they are constants
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        eval_strategy="steps" if held_out else "no",
+        eval_steps=settings.save_every,
+        load_best_model_at_end=held_out,
+        metric_for_best_model="eval_loss" if held_out else None,
+        greater_is_better=False if held_out else None,
         logging_steps=1,
-        report_to="none",
+        logging_nan_inf_filter=False,
+        report_to=["wandb"] if "wandb" in settings.report_to else "none",
+        run_name=f"{settings.out.name} {stage}",
         disable_tqdm=True,
+        log_level_replica="error",
+        label_names=["labels"],
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one process takes one GPU, or a step would have more rows
+    return arguments

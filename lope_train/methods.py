@@ -6,18 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    TaskType,
+    get_peft_model,
+)
 
-from lope_train.attach import attach, target_modules
+from lope_train.adalora import adalora_config
 from lope_train.config import LopeConfig
-from lope_train.layer import Mode
-from lope_train.settings import TrainSettings
+from lope_train.experts import Mode
+from lope_train.settings import Noise, TrainSettings
 from lope_train.stages import assert_trained, set_mode, trained_names
+from lope_train.targets import target_modules
 
 Reads = Literal["noisy", "parent"]
-
-PEFT_TYPE = "LOPE"
-"""The `peft_type` of adapters made of `LopeLinear`."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,50 @@ class Stage:
 
 @dataclass(frozen=True)
 class Method:
-    """`attach` puts the adapter on a base model and returns the model to train; `stages` are run in order."""
+    """`config` says what adapter; `stages` are run in order."""
 
     peft_type: str
     """What `adapter_config.json` says."""
-    attach: Callable[[Any, TrainSettings], Any]
-    stages: Callable[[Reads], tuple[Stage, ...]]
+    config: Callable[[Any, TrainSettings, int], PeftConfig]
+    """Of a base model, the settings and the number of steps of its last stage."""
+    stages: Callable[[Noise], tuple[Stage, ...]]
+    allocates_ranks: bool = False
 
 
-def _attach_lope(model: Any, settings: TrainSettings) -> Any:
-    return attach(model, _lope_config(settings, settings.num_poisoning))
+def attach_adapter(model: Any, settings: TrainSettings, steps: int) -> PeftModel:
+    """The base `model` with the method's adapter on it, as peft has it; `steps` are those of the last stage.
+
+    Raises ModelError where the adapter does not fit the model.
+    """
+    config = METHODS[settings.method].config(model, settings, steps)
+    config.task_type = TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM
+    return get_peft_model(model, config)
 
 
-def _attach_hydralora(model: Any, settings: TrainSettings) -> Any:
-    return attach(model, _lope_config(settings, num_poisoning=0))
+def enter(model: PeftModel, stage: Stage) -> int:
+    """Make `model` train what `stage` trains, assert it by name; returns the number of those parameters."""
+    if stage.mode is not None:
+        set_mode(model, stage.mode)
+        names = trained_names(model, stage.mode)
+    else:
+        for name, parameter in model.named_parameters():
+            if ".ranknum." in name:  # AdaLoRA's count, which peft lets train when it moves the layer to a device
+                parameter.requires_grad_(False)
+        marks = (".lora_A.", ".lora_B.", ".lora_E.", "prompt_encoder.")
+        names = {name for name, _ in model.named_parameters() if any(mark in name for mark in marks)}
+    assert_trained(model, names)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _lope_config(settings: TrainSettings, num_poisoning: int) -> LopeConfig:
+def _lope(_model: Any, settings: TrainSettings, _steps: int) -> PeftConfig:
+    return _experts(settings, settings.num_poisoning)
+
+
+def _hydralora(_model: Any, settings: TrainSettings, _steps: int) -> PeftConfig:
+    return _experts(settings, num_poisoning=0)
+
+
+def _experts(settings: TrainSettings, num_poisoning: int) -> LopeConfig:
     return LopeConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,
@@ -58,41 +91,51 @@ def _lope_config(settings: TrainSettings, num_poisoning: int) -> LopeConfig:
         num_experts=settings.num_experts,
         num_poisoning=num_poisoning,
         router_input=settings.router_input,
+        compensation_experts=settings.compensation_experts,
+        normalize=settings.normalize,
+        theta=settings.theta,
+        inference=settings.inference,
         seed=settings.seed,
     )
 
 
-def _attach_lora(model: Any, settings: TrainSettings) -> Any:
-    config = LoraConfig(
+def _lora(model: Any, settings: TrainSettings, _steps: int) -> PeftConfig:
+    return LoraConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
-        target_modules=list(target_modules(model, settings.target_modules)),
-        task_type=TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM,
+        target_modules=target_modules(model, settings.target_modules, settings.r),
     )
-    return get_peft_model(model, config)
+
+
+def _prefix(_model: Any, settings: TrainSettings, _steps: int) -> PeftConfig:
+    return PrefixTuningConfig(num_virtual_tokens=settings.num_virtual_tokens)
+
+
+def _ptuning(_model: Any, settings: TrainSettings, _steps: int) -> PeftConfig:
+    return PromptEncoderConfig(num_virtual_tokens=settings.num_virtual_tokens)
+
+
+def _one_stage(mode: Mode | None) -> Callable[[Noise], tuple[Stage, ...]]:
+    return lambda noise: (Stage("training", _reads(noise), mode, noise.continuous),)
+
+
+def _two_stages(noise: Noise) -> tuple[Stage, ...]:
+    return (
+        Stage("stage I", _reads(noise), "stage1", noise.continuous),
+        Stage("stage II", "parent", "stage2"),
+    )
+
+
+def _reads(noise: Noise) -> Reads:
+    return "noisy" if noise.discrete else "parent"
 
 
 METHODS: dict[str, Method] = {
-    "lope": Method(
-        PEFT_TYPE,
-        _attach_lope,
-        lambda _: (
-            Stage("stage I", "noisy", "stage1", embedding_noise=True),
-            Stage("stage II", "parent", "stage2"),
-        ),
-    ),
-    "hydralora": Method(PEFT_TYPE, _attach_hydralora, lambda on: (Stage("training", on, "stage2"),)),
-    "lora": Method("LORA", _attach_lora, lambda on: (Stage("training", on, None),)),
+    "lope": Method("LOPE", _lope, _two_stages),
+    "hydralora": Method("LOPE", _hydralora, _one_stage("stage2")),
+    "lora": Method("LORA", _lora, _one_stage(None)),
+    "adalora": Method("ADALORA", adalora_config, _one_stage(None), allocates_ranks=True),
+    "prefix": Method("PREFIX_TUNING", _prefix, _one_stage(None)),
+    "ptuning": Method("P_TUNING", _ptuning, _one_stage(None)),
 }
-
-
-def enter(model: Any, stage: Stage) -> int:
-    """Make `model` train what `stage` trains, assert it by name; returns the number of those parameters."""
-    if stage.mode is None:
-        names = {name for name, _ in model.named_parameters() if ".lora_A." in name or ".lora_B." in name}
-    else:
-        set_mode(model, stage.mode)
-        names = trained_names(model, stage.mode)
-    assert_trained(model, names)
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -51,28 +52,55 @@ def resolve_model(name: str) -> str:
     return name
 
 
-def load_base(model: str, dtype: str = "float32") -> PreTrainedModel:
-    """The causal language model that `model` names, with its weights in `dtype`, in evaluation mode.
+def load_base(model: str, dtype: str = "float32", quantization: str | None = None) -> PreTrainedModel:
+    """The language model that `model` names, decoder or encoder-decoder, with its weights in `dtype`, in eval mode.
 
-    Raises ModelError where it cannot be found or read, or where weights are missing from its files.
+    `quantization` is "4bit" or "8bit", by bitsandbytes. Raises ModelError where the model cannot be found or read, or
+    where weights are missing from its files.
     """
     if dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}{suggest(dtype, DTYPES)}")
     where = resolve_model(model)
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     try:
-        result: Any = AutoModelForCausalLM.from_pretrained(
-            where, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
+        config = AutoConfig.from_pretrained(where)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        result: Any = kind.from_pretrained(
+            where,
+            config=config,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            **_quantized(quantization, getattr(torch, dtype)),
         )
+    except ModelError:
+        raise
     except Exception as error:  # a broken folder raises whatever its first reader happens to raise
         raise _not_loaded(model, where, error) from error
     loaded, info = result
     # transformers fills what is missing with random numbers and only warns.
     if missing := sorted(info["missing_keys"]):
         raise ModelError(f"model {where}: {len(missing)} weights are missing from its files, first {missing[0]!r}")
+    if quantization == "4bit":
+        for module in loaded.modules():
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                # bitsandbytes packs the weights at the first pass in eval mode, into a product without a gradient
+                module.support_avx512bf16_for_cpu = False
     return loaded.eval()  # type: ignore[no-any-return]
+
+
+def fingerprint(model: str, loaded: PreTrainedModel) -> str:
+    """What tells the weights that `model` names from others: a hub's commit, or a sha256 over a folder's files."""
+    folder = Path(resolve_model(model))
+    if not folder.is_dir():
+        return f"commit:{getattr(loaded.config, '_commit_hash', None)}"
+    whole = hashlib.sha256()
+    for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+        with path.open("rb") as file:
+            whole.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return f"sha256:{whole.hexdigest()}"
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
@@ -93,6 +121,21 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def _quantized(quantization: str | None, dtype: Any) -> dict[str, Any]:
+    if quantization is None:
+        return {}
+    from importlib.util import find_spec
+
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(f"quantization {quantization} needs bitsandbytes: pip install bitsandbytes")
+    kind: Any = BitsAndBytesConfig
+    if quantization == "8bit":
+        return {"quantization_config": kind(load_in_8bit=True)}
+    return {"quantization_config": kind(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)}
 
 
 def _check_folder(folder: Path) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from lope_train.errors import SettingsError, suggest
+
+MethodName = Literal["lope", "hydralora", "lora", "adalora", "prefix", "ptuning"]
+
+
+class Noise(NamedTuple):
+    """The parts of HyNoIse (Sec. 3.2.1) that a stage is trained under."""
+
+    discrete: bool
+    """The noisy version is read, not its parent."""
+    continuous: bool
+    """The input embeddings get noise."""
 
 
 def one_line(error: ValidationError, model: type[BaseModel]) -> str:
@@ -23,6 +34,11 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
     return f"setting {name!r} is {first['input']!r}: {reason}"
 
 
+def _panel(title: str) -> dict[str, JsonValue]:
+    """Marks the first field of a group, by whose title the command line shows its options."""
+    return {"panel": title}
+
+
 class TrainSettings(BaseModel):
     """One training run. Raises `SettingsError` where a value is out of range or contradicts another.
 
@@ -31,33 +47,87 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: str = Field(min_length=1, description="The noisy version: NAME[@VERSION] or its folder.")
-    method: Literal["lope", "hydralora", "lora"] = "lope"
+    data: str = Field(
+        min_length=1,
+        json_schema_extra=_panel("Data and model"),
+        description="The noisy version: NAME[@VERSION] or its folder.",
+    )
+    method: MethodName = Field("lope", description="lope trains in two stages, the others in one.")
     model: str = Field(min_length=1, description="A model folder, a hub id, or a name that get-model knows.")
     out: Path = Field(description="The run's folder; must not exist, or be empty.")
-    store: Path | None = Field(None, description="None: $LOPE_STORE, else ./lope-store.")
+    store: Path | None = Field(None, description="Folder of the versions. Default: $LOPE_STORE, else ./lope-store.")
     on: Literal["parent", "noisy"] = Field("parent", description="What one-stage methods read.")
-    epochs: float = Field(1.0, gt=0, description="Passes over the rows, in each stage.")
-    learning_rate: float = Field(2e-4, gt=0, le=1)
-    batch_size: int = Field(16, ge=1)
-    max_length: int = Field(512, ge=8, description="Tokens a row, longer ones are cut.")
+    hynoise: Literal["both", "discrete", "continuous", "none"] | None = Field(
+        None,
+        description="Parts of HyNoIse: noise in text, in embeddings. Default: lope both, others what `on` reads.",
+    )
+    held_out: str | None = Field(
+        None, min_length=1, description="A version to measure the loss on while the last stage trains."
+    )
+
+    epochs: float = Field(
+        1.0, gt=0, json_schema_extra=_panel("Schedule"), description="Passes over the rows, in each stage."
+    )
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="At its highest, after the warm-up.")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="After the warm-up.")
     warmup: float = Field(0.03, ge=0, lt=1, description="Share of the steps, linear.")
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
-    seed: int = Field(614, ge=0, lt=2**32)
-    r: int = Field(4, ge=1)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
+    batch_size: int = Field(16, ge=1, description="Rows an optimizer step, over all processes.")
+    gradient_accumulation: int = Field(1, ge=1, description="Parts that a process takes its rows of a step in.")
+    patience: int | None = Field(
+        None, ge=1, description="Stop after that many measurements of held_out without a lower loss; keep the best."
+    )
+    seed: int = Field(614, ge=0, lt=2**32, description="Keys initial values, order and noise.")
+
+    max_length: int = Field(
+        512,
+        ge=8,
+        json_schema_extra=_panel("Rows"),
+        description="Tokens a row; longer rows are left out and counted.",
+    )
+    truncate: bool = Field(False, description="Cut rows that are too long instead.")
+    packing: bool = Field(False, description="Several rows in one sequence, kept apart by positions and attention.")
+
+    r: int = Field(4, ge=1, json_schema_extra=_panel("Adapter"), description="Rank of the adapter.")
+    lora_alpha: int = Field(32, ge=1, description="The adapter is scaled by alpha / r.")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="On the adapter's input.")
     target_modules: tuple[str, ...] | None = Field(
-        None, min_length=1, description="None: the query and value projections."
+        None, min_length=1, description="Modules to adapt, by name or end. Default: the query and value projections."
     )
     num_experts: int = Field(4, ge=1, description="Poisoning ones included; for hydralora all are normal.")
     num_poisoning: int = Field(1, ge=1, description="Of lope alone; the other methods have none.")
-    router_input: Literal["latent", "hidden"] = "latent"
-    embedding_alpha: float | None = Field(
-        None, ge=0, description="Embedding noise of stage I; None: the version's hint, else 0.05."
+    router_input: Literal["latent", "hidden"] = Field(
+        "latent", description="The router reads A x (latent, the paper's shape) or x (hidden, HydraLoRA's)."
     )
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Of the frozen base; adapters are float32.")
+    compensation_experts: int | None = Field(
+        None, ge=0, description="K of DyCompEnSate: normal experts that are amplified. Default: all."
+    )
+    normalize: Literal["sum", "none"] = Field("sum", description="beta of DyCompEnSate: conserve the weight, or 1.")
+    theta: Literal["cosine", "zero"] = Field("cosine", description="zero: a control that only renormalises.")
+    inference: Literal["compensated", "masked", "unmasked"] = Field(
+        "compensated", description="What is done with the poisoning expert once trained."
+    )
+    num_virtual_tokens: int = Field(20, ge=1, description="Of prefix and ptuning.")
+
+    embedding_alpha: float | None = Field(
+        None,
+        ge=0,
+        json_schema_extra=_panel("Embedding noise"),
+        description="Strength of the embedding noise. Default: the version's hint, else 0.05.",
+    )
+    embedding_scale: Literal["none", "neftune"] = Field(
+        "none", description="neftune: alpha / sqrt(length * width) instead of alpha."
+    )
+
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", json_schema_extra=_panel("Machine"), description="Of the frozen base; adapters are float32."
+    )
+    quantization: Literal["4bit", "8bit"] | None = Field(None, description="Of the frozen base, by bitsandbytes.")
+    bf16: bool = Field(False, description="Compute in bfloat16 (autocast).")
+    activation_checkpointing: bool = Field(False, description="Less memory, a third more time.")
+    fsdp: bool = Field(False, description="Shard the model over the processes (torchrun, accelerate launch).")
+    save_every: int = Field(50, ge=1, description="Steps between checkpoints, and measurements of held_out.")
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides run.json.")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -66,14 +136,36 @@ class TrainSettings(BaseModel):
             settings = handler(values)
         except ValidationError as error:
             raise SettingsError(one_line(error, cls)) from None
-        if settings.method == "lope" and settings.on == "noisy":
-            raise SettingsError(
-                "method 'lope' reads the noisy version in stage I and its parent in stage II; "
-                "'on' is for the one-stage methods hydralora and lora"
-            )
+        settings._check_noise()
         if settings.method == "lope" and settings.num_poisoning >= settings.num_experts:
             raise SettingsError(
                 f"num_poisoning is {settings.num_poisoning} of num_experts {settings.num_experts}: "
                 "at least one expert must be normal"
             )
+        if settings.patience is not None and settings.held_out is None:
+            raise SettingsError("'patience' needs 'held_out': name the version whose loss decides when to stop")
+        if settings.batch_size % settings.gradient_accumulation:
+            raise SettingsError(
+                f"batch_size {settings.batch_size} cannot be taken in {settings.gradient_accumulation} equal parts "
+                "(gradient_accumulation)"
+            )
         return settings
+
+    def _check_noise(self) -> None:
+        if self.method == "lope":
+            if self.on == "noisy":
+                raise SettingsError(
+                    "method 'lope' reads the noisy version in stage I and its parent in stage II; "
+                    "'on' is for the one-stage methods"
+                )
+        elif self.hynoise is not None and self.noise.discrete != (self.on == "noisy"):
+            raise SettingsError(
+                f"hynoise {self.hynoise!r} contradicts on {self.on!r}: the noise in the text is in the noisy version, "
+                "so `discrete` and `both` go with on 'noisy', `continuous` and `none` with on 'parent'"
+            )
+
+    @property
+    def noise(self) -> Noise:
+        """The parts of HyNoIse: of stage I for lope, of the one stage for the others."""
+        chosen = self.hynoise or ("both" if self.method == "lope" else "discrete" if self.on == "noisy" else "none")
+        return Noise(chosen in ("both", "discrete"), chosen in ("both", "continuous"))

@@ -20,6 +20,8 @@ _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9a-f]{16}")
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
+_SAMPLE = re.compile(r"(?P<source>sample(-heldout)?)(-(?P<limit>\d+))?")
+"""What versions of the embedded sample are called."""
 _KEYS: dict[str, type] = {
     "name": str,
     "version": str,
@@ -126,12 +128,24 @@ def parent(version: Version, store: Path | None = None) -> Version:
     if found is None:
         raise VersionError(
             f"{version.ref} was made from {name}@{wanted}, which is not in the store {stores[0]}; "
-            "name the store that holds both with --store"
+            f"make it again with {_remake(version.manifest['parents'])}, or name the store that holds both with --store"
         )
     opened = _open(found)
     if opened.content_digest != link["content_digest"]:
         raise VersionError(f"{found}: holds other rows than those that {version.ref} was made from")
     return opened
+
+
+def _remake(ancestors: list[dict[str, Any]]) -> str:
+    """The command that makes the first of the ancestors, as far as their names tell."""
+    name = ancestors[0]["name"]
+    if len(ancestors) > 1:
+        before = f"{ancestors[1]['name']}@{ancestors[1]['version']}"
+        return f"`python -m lope_data build --from {before} --name {name}` and the recipe it had"
+    if sample := _SAMPLE.fullmatch(name):
+        limit = f" --limit {sample['limit']}" if sample["limit"] else ""
+        return f"`python -m lope_data ingest {sample['source']}{limit}`"
+    return f"`python -m lope_data ingest SOURCE`, the file or hub id that {name!r} was read from"
 
 
 def _find(name: str, wanted: str, folder: Path) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tiny models are slower on several threads than on one; before torch is imported, and for processes of the tests too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples in every run, and no time limit: a slow machine is not a failure.
 settings.register_profile("lope", deadline=None, derandomize=True, database=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
+from lope_train.methods import METHODS
 from lope_train.settings import TrainSettings
 from lope_train.trainer import train
 
@@ -220,8 +223,40 @@ def tiny_settings(tiny_model: Path, tiny_store: Path) -> Callable[..., TrainSett
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tokens of the tests are kept apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("LOPE_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def tiny_runs(tiny_settings: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A finished run folder of each method: lope, hydralora, lora. Copy one before changing it."""
+    """A finished run folder of each method. Copy one before changing it."""
     folder = tmp_path_factory.mktemp("runs")
-    return {method: train(tiny_settings(folder / method, method=method)) for method in ("lope", "hydralora", "lora")}
+    return {method: train(tiny_settings(folder / method, method=method)) for method in METHODS}
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random encoder-decoder with the tokenizer of `tiny_model`."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-t5"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

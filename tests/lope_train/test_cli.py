@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
+import typer
+from pydantic.fields import FieldInfo
 
-from lope_train import cli
+from lope_train import cli, trainer
+from lope_train.settings import TrainSettings
+from lope_train.verbs.setting_options import flag
 
 
 class Ran(NamedTuple):
@@ -39,6 +45,11 @@ class Shell:
         given = ["--data", "tiny-noisy", "--model", self.model, "--out", "run"]
         return self("train", *given, *arguments)
 
+    def recipe(self, text: str) -> Path:
+        path = self.folder / "recipe.toml"
+        path.write_text(text)
+        return path
+
     def refused(self, *arguments: str | Path) -> str:
         """The one line that a refusal prints."""
         before = sorted(self.folder.rglob("*"))
@@ -58,11 +69,13 @@ def shell(
     tiny_store: Path,
     tiny_model: Path,
 ) -> Shell:
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("LOPE_STORE", str(tiny_store))
     monkeypatch.setenv("LOPE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
-    return Shell(capsys, tmp_path, tiny_store, tiny_model)
+    return Shell(capsys, folder, tiny_store, tiny_model)
 
 
 # what works
@@ -77,6 +90,7 @@ def test_train_then_evaluate(shell: Shell) -> None:
     assert record["settings"]["learning_rate"] == 0.01
     assert (shell.folder / "run/adapter_model.safetensors").is_file()
     assert "evaluate it with: python -m lope_train evaluate run" in trained.err
+    assert "chat with it: python -m lope_train generate run" in trained.err
 
     found = shell("evaluate", "run", "--data", "tiny", "--base", "--limit", "7", "--json")
     assert found.code == 0, found.err
@@ -97,59 +111,104 @@ def test_train_then_evaluate(shell: Shell) -> None:
     assert "tiny: not evaluated: 14 rows without options" in table.out
 
 
-def test_every_option_of_train_reaches_the_settings(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lope_train import trainer
-    from lope_train.settings import TrainSettings
+def another(name: str, field: FieldInfo) -> Any:
+    """A value for a setting that is not its default and contradicts no other."""
+    chosen = {"method": "hydralora", "on": "noisy", "hynoise": "both", "batch_size": 6, "report_to": ("wandb",)}
+    if name in chosen:
+        return chosen[name]
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)] or [field.annotation]
+    if get_origin(kinds[0]) is Literal:
+        kinds = [*get_args(kinds[0])]
+    if isinstance(kinds[0], str):
+        return next(word for word in kinds if word != field.default)
+    if get_origin(kinds[0]) is tuple:
+        return ("q_proj", "v_proj")
+    if kinds[0] is bool:
+        return not field.default
+    if kinds[0] in (int, float):
+        return (field.default or 0) + (1 if kinds[0] is int else 0.25)
+    return kinds[0]("another")
 
-    seen: list[TrainSettings] = []
+
+def words(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [flag(name) if value else flag(name).replace("--", "--no-")]
+    return [word for one in (value if isinstance(value, tuple) else (value,)) for word in (flag(name), str(one))]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[TrainSettings]:
+    """Settings that training was asked for; nothing is trained."""
+    asked: list[TrainSettings] = []
 
     def record(settings: TrainSettings) -> Path:
-        seen.append(settings)
+        asked.append(settings)
         return settings.out
 
     monkeypatch.setattr(trainer, "train", record)
+    return asked
+
+
+def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -> None:
     assert shell.train().code == 0
     given = {
-        "method": "hydralora",
-        "store": "somewhere",
-        "on": "noisy",
-        "epochs": 2.5,
-        "lr": 0.001,
-        "batch-size": 3,
-        "max-length": 99,
-        "warmup": 0.1,
-        "weight-decay": 0.2,
-        "schedule": "linear",
-        "seed": 1,
-        "rank": 8,
-        "lora-alpha": 16,
-        "lora-dropout": 0.3,
-        "target-modules": "q_proj",
-        "num-experts": 6,
-        "num-poisoning": 2,
-        "router-input": "hidden",
-        "embedding-alpha": 0.4,
-        "dtype": "bfloat16",
+        name: another(name, field)
+        for name, field in TrainSettings.model_fields.items()
+        if name not in {"data", "model", "out"}
     }
-    flags = [part for key, value in given.items() for part in (f"--{key}", str(value))]
-    assert shell.train(*flags, "--target-modules", "v_proj").code == 0
+    ran = shell.train(*(word for name, value in given.items() for word in words(name, value)))
+    assert ran.code == 0, ran.err
     default, changed = seen
     assert default == TrainSettings(data="tiny-noisy", model=str(shell.model), out=Path("run"))
-    names = {"lr": "learning_rate", "rank": "r"}
-    for key, value in given.items():
-        found = getattr(changed, names.get(key, key.replace("-", "_")))
-        expected = {"store": Path("somewhere"), "target-modules": ("q_proj", "v_proj")}.get(key, value)
-        assert found == expected, key
-    # every setting has its option
-    assert all(
-        getattr(default, name) != getattr(changed, name)
-        for name in TrainSettings.model_fields
-        if name not in {"data", "model", "out"}
-    )
+    for name, value in given.items():
+        assert getattr(changed, name) == value != getattr(default, name), name
+    off = shell.train("--recipe", shell.recipe("truncate = true\n"), "--no-truncate")
+    assert (off.code, seen[-1].truncate) == (0, False)
 
 
-def test_get_model_that_is_there_says_so(shell: Shell) -> None:
-    folder = shell.folder / "cache/models/smollm2-135m"
+def test_every_option_says_its_default(shell: Shell) -> None:
+    text = " ".join(shell("train", "--help").out.replace("\u2502", " ").split())
+    for panel in ("Data and model", "Schedule", "Rows", "Adapter", "Embedding noise", "Machine"):
+        assert f" {panel} " in text
+    for name, field in TrainSettings.model_fields.items():
+        assert f"{flag(name)} " in text
+        assert field.description
+        assert field.description in text
+    for default in ("[default: 0.0002]", "[default: cosine]", "[default: 614]", "[default: false]"):
+        assert default in text
+    assert "cosine, linear or constant" in text
+    assert "--lr " in text
+    assert "--rank " in text
+
+
+def test_a_recipe_is_overridden_by_what_is_typed(shell: Shell, seen: list[TrainSettings]) -> None:
+    recipe = shell.recipe(f'data = "tiny"\nmodel = "{shell.model}"\nout = "there"\nr = 8\nepochs = 2\n')
+    assert shell("train", "--recipe", recipe).code == 0
+    assert shell("train", "--recipe", recipe, "--rank", "2", "--data", "tiny-noisy").code == 0
+    assert [(one.data, one.r, one.epochs, one.out) for one in seen] == [
+        ("tiny", 8, 2.0, Path("there")),
+        ("tiny-noisy", 2, 2.0, Path("there")),
+    ]
+
+
+def test_short_forms(shell: Shell, seen: list[TrainSettings]) -> None:
+    recipe = shell.recipe('method = "lora"\nepochs = 2\n')
+    for typed in (
+        ["--one-stage"],
+        ["--one-stage", "--recipe", recipe, "--method", "hydralora"],
+        ["--no-compensation"],
+        ["--no-mask", "--inference", "unmasked"],
+    ):
+        ran = shell.train(*typed)
+        assert ran.code == 0, ran.err
+    first, second, third, fourth = seen
+    assert (first.method, first.on, first.hynoise) == ("hydralora", "noisy", "both")
+    assert second == first.model_copy(update={"epochs": 2.0})
+    assert (third.inference, fourth.inference) == ("masked", "unmasked")
+
+
+def test_get_model_that_is_there_says_so(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "cache/models/smollm2-135m"
     shutil.copytree(shell.model, folder)
     ran = shell("get-model", "smollm2-135m")
     assert (ran.code, ran.out) == (0, f"{folder}\n")
@@ -172,12 +231,24 @@ def test_help_is_shown_without_arguments_and_needs_no_torch(shell: Shell) -> Non
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["get-model", "train", "evaluate"])
+@pytest.mark.parametrize("command", ["get-model", "train", "evaluate", "params", "generate", "export"])
 def test_every_command_shows_examples(shell: Shell, command: str) -> None:
+    assert command in shell("--help").out
     ran = shell(command, "--help")
     assert ran.code == 0
-    assert f"python -m lope_train {command}" in ran.out
-    assert "NAME[@VERSION]" in ran.out or command == "get-model"
+    assert ran.out.count(f"python -m lope_train {command}") >= 2
+    groups = [line for line in ran.out.splitlines() if line.startswith("\u256d")]
+    assert len(groups) >= 3  # Options is that of --help alone
+
+
+def test_the_examples_of_the_verbs_are_taken(shell: Shell) -> None:
+    """Parses each example without running it."""
+    group: Any = typer.main.get_command(cli.app)
+    for name, verb in group.commands.items():
+        for line in verb.epilog.splitlines():
+            if f"python -m lope_train {name}" in line:
+                words = shlex.split(line.partition("[dim]")[0].partition(" < ")[0])
+                assert verb.make_context(name, words[words.index(name) + 1 :]).params, line
 
 
 # what is wrong
@@ -210,11 +281,27 @@ def test_every_command_shows_examples(shell: Shell, command: str) -> None:
         (["--target-modules", "no_such_proj"], "no_such_proj"),
         (["--dtype", "int8"], "'dtype' is 'int8'"),
         (["--ratio", "0.2"], "No such option: --ratio"),
+        (["--one-stage", "--method", "lope"], "--one-stage means --method hydralora, which contradicts --method lope"),
+        (["--one-stage", "--on", "parent"], "which contradicts --on parent"),
+        (["--no-mask", "--no-compensation"], "exclude each other"),
+        (["--no-mask", "--inference", "masked"], "--no-mask means --inference unmasked, which contradicts"),
+        (["--no-compensation", "--method", "lora"], "'lora' has no poisoning expert"),
+        (["--no-mask", "--one-stage"], "'hydralora' has no poisoning expert"),
+        (["--recipe", "nowhere.toml"], "nowhere.toml: no such recipe"),
     ],
 )
 def test_train_refuses(shell: Shell, arguments: list[str], message: str) -> None:
     given = ["--data", "tiny-noisy", "--model", str(shell.model), "--out", "run"]
     assert message in shell.refused("train", *given, *arguments)
+
+
+def test_train_says_what_is_missing(shell: Shell) -> None:
+    assert "missing: --data, --model, --out;" in shell.refused("train")
+    recipe = shell.recipe('data = "tiny-noisy"\n')
+    assert "missing: --model, --out;" in shell.refused("train", "--recipe", recipe)
+    shell.recipe("epoch = 2\n")
+    wrong = shell.refused("train", "--recipe", recipe)
+    assert "recipe.toml: unknown setting 'epoch'; did you mean 'epochs'?" in wrong
 
 
 def test_train_refuses_a_folder_without_weights_and_a_taken_run(shell: Shell) -> None:
@@ -250,35 +337,65 @@ def test_train_refuses_a_folder_without_weights_and_a_taken_run(shell: Shell) ->
         (["get-model", "smolm2-135m"], "did you mean 'smollm2-135m'?"),
         (["get-model"], "Missing argument 'name'"),
         (["trian"], "Did you mean 'train'?"),
+        (["params"], "Missing option '--model'"),
+        (["params", "--model", "../x"], "no model folder at '../x'"),
+        (["params", "--model", "run"], "not a model folder"),
+        (["params", "--model", "MODEL", "--rank", "33"], "rank 33 is above the size of"),
+        (["params", "--model", "MODEL", "--target-modules", "q_poj"], "nearest: q_proj"),
+        (["params", "--model", "MODEL", "--num-poisoning", "4"], "at least one expert must be normal"),
+        (["params", "--model", "MODEL", "--method", "lopee"], "'method' is 'lopee'"),
+        (["generate"], "Missing argument 'RUN'"),
+        (["generate", "nowhere", "--prompt", "Hi"], "nowhere: no such folder"),
+        (["generate", "run", "--prompt", " "], "an empty prompt"),
+        (["generate", "run", "--prompt", "Hi", "--temperature", "-1"], "--temperature is -1.0"),
+        (["generate", "run", "--prompt", "Hi", "--inference", "mask"], "did you mean 'masked'?"),
+        (["generate", "run", "--prompt", "Hi", "--base", "--inference", "masked"], "exclude each other"),
+        (["export", "run"], "Missing option '--out'"),
+        (["export", "nowhere", "--out", "share"], "nowhere: no such folder"),
+        (["export", "run", "--out", "run"], "run: is not empty"),
+        (["export", "run", "--out", "share", "--private"], "give --push USER/NAME"),
     ],
 )
 def test_other_commands_refuse(shell: Shell, arguments: list[str], message: str) -> None:
     run = shell.folder / "run"
     run.mkdir()
-    (run / "adapter_config.json").write_text("{}")
+    (run / "adapter_config.json").write_text('{"peft_type": "LOPE"}')
     (run / "adapter_model.safetensors").write_bytes(b"")
     record = {"method": "lope", "model": str(shell.model), "settings": {}}
     (run / "run.json").write_text(json.dumps(record))
-    assert message in shell.refused(*arguments)
+    assert message in shell.refused(*(str(shell.model) if word == "MODEL" else word for word in arguments))
+
+
+def test_a_conversation_is_not_json(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    assert "--json needs --prompt" in shell.refused("generate", "run", "--json")
 
 
 def test_an_interrupt_is_no_traceback(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lope_train import trainer
-
-    def interrupt(settings: object) -> Path:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "train", interrupt)
     ran = shell.train()
+    assert (ran.code, ran.err) == (130, "interrupted; the same command goes on from its last checkpoint\n")
+    monkeypatch.setattr("lope_train.get_model.get_model", interrupt)
+    ran = shell("get-model", "smollm2-135m")
     assert (ran.code, ran.err) == (130, "interrupted; nothing half-written was kept\n")
 
 
 def test_a_full_disk_is_no_traceback(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lope_train import trainer
-
     def fail(settings: object) -> Path:
         raise OSError(28, "No space left on device", "run")
 
     monkeypatch.setattr(trainer, "train", fail)
     given = ["--data", "tiny-noisy", "--model", str(shell.model), "--out", "run"]
     assert shell.refused("train", *given) == "error: [Errno 28] No space left on device: 'run'\n"
+
+
+def test_a_reader_that_has_gone_is_no_failure(tiny_model: Path) -> None:
+    command = [sys.executable, "-m", "lope_train", "params", "--model", str(tiny_model), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

@@ -15,16 +15,25 @@ from lope_train.embedding_noise import embedding_noise, uniform
 
 @pytest.fixture
 def model(tiny_model: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(tiny_model)
+    return AutoModelForCausalLM.from_pretrained(tiny_model).train()
 
 
-def embedded(model: Any, ids: Tensor, mask: Tensor, rows: list[int], step: int = 0, seed: int = 1) -> Tensor:
+def embedded(
+    model: Any,
+    ids: Tensor,
+    mask: Tensor,
+    rows: list[int],
+    step: int = 0,
+    seed: int = 1,
+    scale: Any = "none",
+    packed: dict[str, Tensor] | None = None,
+) -> Tensor:
     """What the first decoder layer reads, less the embeddings without noise."""
     seen: list[Tensor] = []
     handle = model.model.layers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
-        with torch.no_grad(), embedding_noise(model, 0.5, seed) as noise:
-            noise.next_batch(step, torch.tensor(rows), mask)
+        with torch.no_grad(), embedding_noise(model, 0.5, seed, scale) as noise:
+            noise.next_batch(step, packed or {"row": torch.tensor(rows), "attention_mask": mask})
             model(input_ids=ids, attention_mask=mask)
             model_embeddings = model.get_input_embeddings().weight[ids]
     finally:
@@ -59,7 +68,7 @@ def test_splitting_and_padding_a_batch_changes_nothing(model: Any) -> None:
 
 
 def test_seed_step_row_and_position_all_count() -> None:
-    rows, positions = torch.arange(2), torch.arange(3).expand(2, 3)
+    rows, positions = torch.arange(2).unsqueeze(1), torch.arange(3).expand(2, 3)
     base = uniform(1, 0, rows, positions, 8)
     assert torch.equal(base, uniform(1, 0, rows, positions, 8))
     others = [
@@ -73,7 +82,7 @@ def test_seed_step_row_and_position_all_count() -> None:
 
 
 def test_values_are_uniform_and_uncorrelated() -> None:
-    u = uniform(614, 3, torch.arange(64), torch.arange(64).expand(64, 64), 64).double()
+    u = uniform(614, 3, torch.arange(64).unsqueeze(1), torch.arange(64).expand(64, 64), 64).double()
     assert u.abs().max() < 1
     n = u.numel()
     counts = torch.histc(u, 20, -1, 1)
@@ -96,7 +105,7 @@ def test_values_are_those_of_splitmix64() -> None:
         cell = mix((key + (element + 1) * gamma) % 2**64) >> 41
         return (cell + 0.5) / 2**22 - 1
 
-    got = uniform(614, 2, torch.tensor([5, 2**40]), torch.tensor([[0, 1], [7, 511]]), 3)
+    got = uniform(614, 2, torch.tensor([[5], [2**40]]), torch.tensor([[0, 1], [7, 511]]), 3)
     want = [
         [[literal(614, 2, row, position, element) for element in range(3)] for position in positions]
         for row, positions in ((5, (0, 1)), (2**40, (7, 511)))
@@ -122,16 +131,49 @@ def test_the_hook_is_gone_after_an_error(model: Any) -> None:
 def test_every_forward_pass_needs_its_batch(model: Any) -> None:
     ids = torch.full((1, 4), 5)
     with embedding_noise(model, 0.5, 1) as noise:
-        noise.next_batch(0, torch.tensor([0]), torch.ones_like(ids))
+        noise.next_batch(0, {"row": torch.tensor([0]), "attention_mask": torch.ones_like(ids)})
         model(ids)
         with pytest.raises(RuntimeError, match="next_batch"):
             model(ids)
 
 
+def test_a_model_that_is_evaluated_gets_none(model: Any) -> None:
+    ids = torch.full((1, 4), 5)
+    clean = model.eval()(ids).logits
+    with embedding_noise(model, 0.5, 1):
+        assert torch.equal(model(ids).logits, clean)
+
+
+def test_packed_rows_get_the_noise_of_rows_alone(model: Any) -> None:
+    ids = torch.randint(3, 200, (1, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(1, 9, dtype=torch.long)
+    packed = {
+        "row": torch.tensor([[10, 10, 10, 10, 11, 11, 11, -1, -1]]),
+        "position_ids": torch.tensor([[0, 1, 2, 3, 0, 1, 2, 0, 1]]),
+    }
+    for scale in ("none", "neftune"):
+        together = embedded(model, ids, mask, rows=[0], packed=packed, scale=scale)
+        for row, start, end in ((10, 0, 4), (11, 4, 7)):
+            alone = embedded(model, ids[:, start:end], mask[:, start:end], rows=[row], scale=scale)
+            torch.testing.assert_close(alone[0], together[0, start:end], rtol=0, atol=1e-7)
+        assert not together[0, 7:].any()
+
+
+def test_the_scale_of_neftune_divides_by_length_and_width(model: Any) -> None:
+    ids = torch.full((2, 40), 5)
+    mask = torch.ones(2, 40, dtype=torch.long)
+    mask[1, 25:] = 0
+    plain, scaled = (embedded(model, ids, mask, rows=[0, 1], scale=scale) for scale in ("none", "neftune"))
+    for row, length in ((0, 40), (1, 25)):
+        torch.testing.assert_close(scaled[row], plain[row] / (length * 32) ** 0.5, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_of_an_encoder_decoder_only_the_encoder_gets_noise(shared: bool) -> None:
-    config = T5Config(vocab_size=32, d_model=16, d_kv=4, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0)
-    model = T5ForConditionalGeneration(config).eval()
+    config = T5Config(
+        vocab_size=32, d_model=16, d_kv=4, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0, dropout_rate=0
+    )
+    model = T5ForConditionalGeneration(config).train()
     if shared:  # one module for both, as after a resize of the vocabulary
         model.set_input_embeddings(model.shared)
         assert model.encoder.get_input_embeddings() is model.decoder.get_input_embeddings()
@@ -143,7 +185,7 @@ def test_of_an_encoder_decoder_only_the_encoder_gets_noise(shared: bool) -> None
     model(**batch)
     clean = dict(read)
     with embedding_noise(model, 0.5, 1) as noise:
-        noise.next_batch(0, torch.tensor([0]), torch.ones(1, 3, dtype=torch.long))
+        noise.next_batch(0, {"row": torch.tensor([0]), "attention_mask": torch.ones(1, 3, dtype=torch.long)})
         model(**batch)
     assert not torch.equal(read["encoder"], clean["encoder"])
     assert torch.equal(read["decoder"], clean["decoder"])

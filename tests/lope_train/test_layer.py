@@ -1,302 +1,218 @@
-"""The fused layer against a slow, literal reading of the paper's formulas: one token, one expert at a time."""
+"""The adapted layer: a base layer of any kind, and the experts of its adapters beside it."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
-from lope_train.compensation import compensate
 from lope_train.config import LopeConfig
-from lope_train.errors import SettingsError
-from lope_train.layer import LopeLinear
+from lope_train.errors import ModelError
+from lope_train.experts import TRAINED, LopeExperts
+from lope_train.layer import LopeLinear, features, is_linear
 
 D_IN, D_OUT = 11, 7
-WAYS = [
-    ("stage1", True, True),
-    ("stage2", True, True),
-    ("inference", True, True),
-    ("inference", True, False),
-    ("inference", False, False),
-]
+NAMES = {"A", "B", "B_poison", "router"}
 
 
-def literal(layer: LopeLinear, x: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-    """y = W0 x + s sum_i w_i B_i A x for every token of `x` (tokens, d_in), by loops."""
-    config = layer.config
-    experts = {column: parameters["B"][i] for i, column in enumerate(config.normal_index)}
-    poison = {column: parameters["B_poison"][i] for i, column in enumerate(config.poison_index)}
-    outputs = []
-    for token in x:
-        z = parameters["A"] @ token
-        logits = [
-            parameters["router"][column] @ (z if config.router_input == "latent" else token)
-            for column in range(config.num_experts)
-        ]
-        largest = max(logits)
-        exps = [(logit - largest).exp() for logit in logits]
-        w = [e / sum(exps) for e in exps]
-        taking_part = {**experts, **poison}
-        if layer.mode == "inference" and layer.masked and poison:
-            taking_part = experts
-            if layer.compensated:
-                w = literal_compensation(config, w, z, experts, poison)
-        update = sum(w[column] * (B @ z) for column, B in taking_part.items())
-        y = parameters["W0"] @ token + config.lora_alpha / config.r * update
-        outputs.append(y + parameters["bias"] if "bias" in parameters else y)
-    return torch.stack(outputs)
-
-
-def literal_compensation(
-    config: LopeConfig, w: list[Tensor], z: Tensor, experts: dict[int, Tensor], poison: dict[int, Tensor]
-) -> list[Tensor]:
-    y_D = sum(w[column] * (B @ z) for column, B in poison.items())
-    theta = {
-        column: (B @ z) @ y_D / ((B @ z).norm().clamp_min(1e-8) * y_D.norm().clamp_min(1e-8))
-        for column, B in experts.items()
-    }
-    k = len(experts) if config.compensation_experts is None else config.compensation_experts
-    chosen = sorted(experts, key=lambda column: -theta[column].item())[:k]
-    beta = 1.0
-    if config.normalize == "sum" and chosen:
-        rest = sum(w[column] for column in experts if column not in chosen)
-        beta = (1 - rest) / sum(w[column] * (1 + theta[column]) for column in chosen)
-    amplified = list(w)
-    for column in chosen:
-        amplified[column] = beta * w[column] * (1 + theta[column])
-    return amplified
-
-
-def make_layer(dtype: torch.dtype = torch.float64, bias: bool = True, **config: Any) -> LopeLinear:
-    """A layer whose experts are not zero."""
-    source = torch.Generator().manual_seed(3)
-    base = nn.Linear(D_IN, D_OUT, bias=bias, dtype=dtype).requires_grad_(False)
-    layer = LopeLinear(base, LopeConfig(**{"lora_alpha": 8, "num_experts": 5, **config}), "layer")
+def linear(dtype: torch.dtype = torch.float32, kind: str = "linear") -> nn.Module:
+    base: nn.Module = nn.Linear(D_IN, D_OUT) if kind == "linear" else Conv1D(D_OUT, D_IN)
     with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=source, dtype=torch.float64) * 0.5)
+        for parameter in base.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    return base.to(dtype).requires_grad_(False)
+
+
+def make_layer(base: nn.Module | None = None, adapters: tuple[str, ...] = ("default",), **config: Any) -> LopeLinear:
+    """A layer whose experts are not zero; the first adapter is active."""
+    layer = LopeLinear(base or linear())
+    for number, adapter in enumerate(adapters):
+        layer.add_experts(adapter, LopeConfig(lora_alpha=8, **config), "layer")
+        fill(layer.lope_experts[adapter], number)
+    layer.set_adapter(adapters[0])
     return layer
 
 
-def run_as(layer: LopeLinear, mode: Any, masked: bool, compensated: bool) -> None:
-    layer.mode, layer.masked, layer.compensated = mode, masked, compensated
+def fill(experts: nn.Module, seed: int) -> None:
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in experts.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=source) * 0.5)
 
 
-def adapter(layer: LopeLinear) -> dict[str, Tensor]:
-    return dict(layer.named_parameters(recurse=False))
+def inputs(dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(2, 3, D_IN, generator=torch.Generator().manual_seed(5)).to(dtype)
 
 
-@pytest.mark.parametrize(("mode", "masked", "compensated"), WAYS)
-@pytest.mark.parametrize("router_input", ["latent", "hidden"])
-@pytest.mark.parametrize("num_poisoning", [0, 1, 2])
-@pytest.mark.parametrize("experts", [0, 1, 2, None])
-@pytest.mark.parametrize("normalize", ["sum", "none"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-def test_forward_and_gradients_equal_the_literal_formulas(
-    mode: Any,
-    masked: bool,
-    compensated: bool,
-    router_input: str,
-    num_poisoning: int,
-    experts: int | None,
-    normalize: str,
-    dtype: torch.dtype,
-    tolerance: float,
-) -> None:
-    layer = make_layer(
-        dtype,
-        num_poisoning=num_poisoning,
-        router_input=router_input,
-        compensation_experts=experts,
-        normalize=normalize,
-    )
-    run_as(layer, mode, masked, compensated)
-    source = torch.Generator().manual_seed(5)
-    x = torch.randn(2, 3, D_IN, generator=source, dtype=dtype, requires_grad=True)
-    pull = torch.randn(2, 3, D_OUT, generator=source, dtype=dtype)
-    names = [*adapter(layer), "x"]
+def trains(layer: LopeLinear, adapter: str = "default") -> set[str]:
+    return {name for name, p in layer.lope_experts[adapter].named_parameters() if p.requires_grad}
 
+
+@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+def test_output_is_the_base_plus_the_update(kind: str) -> None:
+    base = linear(kind=kind)
+    layer = make_layer(base)
+    x = inputs()
+    update = layer.lope_experts["default"](x)
+    assert update.abs().max() > 0.1
+    assert torch.equal(layer(x), base(x) + update)
+    assert isinstance(layer, BaseTunerLayer)
+    assert layer.get_base_layer() is base
+    assert layer.weight is base.weight
+    assert layer.bias is base.bias
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+def test_a_new_layer_leaves_the_base_as_it_is(kind: str) -> None:
+    base = linear(kind=kind)
+    layer = LopeLinear(base)
+    layer.add_experts("default", LopeConfig(), "layer")
+    layer.set_adapter("default")
+    assert torch.equal(layer(inputs()), base(inputs()))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "experts"),
+    [
+        (torch.float64, torch.float64),
+        (torch.float32, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+    ],
+)
+def test_the_output_has_the_dtype_of_the_base_and_the_experts_float32(dtype: torch.dtype, experts: torch.dtype) -> None:
+    base = linear(dtype)
+    layer = make_layer(base)
+    assert {parameter.dtype for parameter in layer.lope_experts.parameters()} == {experts}
+    x = inputs(dtype)
     y = layer(x)
-    gradients = torch.autograd.grad((y * pull).sum(), [*adapter(layer).values(), x], allow_unused=True)
-
-    exact = {name: p.detach().double().requires_grad_() for name, p in adapter(layer).items()}
-    exact.setdefault("B_poison", torch.zeros(0, D_OUT, layer.config.r, dtype=torch.float64))
-    frozen = {"W0": layer.base_layer.weight.double(), "bias": layer.base_layer.bias.double()}
-    tokens = x.detach().double().requires_grad_()
-    expected = literal(layer, tokens.reshape(-1, D_IN), {**exact, **frozen}).reshape(2, 3, D_OUT)
-    expected_gradients = torch.autograd.grad(
-        (expected * pull.double()).sum(), [*(exact[name] for name in names[:-1]), tokens], allow_unused=True
-    )
-
-    assert_near(y, expected, tolerance, "y")
-    for name, got, want in zip(names, gradients, expected_gradients, strict=True):
-        zero = torch.zeros(()).double()
-        assert_near(zero if got is None else got, zero if want is None else want, tolerance, name)
-    if mode != "inference":
-        assert all(gradient is not None and gradient.any() for gradient in gradients)
-
-
-def assert_near(got: Tensor, want: Tensor, tolerance: float, name: str) -> None:
-    scale = max(1.0, want.abs().max().item())
-    assert (got.double() - want).abs().max().item() <= tolerance * scale, name
-
-
-def test_the_ways_to_run_differ() -> None:
-    layer = make_layer(num_poisoning=1)
-    x = torch.randn(4, D_IN, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    outputs = []
-    for way in WAYS:
-        run_as(layer, *way)
-        outputs.append(layer(x))
-    stage1, stage2, compensated, masked, unmasked = outputs
-    assert torch.equal(stage1, stage2)
-    assert torch.equal(stage1, unmasked)
-    assert not torch.allclose(masked, unmasked)
-    assert not torch.allclose(masked, compensated)
-
-
-def test_no_experts_taking_part_is_plain_masking() -> None:
-    x = torch.randn(4, D_IN, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    none, plain = make_layer(compensation_experts=0), make_layer()
-    run_as(none, "inference", True, True)
-    run_as(plain, "inference", True, False)
-    plain.base_layer = none.base_layer
-    assert torch.equal(none(x), plain(x))
-
-
-def test_a_new_layer_leaves_the_base_as_it_is_and_stays_finite() -> None:
-    base = nn.Linear(D_IN, D_OUT)
-    layer = LopeLinear(base, LopeConfig(), "layer")
-    x = torch.randn(4, D_IN, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    for way in WAYS:
-        run_as(layer, *way)
-        y = layer(x)
-        assert torch.equal(y, base(x))
-        gradients = torch.autograd.grad(y.sum(), [x, layer.A, layer.router])
-        assert all(gradient.isfinite().all() for gradient in gradients)
-    assert layer.router.abs().max() > 0
-    assert layer.A.abs().max() > 0
-
-
-def test_initial_values_depend_on_seed_and_name_alone() -> None:
-    def values(name: str = "layer", **config: Any) -> Tensor:
-        layer = LopeLinear(nn.Linear(D_IN, D_OUT), LopeConfig(**config), name)
-        return torch.cat([layer.A.flatten(), layer.router.flatten()])
-
-    base = nn.Linear(D_IN, D_OUT)
-    before = torch.random.get_rng_state()
-    LopeLinear(base, LopeConfig(), "layer")
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert torch.equal(values(), values())
-    assert not torch.equal(values(), values("other"))
-    assert not torch.equal(values(), values(seed=615))
-    hydralora = LopeLinear(base, LopeConfig(num_poisoning=0), "layer")
-    assert torch.equal(hydralora.A, LopeLinear(base, LopeConfig(), "layer").A)
-    assert hydralora.B_poison is None
-    assert "B_poison" not in dict(hydralora.named_parameters())
-
-
-def test_initial_values_are_kaiming_uniform() -> None:
-    layer = LopeLinear(nn.Linear(400, 8), LopeConfig(r=16, router_input="hidden"), "layer")
-    bound = 400**-0.5  # a = sqrt(5): sqrt(6 / (1 + 5)) / sqrt(fan_in)
-    for values in (layer.A, layer.router):
-        assert values.abs().max().item() == pytest.approx(bound, rel=0.01)
-        assert values.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
-
-
-def test_a_bfloat16_base_keeps_its_dtype_and_the_adapter_is_float32() -> None:
-    layer = LopeLinear(nn.Linear(D_IN, D_OUT, dtype=torch.bfloat16), LopeConfig(), "layer")
-    assert {parameter.dtype for parameter in layer.parameters(recurse=False)} == {torch.float32}
-    x = torch.ones(2, D_IN, dtype=torch.bfloat16)
-    for way in WAYS:
-        run_as(layer, *way)
-        assert layer(x).dtype == torch.bfloat16
+    assert y.dtype == dtype
+    assert torch.equal(y, (base(x).to(experts) + layer.lope_experts["default"](x)).to(dtype))
 
 
 def test_dropout_reaches_the_adapter_and_not_the_base() -> None:
     layer = make_layer(lora_dropout=0.5)
-    x = torch.ones(64, D_IN, dtype=torch.float64)
-    layer.eval()
-    steady = layer(x)
+    steady = layer.eval()(inputs())
     layer.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        assert not torch.equal(layer(x), steady)
-        nn.init.zeros_(layer.B)
-        nn.init.zeros_(layer.B_poison)
-        assert torch.equal(layer(x), layer.base_layer(x))
+        assert not torch.equal(layer(inputs()), steady)
+        nn.init.zeros_(layer.lope_experts["default"].B)
+        nn.init.zeros_(layer.lope_experts["default"].B_poison)
+        assert torch.equal(layer(inputs()), layer.base_layer(inputs()))
 
 
-def test_gram_matrices_are_kept_until_a_weight_changes() -> None:
-    layer = make_layer().requires_grad_(False)
-    layer.mode = "inference"
-    x = torch.randn(4, D_IN, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    with torch.inference_mode():
-        first = layer(x)
-        kept = layer._grams
-        assert torch.equal(layer(x), first)
-        assert layer._grams is kept
-    x.requires_grad_()
-    torch.autograd.grad(layer(x).sum(), x)  # the matrices made under inference_mode serve a backward pass
-    for name, parameter in adapter(layer).items():
-        changed = parameter + torch.linspace(0, 1, parameter.numel(), dtype=torch.float64).view_as(parameter)
-        for in_place in (True, False):
-            if in_place:
-                parameter.copy_(changed)
-            else:
-                replacement = nn.Parameter(changed * 2, requires_grad=False)
-                while replacement._version < parameter._version:
-                    replacement.mul_(1)  # a replacement whose version number is the same
-                setattr(layer, name, replacement)
-            after = layer(x)
-            layer._grams = None
-            assert torch.equal(after, layer(x)), name
+def test_active_adapters_add_up_and_disabled_ones_are_not_there() -> None:
+    layer = make_layer(adapters=("one", "two"))
+    x = inputs()
+    base = layer.base_layer(x)
+    one, two = (layer.lope_experts[name](x) for name in ("one", "two"))
+    assert torch.equal(layer(x), base + one)
+    layer.set_adapter(["two"])
+    assert torch.equal(layer(x), base + two)
+    layer.set_adapter(["one", "two"])
+    assert torch.equal(layer(x), base + one + two)
+    layer.set_adapter(["one", "nowhere"])
+    assert torch.equal(layer(x), base + one)
+    layer.enable_adapters(False)
+    assert torch.equal(layer(x), base)
+    layer.enable_adapters(True)
+    assert torch.equal(layer(x), base + one)
+    layer.delete_adapter("one")
+    layer.set_adapter([])
+    assert torch.equal(layer(x), base)
 
 
-@pytest.mark.parametrize(
-    ("weights", "theta", "experts", "normalize", "expected"),
-    [
-        ([0.2, 0.3, 0.1], [1.0, 0.0, -0.5], None, "none", [0.4, 0.3, 0.05]),
-        ([0.2, 0.3, 0.1], [1.0, 0.0, -0.5], None, "sum", [0.4 / 0.75, 0.3 / 0.75, 0.05 / 0.75]),
-        ([0.2, 0.3, 0.1], [1.0, 0.0, -0.5], 1, "sum", [0.6, 0.3, 0.1]),
-        ([0.2, 0.3, 0.1], [1.0, 0.5, -0.5], 2, "sum", [0.9 * 0.4 / 0.85, 0.9 * 0.45 / 0.85, 0.1]),
-        ([0.2, 0.3, 0.1], [1.0, 0.0, -0.5], 0, "sum", [0.2, 0.3, 0.1]),
-        ([0.2, 0.3, 0.1], [1.0, 0.0, -0.5], 9, "none", [0.4, 0.3, 0.05]),
-        # nothing is left to scale up: plain renormalisation
-        ([0.2, 0.3, 0.1], [-1.0, -1.0, -1.0], None, "sum", [0.2 / 0.6, 0.3 / 0.6, 0.1 / 0.6]),
-        # equal theta: the first in order take part
-        ([0.2, 0.3, 0.1], [0.0, 0.0, 0.0], 1, "sum", [0.6, 0.3, 0.1]),
-    ],
-)
-def test_compensation_by_hand(
-    weights: list[float], theta: list[float], experts: int | None, normalize: Any, expected: list[float]
-) -> None:
-    w, cosines, want = (torch.tensor(values, dtype=torch.float64) for values in (weights, theta, expected))
-    torch.testing.assert_close(compensate(w, cosines, experts, normalize), want, rtol=0, atol=1e-15)
+@pytest.mark.parametrize("mode", ["stage1", "stage2", "inference"])
+def test_only_what_the_mode_trains_is_ever_freed(mode: Any) -> None:
+    layer = make_layer(adapters=("default", "other"))
+    assert TRAINED[mode] <= NAMES
+    layer.lope_experts["default"].mode = mode
+    for change in (
+        lambda: layer.set_adapter("default"),
+        lambda: layer.set_adapter(["default", "other"]),
+        lambda: layer.set_requires_grad("default"),
+        lambda: layer.set_requires_grad(["default", "other"]),
+        lambda: layer.enable_adapters(True),
+    ):
+        layer.lope_experts["default"].requires_grad_(False)
+        change()
+        assert trains(layer) == TRAINED[mode]
+    for change in (
+        lambda: layer.set_adapter("default", inference_mode=True),
+        lambda: layer.set_adapter("other"),
+        lambda: layer.set_requires_grad("default", requires_grad=False),
+        lambda: layer.enable_adapters(False),
+    ):
+        layer.set_adapter("default")
+        change()
+        assert trains(layer) == set()
 
 
-def test_poison_index_is_drawn_by_the_seed() -> None:
-    drawn = {LopeConfig(seed=seed).poison_index for seed in range(40)}
-    assert drawn == {(0,), (1,), (2,), (3,)}
-    assert LopeConfig(seed=1).poison_index == LopeConfig(seed=1).poison_index
-    two = LopeConfig(num_experts=6, num_poisoning=2)
-    assert sorted(two.poison_index + two.normal_index) == list(range(6))
+def test_an_adapter_added_beside_another_leaves_it_as_it_is() -> None:
+    layer = make_layer()
+    layer.lope_experts["default"].mode = "stage2"
+    layer.set_adapter("default")
+    before = copy.deepcopy(layer)
+    layer.add_experts("other", LopeConfig(num_poisoning=0, num_experts=2, r=2), "layer")
+    assert trains(layer) == {"A", "B", "router"}
+    assert torch.equal(layer(inputs()), before(inputs()))
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"r": 0}, "'r' is 0"),
-        ({"lora_dropout": 1.0}, "'lora_dropout' is 1.0"),
-        ({"num_poisoning": 4}, "at least one expert must be normal"),
-        ({"poison_index": (7,)}, "poison_index"),
-        ({"poison_index": (1, 1), "num_poisoning": 2}, "poison_index"),
-        ({"router_inputs": "latent"}, "did you mean 'router_input'"),
-        ({"router_input": "x"}, "'router_input' is 'x'"),
-    ],
-)
-def test_config_refuses(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        LopeConfig(**values)
+@pytest.mark.parametrize("training", [True, False])
+def test_new_experts_are_in_training_mode_where_the_base_is(training: bool) -> None:
+    layer = make_layer(linear().train(training), lora_dropout=0.5)
+    assert {module.training for module in layer.modules()} == {training}
+    layer.train(not training)
+    layer.add_experts("other", LopeConfig(lora_dropout=0.5), "layer")
+    assert {module.training for module in layer.modules()} == {not training}
+
+
+@pytest.mark.parametrize("mode", ["stage1", "stage2", "inference"])
+def test_it_compiles_into_one_graph(mode: Any) -> None:
+    layer = make_layer()
+    layer.lope_experts["default"].mode = mode
+    layer.set_adapter("default", inference_mode=mode == "inference")
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(inputs()), layer(inputs()))
+
+
+def test_moving_the_adapter_to_the_base_keeps_its_dtype() -> None:
+    layer = make_layer(linear(torch.bfloat16))
+    before = copy.deepcopy(layer)
+    layer._move_adapter_to_device_of_base_layer("default")
+    layer._move_adapter_to_device_of_base_layer("nowhere")
+    state = before.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in layer.state_dict().items())
+    assert {parameter.dtype for parameter in layer.lope_experts.parameters()} == {torch.float32}
+
+
+def test_it_cannot_be_merged() -> None:
+    layer = make_layer()
+    with pytest.raises(ModelError, match="routed by token cannot be merged into the base weights"):
+        layer.merge()
+    layer.unmerge()
+    assert not layer.merged
+
+
+def test_features_are_those_of_the_base() -> None:
+    for module in (linear(), linear(kind="conv1d"), make_layer(), make_layer(linear(kind="conv1d"))):
+        assert is_linear(module)
+        assert features(module) == (D_IN, D_OUT)
+    assert not any(map(is_linear, (nn.LayerNorm(4), nn.Embedding(4, 4), nn.Conv1d(4, 4, 1), nn.Identity())))
+
+
+def test_layers_show_and_save_what_they_hold() -> None:
+    layer = make_layer()
+    assert "r=4, normal=3, poisoning=1, mode=stage1" in repr(layer)
+    assert layer.state_dict().keys() == {
+        "base_layer.weight",
+        "base_layer.bias",
+        *(f"lope_experts.default.{name}" for name in NAMES),
+    }
+    assert isinstance(layer.active_experts[0], LopeExperts)

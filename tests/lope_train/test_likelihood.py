@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lope_train.tuner import attach
 from peft import LoraConfig, get_peft_model
 
-from lope_train.attach import attach
 from lope_train.config import LopeConfig
 from lope_train.likelihood import Query, log_likelihoods
 from lope_train.models import load_base
-from lope_train.stages import lope_layers, set_mode
+from lope_train.stages import lope_experts, set_mode
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def adapted(model: Any) -> Any:
     attach(model, LopeConfig(target_modules=("q_proj", "v_proj")))
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        for _, layer in lope_layers(model):
+        for _, layer in lope_experts(model):
             layer.B.normal_(generator=generator)
             assert layer.B_poison is not None
             layer.B_poison.normal_(generator=generator)
@@ -102,7 +102,7 @@ def test_batches_are_bounded_and_change_nothing(model: Any, monkeypatch: pytest.
         assert left == pytest.approx(right, abs=1e-4)
 
 
-def test_with_lope_layers_in_each_mode(model: Any) -> None:
+def test_with_lope_experts_in_each_mode(model: Any) -> None:
     lope = adapted(model)
     found = []
     for masked, compensate in [(True, True), (True, False), (False, False)]:

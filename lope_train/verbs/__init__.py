@@ -1,0 +1,1 @@
+"""The verbs of `python -m lope_train`, a module each, which adds itself to the command line when imported."""

@@ -1,0 +1,13 @@
+"""The command line itself, which verbs add themselves to."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Train on noisy versions with LoPE or a baseline, and evaluate what the noise did.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
