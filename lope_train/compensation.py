@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 FLOOR = 1e-8
-"""A smaller norm counts as this one, so a zero B gives cos 0; a smaller sum of weights is not scaled up."""
+"""A smaller norm counts as this one, so a zero B gives cos 0."""
 
 
 class Grams(NamedTuple):
@@ -18,6 +19,11 @@ class Grams(NamedTuple):
     cross: Tensor  # (n, r, m r), B_i^T [B_d ...]
     poison: Tensor  # (m r, m r)
 
+    @property
+    def flat(self) -> Tensor:
+        """(2 n + 1, r r) for one poisoning expert: rows cross, normal, poison, so that one product gives all."""
+        return torch.cat([self.cross, self.normal, self.poison.unsqueeze(0)]).flatten(1)
+
 
 def gram_matrices(B: Tensor, B_poison: Tensor) -> Grams:
     """Of normal experts (n, d_out, r) and poisoning experts (m, d_out, r), in float32 at least."""
@@ -25,6 +31,15 @@ def gram_matrices(B: Tensor, B_poison: Tensor) -> Grams:
     normal = B.to(wide)
     poison = B_poison.to(wide).permute(1, 0, 2).flatten(1)
     return Grams(normal.mT @ normal, normal.mT @ poison, poison.T @ poison)
+
+
+def similarity_to_one(z: Tensor, flat: Tensor) -> Tensor:
+    """theta_iD = cos(B_i z, B_D z) (..., n) of one poisoning expert, whose weight cancels; `flat` is `Grams.flat`."""
+    z = z.to(flat.dtype)
+    products = F.linear((z.unsqueeze(-1) * z.unsqueeze(-2)).flatten(-2), flat)
+    n = len(flat) // 2
+    squares = products.narrow(-1, n, n + 1).clamp_min(FLOOR**2)
+    return products.narrow(-1, 0, n) / (squares.narrow(-1, 0, n) * squares.narrow(-1, n, 1)).sqrt()
 
 
 def similarity(z: Tensor, poison_weights: Tensor, grams: Grams) -> Tensor:
@@ -51,17 +66,23 @@ def compensate(
     """Amplified weights w'_i = beta w_i (1 + theta_i) of the normal experts; all shapes are (..., n).
 
     Of the n experts the `experts` with the largest theta take part (None: all), the rest keep w_i. With
-    `normalize` "sum" beta makes all n sum to 1; where the amplified weights sum to less than 1e-8, plainly
-    renormalised ones stand for them. With "none" beta is 1.
+    `normalize` "sum" beta makes all n sum to 1, and 1 + theta_i counts as 1e-8 at least, so that where every theta
+    is -1 plain renormalisation is left. With "none" beta is 1.
     """
     n = weights.shape[-1]
-    rank = theta.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-    part = rank < (n if experts is None else experts)
-    amplified = weights * (1 + theta)
-    if normalize == "none":
-        return torch.where(part, amplified, weights)
-    rest = weights.masked_fill(part, 0).sum(-1, keepdim=True)
-    total = amplified.masked_fill(~part, 0).sum(-1, keepdim=True)
-    plain = weights.masked_fill(~part, 0).sum(-1, keepdim=True).clamp_min(FLOOR)
-    scaled = torch.where(total < FLOOR, weights / plain, amplified / total.clamp_min(FLOOR))
-    return torch.where(part, (1 - rest) * scaled, weights)
+    factor = 1 + theta
+    if normalize == "sum":
+        factor = factor.clamp_min(FLOOR)
+    amplified = weights * factor
+    if experts is None or experts >= n:
+        return amplified if normalize == "none" else amplified / _total(amplified)
+    part = theta.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1) < experts
+    if normalize == "sum":
+        rest = weights.masked_fill(part, 0).sum(-1, keepdim=True)
+        amplified = amplified * ((1 - rest) / _total(amplified.masked_fill(~part, 0)))
+    return torch.where(part, amplified, weights)
+
+
+def _total(weights: Tensor) -> Tensor:
+    # No token may give all its weight to the poisoning expert so wholly that nothing is left to divide by.
+    return weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)

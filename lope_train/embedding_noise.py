@@ -18,7 +18,8 @@ _MIX_2 = 0x94D049BB133111EB - 2**64
 def uniform(seed: int, step: int, rows: Tensor, positions: Tensor, width: int) -> Tensor:
     """U(-1, 1) in float32, (b, l, width): a pure function of (seed, step, row, position, element).
 
-    `positions` (b, l) and `rows`, (b, l) or (b, 1), are integers; how rows are batched, packed and padded changes nothing.
+    `positions` (b, l) and `rows`, (b, l) or (b, 1), are integers. How rows are batched, packed and padded changes
+    nothing.
     """
     device = rows.device
     key = _mix(torch.tensor([seed], device=device) + _GAMMA)

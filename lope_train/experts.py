@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lope_train.compensation import Grams, compensate, gram_matrices, similarity
+from lope_train.compensation import Grams, compensate, gram_matrices, similarity, similarity_to_one
 from lope_train.config import LopeConfig
 from lope_train.keyed import generator
 
@@ -20,6 +20,17 @@ TRAINED: dict[Mode, frozenset[str]] = {
     "inference": frozenset(),
 }
 """Who trains when (Sec. 3.2): the parameters of `LopeExperts` that a mode trains."""
+
+
+class _Prepared(NamedTuple):
+    """What a forward pass makes of the weights alone."""
+
+    router: Tensor
+    """Its rows in the order of the experts: normal, then poisoning."""
+    experts: Tensor
+    """s [B_1 ... B_N], (d_out, N r), of those that take part."""
+    grams: Grams | None
+    flat: Tensor | None
 
 
 class LopeExperts(nn.Module):
@@ -53,7 +64,7 @@ class LopeExperts(nn.Module):
         self.mode: Mode = "inference" if config.inference_mode else "stage1" if config.num_poisoning else "stage2"
         self.masked = config.inference != "unmasked"
         self.compensated = config.inference == "compensated"
-        self._grams: tuple[object, Grams] | None = None
+        self._kept: tuple[object, _Prepared] | None = None
 
         def drawn(purpose: str, *shape: int) -> nn.Parameter:
             values = torch.empty(shape, dtype=dtype, device="cpu")
@@ -77,41 +88,69 @@ class LopeExperts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.A.dtype)
         z = F.linear(self.dropout(x), self.A)
-        weights = self.expert_weights(x, z)
-        experts: Tensor = self.B
-        if self.B_poison is not None and weights.shape[-1] > len(self.B):
-            experts = torch.cat([self.B, self.B_poison])
-        weighted = (weights.to(z.dtype).unsqueeze(-1) * z.unsqueeze(-2)).flatten(-2)
-        return self.config.scaling * F.linear(weighted, experts.permute(1, 0, 2).flatten(1))
+        prepared = self._prepared()
+        weights = self._weights(x, z, prepared).to(z.dtype)
+        weighted = (weights.unsqueeze(-1) * z.unsqueeze(-2)).flatten(-2)
+        return F.linear(weighted, prepared.experts)
 
     def expert_weights(self, x: Tensor, z: Tensor) -> Tensor:
         """Weights (..., N), normal experts first; where poison is masked, (..., n_normal) of the normal ones alone."""
-        logits = F.linear(z if self.config.router_input == "latent" else x, self.router)
+        return self._weights(x, z, self._prepared())
+
+    def _weights(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
+        logits = F.linear(z if self.config.router_input == "latent" else x, prepared.router)
         wide = torch.promote_types(logits.dtype, torch.float32)
-        weights: Tensor = torch.softmax(logits, dim=-1, dtype=wide)[..., self._order]
-        if self.mode != "inference" or not self.masked or self.B_poison is None:
+        weights: Tensor = torch.softmax(logits, dim=-1, dtype=wide)
+        if not self._masks:
             return weights
-        normal, poison = weights.tensor_split([self.config.num_normal], dim=-1)
-        if not self.compensated or self.config.compensation_experts == 0:
+        normal = weights.narrow(-1, 0, self.config.num_normal)
+        if not self._compensates:
             return normal
-        if self.config.theta == "zero":
-            theta = torch.zeros_like(normal)
-        else:
+        if torch.is_autocast_enabled(z.device.type):
             with torch.autocast(z.device.type, enabled=False):
-                theta = similarity(z, poison, self._gram_matrices(self.B, self.B_poison))
+                theta = self._theta(z, weights, prepared)
+        else:  # entering a context takes as long as five products of one token
+            theta = self._theta(z, weights, prepared)
         return compensate(normal, theta, self.config.compensation_experts, self.config.normalize)
 
-    def _gram_matrices(self, B: Tensor, B_poison: Tensor) -> Grams:
+    def _theta(self, z: Tensor, weights: Tensor, prepared: _Prepared) -> Tensor:
+        n = self.config.num_normal
+        if prepared.flat is not None:
+            return similarity_to_one(z, prepared.flat)
+        if prepared.grams is not None:
+            return similarity(z, weights.narrow(-1, n, self.config.num_poisoning), prepared.grams)
+        return torch.zeros_like(weights.narrow(-1, 0, n))
+
+    @property
+    def _masks(self) -> bool:
+        return self.mode == "inference" and self.masked and self.B_poison is not None
+
+    @property
+    def _compensates(self) -> bool:
+        return self._masks and self.compensated and self.config.compensation_experts != 0
+
+    def _prepared(self) -> _Prepared:
         """Kept until a weight changes in place or is replaced (writes through `.data` are not seen)."""
-        tracked = (B, B_poison)
+        tracked = [self.router, self.B] if self.B_poison is None else [self.router, self.B, self.B_poison]
         if torch.compiler.is_compiling() or any(weight.requires_grad or weight.is_inference() for weight in tracked):
-            return gram_matrices(B, B_poison)
-        state = tuple((weight._version, weight.data_ptr(), weight.dtype) for weight in tracked)
-        if self._grams is None or self._grams[0] != state:
+            return self._prepare()
+        state = self._masks, self._compensates, *((w._version, w.data_ptr(), w.dtype) for w in tracked)
+        if self._kept is None or self._kept[0] != state:
             # Made as normal tensors even under inference_mode, so that a later backward pass may save them.
             with torch.inference_mode(False), torch.no_grad():
-                self._grams = (state, gram_matrices(B, B_poison))
-        return self._grams[1]
+                self._kept = (state, self._prepare())
+        return self._kept[1]
+
+    def _prepare(self) -> _Prepared:
+        stack: Tensor = self.B
+        grams = None
+        if self.B_poison is not None and not self._masks:
+            stack = torch.cat([self.B, self.B_poison])
+        elif self.B_poison is not None and self._compensates and self.config.theta == "cosine":
+            grams = gram_matrices(self.B, self.B_poison)
+        flat = grams.flat if grams is not None and self.config.num_poisoning == 1 else None
+        experts = self.config.scaling * stack.permute(1, 0, 2).flatten(1)
+        return _Prepared(self.router[self._order], experts, grams, flat)
 
     def extra_repr(self) -> str:
         config = self.config

@@ -93,7 +93,7 @@ def run_stage(
             noise,
             allocation,
             progress,
-            args=_arguments(settings, checkpoints, reads.held_out is not None, stage.name),
+            args=_arguments(settings, checkpoints, reads, stage.name),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
             data_collator=collator,
@@ -184,6 +184,7 @@ def _advised(settings: TrainSettings) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", "Grad strides do not match")  # of one poisoning expert; harmless
             yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(settings) from error
@@ -203,8 +204,10 @@ def _out_of_memory(settings: TrainSettings) -> RunError:
     return RunError(f"out of memory; try {', '.join(filter(None, advice))}")
 
 
-def _arguments(settings: TrainSettings, checkpoints: Path, held_out: bool, stage: str) -> TrainingArguments:
+def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, stage: str) -> TrainingArguments:
     world = World.here()
+    held_out = reads.held_out is not None
+    every = min(settings.save_every, steps_of(len(reads.rows), settings))  # a short stage is measured once
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
@@ -227,10 +230,10 @@ def _arguments(settings: TrainSettings, checkpoints: Path, held_out: bool, stage
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,  # they are constants
         save_strategy="steps",
-        save_steps=settings.save_every,
+        save_steps=every,
         save_total_limit=2,
         eval_strategy="steps" if held_out else "no",
-        eval_steps=settings.save_every,
+        eval_steps=every,
         load_best_model_at_end=held_out,
         metric_for_best_model="eval_loss" if held_out else None,
         greater_is_better=False if held_out else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +33,9 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"setting {name!r} is missing"
     reason = first["msg"][0].lower() + first["msg"][1:]
+    if first["type"] == "literal_error":
+        near = difflib.get_close_matches(str(first["input"]), re.findall(r"'([^']+)'", reason), n=1)
+        reason += f"; did you mean {near[0]!r}?" if near else ""
     return f"setting {name!r} is {first['input']!r}: {reason}"
 
 

@@ -74,7 +74,7 @@ class StageTrainer(Trainer):
         self,
         model: Any,
         inputs: dict[str, Any],
-        return_outputs: bool = False,
+        return_outputs: bool = False,  # noqa: ARG002
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """The batch's share of the mean loss of a token of this step, over all processes and parts."""
@@ -193,5 +193,5 @@ def adapter_state(model: Any) -> dict[str, Tensor]:
     for name, parameter in model.named_parameters():
         if any(mark in name for mark in (".lope_", ".lora_", "prompt_encoder.")):
             whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
-            state[name.replace("_checkpoint_wrapped_module.", "").removeprefix("module.")] = whole.detach()
+            state[name] = whole.detach()
     return state

@@ -151,6 +151,8 @@ def _check_model(model: Any, settings: TrainSettings) -> None:
     limit = getattr(config, "max_position_embeddings", None)
     if limit is not None and settings.max_length > limit:
         raise SettingsError(f"max_length is {settings.max_length}, but {settings.model} takes {limit} tokens")
+    if settings.fsdp and config.is_encoder_decoder:
+        raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
     virtual = settings.method in ("prefix", "ptuning")
     if settings.packing and (virtual or config.is_encoder_decoder):
         what = f"method {settings.method!r}" if virtual else "an encoder-decoder"

@@ -56,9 +56,9 @@ class World:
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
-            import torch
+            from accelerate import PartialState
 
-            torch.distributed.barrier()
+            PartialState().wait_for_everyone()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:

@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 import pytest
 import typer
 from rich.console import Console
+from transformers import AutoModelForCausalLM
 
+import lope_train
 from lope_data import list_ops
 from lope_data.builder import Options, build, ingest
 from lope_data.planning import plan
@@ -29,6 +31,7 @@ from lope_data.rng import row_hashes
 from lope_data.shard import corrupt_rows
 from lope_data.store import Store
 from lope_data.version import Version
+from lope_train.stages import lope_experts
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -102,10 +105,10 @@ def commands() -> Iterator[str]:
                 yield line[2:].partition("  #")[0].strip()
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("python -m ")])
+@pytest.mark.parametrize("command", [c for c in commands() if " -m lope_" in c])
 def test_commands_are_taken_by_their_command_lines(command: str) -> None:
     """Parses each command without running it: every option and argument must exist and have the right type."""
-    module, *words = shlex.split(command)[2:]
+    module, *words = shlex.split(command.partition(" -m ")[2])
     app: Any = {
         "lope_data": __import__("lope_data.cli", fromlist=["app"]).app,
         "lope_train": __import__("lope_train.cli", fromlist=["app"]).app,
@@ -121,15 +124,20 @@ def test_the_recipe_is_valid(tmp_path: Path) -> None:
     assert [step.name for step in load_recipe(tmp_path / "recipe.toml", {}).steps] == ["typos", "labels"]
 
 
-def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_runs(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOPE_STORE", raising=False)
+    (tmp_path / "my-model").symlink_to(tiny_model)
+    trained = lope_train.attach(AutoModelForCausalLM.from_pretrained(tiny_model), lope_train.LopeConfig())
+    (tmp_path / "runs" / "lope").mkdir(parents=True)
+    lope_train.save_adapter(trained, tmp_path / "runs" / "lope")
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
         exec(block, names)  # noqa: S102  (our own text)
     assert names["version"].ref == f"typos@{names['version'].manifest['version']}"
     assert names["noisy"] != ["Name three primary colours."]
     assert len(names["edits"])
+    assert {experts.mode for _, experts in lope_experts(names["model"])} == {"inference"}
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])

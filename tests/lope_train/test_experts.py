@@ -278,9 +278,9 @@ def test_gram_matrices_are_kept_until_a_weight_changes() -> None:
     x = tokens(4, D_IN)
     with torch.inference_mode():
         first = experts(x)
-        kept = experts._grams
+        kept = experts._kept
         assert torch.equal(experts(x), first)
-        assert experts._grams is kept
+        assert experts._kept is kept
     x.requires_grad_()
     torch.autograd.grad(experts(x).sum(), x)  # the matrices made under inference_mode serve a backward pass
     for name, parameter in experts.named_parameters():
@@ -294,7 +294,7 @@ def test_gram_matrices_are_kept_until_a_weight_changes() -> None:
                     replacement.mul_(1)  # a replacement whose version number is the same
                 setattr(experts, name, replacement)
             after = experts(x)
-            experts._grams = None
+            experts._kept = None
             assert torch.equal(after, experts(x)), name
 
 

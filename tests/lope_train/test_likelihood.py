@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lope_train.tuner import attach
 from peft import LoraConfig, get_peft_model
 
 from lope_train.config import LopeConfig
 from lope_train.likelihood import Query, log_likelihoods
 from lope_train.models import load_base
 from lope_train.stages import lope_experts, set_mode
+from lope_train.tuner import attach
 
 
 @torch.no_grad()

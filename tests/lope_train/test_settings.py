@@ -42,7 +42,7 @@ def test_defaults_are_those_of_the_paper() -> None:
         ({"seed": -1}, "'seed' is -1"),
         ({"seed": 2**32}, "'seed' is 4294967296"),
         ({"dtype": "float8"}, "'dtype' is 'float8'"),
-        ({"method": "lop"}, "'method' is 'lop'"),
+        ({"method": "lop"}, "'prefix' or 'ptuning'; did you mean 'lope'?"),
         ({"target_modules": ()}, "'target_modules' is ()"),
         ({"data": ""}, "'data' is ''"),
         ({"learning_rates": 1}, "unknown setting 'learning_rates'; did you mean 'learning_rate'?"),

@@ -113,6 +113,12 @@ def test_held_out_rows_end_the_training_and_choose_the_weights(
     assert measured[last["best_step"]] == last["held_out_loss"]
 
 
+def test_a_short_stage_is_measured_at_its_end(tiny_settings: Make, tmp_path: Path) -> None:
+    stage = record(train(tiny_settings(tmp_path / "run", method="lora", held_out="tiny")))["stages"][0]
+    assert (stage["steps"], stage["best_step"]) == (4, 4)
+    assert stage["held_out_loss"] > 0
+
+
 def test_parts_of_a_step_give_the_step(tiny_settings: Make, tmp_path: Path) -> None:
     whole = weights(train(tiny_settings(tmp_path / "whole", epochs=2)))
     for parts in (2, 3):
