@@ -16,6 +16,7 @@ from transformers import TextStreamer
 from lope_train.checkpoint import load_run
 from lope_train.errors import RunError, SettingsError, suggest
 from lope_train.keyed import global_seed
+from lope_train.likelihood import context_length
 from lope_train.prompts import PromptTemplate
 from lope_train.stages import lope_experts, set_mode
 
@@ -136,13 +137,13 @@ class Chat:
         return generated
 
     def _room(self, given: int) -> int:
-        most = None if self._config.is_encoder_decoder else getattr(self._config, "max_position_embeddings", None)
+        most = None if self._config.is_encoder_decoder else context_length(self._model)
         wanted = self._sampling.max_new_tokens
         if most is None:
             return wanted
         if given >= most:
             raise RunError(f"the conversation has {given} tokens, and the model reads {most}: start a new one")
-        return min(wanted, int(most) - given)
+        return min(wanted, most - given)
 
     def _without_adapter(self) -> AbstractContextManager[Any]:
         return self._model.disable_adapter() if self._base else nullcontext()

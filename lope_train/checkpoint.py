@@ -16,13 +16,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lope_train.errors import LopeTrainError, ModelError, RunError
 from lope_train.methods import METHODS
-from lope_train.models import load_base, load_tokenizer
+from lope_train.models import DTYPES, fingerprint, load_base, load_tokenizer
+from lope_train.tuner import ADAPTER
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 RUN = "run.json"
-ADAPTER = "default"
-"""The adapter that is saved and loaded, by peft's name for the only one."""
 _PREFIX = "base_model.model."
 _CODE = ("auto_mapping", "runtime_config", "megatron_config", "megatron_core")
 """Keys of a config of peft that name code to import, or what is of this machine."""
@@ -74,7 +73,7 @@ def load_adapter(model: PreTrainedModel, folder: Path, trainable: bool = False) 
             load_weights(adapted, folder, state)
     except LopeTrainError as error:
         raise error if str(folder) in str(error) else RunError(f"{folder / CONFIG}: {error}") from None
-    except (ValueError, TypeError, KeyError) as error:  # what peft raises for a config that does not fit
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:  # whatever peft makes of what does not fit
         raise RunError(f"{folder / CONFIG}: {type(error).__name__}: {' '.join(str(error).split())}") from error
     if not trainable:
         adapted.eval()
@@ -104,6 +103,8 @@ def load_run(run: Path, model: str | None = None) -> tuple[PeftModel, PreTrained
     name = model or record["model"]
     settings = record["settings"]
     base = load_base(name, settings.get("dtype", "float32"), settings.get("quantization"))
+    if fingerprint(name, base) != record.get("model_fingerprint"):
+        raise RunError(f"{run}: was trained on another model than {name} is now; name the right one with --model")
     return load_adapter(base, run), load_tokenizer(name)
 
 
@@ -113,7 +114,16 @@ def read_run(run: Path) -> dict[str, Any]:
         raise RunError(f"{run}: no such folder; train makes one with `python -m lope_train train ... --out {run}`")
     record = read_json(run / RUN)
     method, settings = record.get("method"), record.get("settings")
-    if method not in METHODS or not isinstance(settings, dict) or not isinstance(record.get("model"), str):
+    if (
+        not isinstance(method, str)
+        or method not in METHODS
+        or not isinstance(settings, dict)
+        or not isinstance(record.get("model"), str)
+        or settings.get("dtype", "float32") not in DTYPES
+        or settings.get("quantization") not in (None, "4bit", "8bit")
+        or not isinstance(record.get("stages"), list)
+        or not all(isinstance(stage, dict) for stage in record["stages"])
+    ):
         raise RunError(f"{run / RUN}: not the record of a training run; train again")
     kind = read_json(run / CONFIG).get("peft_type")
     if kind != METHODS[method].peft_type:

@@ -71,6 +71,8 @@ class LopeConfig(PeftConfig):
         ):
             if getattr(self, name) not in get_args(known):
                 raise _wrong(name, getattr(self, name), f"must be one of {', '.join(get_args(known))}")
+        if self.num_experts > 1024:
+            raise _wrong("num_experts", self.num_experts, "must be at most 1024")
         if self.num_poisoning >= self.num_experts:
             raise SettingsError(
                 f"num_poisoning is {self.num_poisoning} of num_experts {self.num_experts}: "

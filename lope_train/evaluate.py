@@ -14,10 +14,9 @@ from lope_train.errors import RunError
 from lope_train.eval_sets import EvalSet
 from lope_train.likelihood import Query, log_likelihoods
 from lope_train.models import load_base, load_tokenizer, resolve_model
-from lope_train.prompts import PromptTemplate
+from lope_train.prompts import PromptTemplate, around
 from lope_train.score import Score, discordant, score
 from lope_train.stages import set_mode
-from lope_train.tokens import ending
 
 BASE = "base"
 LOPE_MODES: dict[str, dict[str, bool]] = {
@@ -38,6 +37,7 @@ class Subject:
     method: str
     model: str
     dtype: str
+    quantization: str | None
     run: Path | None
 
     @property
@@ -80,27 +80,37 @@ class Result:
         return record
 
 
-def find_subjects(runs: Sequence[Path], base: bool) -> list[Subject]:
+def find_subjects(runs: Sequence[Path], base: bool, model: str | None = None) -> list[Subject]:
     """What to evaluate, in order; with `base` the untrained model of the first run comes first.
+
+    `model` names the runs' base where it has moved since training.
 
     Nothing is loaded. Raises RunError where a folder is not a whole run, ModelError where its base is not to be found.
     """
-    subjects = [_subject(run) for run in dict.fromkeys(runs)]
+    subjects = [_subject(run, model) for run in dict.fromkeys(runs)]
     if not subjects:
         raise RunError("nothing to evaluate: name the folder of at least one run")
-    for model in dict.fromkeys(subject.model for subject in subjects):
-        resolve_model(model)
+    for name in dict.fromkeys(subject.model for subject in subjects):
+        resolve_model(name)
     if base:
         first = subjects[0]
-        subjects.insert(0, Subject(first.model, BASE, first.model, first.dtype, None))
+        subjects.insert(0, Subject(first.model, BASE, first.model, first.dtype, first.quantization, None))
     return subjects
 
 
-def _subject(run: Path) -> Subject:
+def _subject(run: Path, model: str | None) -> Subject:
     record = checkpoint.read_run(run)
     if not (run / checkpoint.WEIGHTS).is_file():
         raise RunError(f"{run}: no {checkpoint.WEIGHTS}; train again")
-    return Subject(str(run), record["method"], record["model"], record["settings"].get("dtype", "float32"), run)
+    settings = record["settings"]
+    return Subject(
+        str(run),
+        record["method"],
+        model or record["model"],
+        settings.get("dtype", "float32"),
+        settings.get("quantization"),
+        run,
+    )
 
 
 def count_steps(subjects: Sequence[Subject], sets: Sequence[EvalSet]) -> int:
@@ -120,11 +130,14 @@ def evaluate(
     for subject in subjects:
         model: Any
         if subject.run is None:
-            model, tokenizer = load_base(subject.model, subject.dtype), load_tokenizer(subject.model)
+            model, tokenizer = (
+                load_base(subject.model, subject.dtype, subject.quantization),
+                load_tokenizer(subject.model),
+            )
         else:
-            model, tokenizer = checkpoint.load_run(subject.run)
+            model, tokenizer = checkpoint.load_run(subject.run, subject.model)
         torch.nn.Module.to(model, device or torch.device("cpu"))
-        end = ending(tokenizer) if model.config.is_encoder_decoder else []
+        end = around(tokenizer)[1] if model.config.is_encoder_decoder else []
         asked = {one.name: _queries(one, PromptTemplate(tokenizer), end) for one in sets}
         for mode in subject.modes:
             if mode != NO_EXPERT:

@@ -40,7 +40,7 @@ def log_likelihoods(
     of an adapter before the prompt, which a cache cannot share, each option is read with its prompt. `advance` is
     told the number of queries done.
     """
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = context_length(model)
     fitted = [_fit(query, limit) for query in queries]
     whole = bool(model.config.is_encoder_decoder) or _has_virtual_tokens(model)
     prefix, cache = (0, None) if whole else _shared_prefix(model, fitted)
@@ -114,6 +114,13 @@ def _score(model: Any, queries: Sequence[Query], prefix: int, cache: Any) -> lis
 
 def _has_virtual_tokens(model: Any) -> bool:
     return isinstance(model, PeftModel) and bool(model.active_peft_config.is_prompt_learning)
+
+
+def context_length(model: Any) -> int | None:
+    """The most tokens that the model reads, beside the virtual ones of its adapter; None where nothing limits it."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    virtual = model.active_peft_config.num_virtual_tokens if _has_virtual_tokens(model) else 0
+    return None if limit is None else int(limit) - int(virtual)
 
 
 def _score_whole(model: Any, queries: Sequence[Query]) -> list[list[float]]:

@@ -100,7 +100,8 @@ def run_stage(
             callbacks=_callbacks(settings, folder, stage, reads.held_out is not None),
         )
         start = time.monotonic()
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if checkpoint is None or not trainer.take_end(checkpoint):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - start
     report = _report(trainer, stage, reads, trained, alpha, seconds)
     _leave_result(trainer, model, folder.result(number), report)
@@ -235,6 +236,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, sta
         eval_strategy="steps" if held_out else "no",
         eval_steps=every,
         load_best_model_at_end=held_out,
+        restore_callback_states_from_checkpoint=True,  # how often the loss was not lower
         metric_for_best_model="eval_loss" if held_out else None,
         greater_is_better=False if held_out else None,
         logging_steps=1,

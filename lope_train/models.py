@@ -65,7 +65,7 @@ def load_base(model: str, dtype: str = "float32", quantization: str | None = Non
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     try:
-        config = AutoConfig.from_pretrained(where)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         result: Any = kind.from_pretrained(
             where,
@@ -73,6 +73,7 @@ def load_base(model: str, dtype: str = "float32", quantization: str | None = Non
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             output_loading_info=True,
+            trust_remote_code=False,
             **_quantized(quantization, getattr(torch, dtype)),
         )
     except ModelError:
@@ -112,7 +113,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except Exception as error:  # as in load_base
         raise _not_loaded(f"{model} (tokenizer)", where, error) from error
     if tokenizer.eos_token is None:

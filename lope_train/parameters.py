@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lope_train.errors import ModelError
@@ -66,7 +65,6 @@ def count(settings: TrainSettings) -> Count:
     base = _empty_model(settings.model)
     total = sum(parameter.numel() for parameter in base.parameters())
     model = attach_adapter(base, settings, _STEPS)
-    _freeze_counters(model)
     stages = METHODS[settings.method].stages(settings.noise)
     trained: dict[str, int] = {}
     by_stage: dict[str, int] = {}
@@ -90,19 +88,12 @@ def _empty_model(name: str) -> Any:
     folder = Path(name).expanduser()
     where = str(folder) if name not in CACHED and (folder / "config.json").is_file() else resolve_model(name)
     try:
-        config = AutoConfig.from_pretrained(where)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         with torch.device("meta"):
-            return kind.from_config(config)  # type: ignore[no-untyped-call]
+            return kind.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     except Exception as error:  # a broken config raises whatever its first reader happens to raise
         raise ModelError(f"model {name!r}: no model can be made of its config: {error}") from error
-
-
-def _freeze_counters(model: PeftModel) -> None:
-    """Moving AdaLoRA's layers to the meta device makes peft forget that their count of ranks does not train."""
-    for name, parameter in model.named_parameters():
-        if ".ranknum." in name:
-            parameter.requires_grad_(False)
 
 
 def _by_name(trained: dict[str, int]) -> dict[str, int]:

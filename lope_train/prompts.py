@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2.exceptions import TemplateError
 
+from lope_train.errors import ModelError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -103,9 +105,20 @@ class PromptTemplate:
         return self._chat(probe, False).rpartition(answer)[2].strip() or eos
 
     def _leading_specials(self) -> list[int]:
-        with_specials: list[int] = self._tokenizer("a")["input_ids"]
-        plain = self._encode(["a"])[0]
-        return with_specials[: with_specials.index(plain[0])]
+        return around(self._tokenizer)[0]
+
+
+def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """What the tokenizer itself puts before and after an input (T5: nothing and </s>).
+
+    Raises ModelError where it does not say.
+    """
+    whole: list[int] = tokenizer("a")["input_ids"]
+    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    starts = [i for i in range(len(whole) - len(plain) + 1) if whole[i : i + len(plain)] == plain]
+    if not plain or not starts:
+        raise ModelError(f"{type(tokenizer).__name__}: what it puts around a text is not to be told from the text")
+    return whole[: starts[0]], whole[starts[0] + len(plain) :]
 
 
 def has_prompt(row: Mapping[str, Any]) -> bool:

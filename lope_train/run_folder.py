@@ -28,7 +28,8 @@ class RunFolder:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.path = out.absolute().parent / f".{out.name}.partial"
+        self.place = Path(os.path.abspath(out))  # noqa: PTH100  # `.` and `..` have no name of their own
+        self.path = self.place.parent / f".{self.place.name}.partial"
 
     def check(self) -> None:
         """Raises RunError where the run's place is taken or cannot be made; training takes long, so before it."""
@@ -38,7 +39,9 @@ class RunFolder:
                 raise RunError(f"{out}: is not empty; name a new folder, or remove this one")
         elif out.exists():
             raise RunError(f"{out}: is a file; name a new folder")
-        above = next(path for path in out.absolute().parents if path.exists())
+        if self.place == Path.cwd():
+            raise RunError(f"{out}: is the working folder; name a new one in it")
+        above = next(path for path in self.place.parents if path.exists())
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
             raise RunError(f"{out}: no folder can be made in {above}")
 
@@ -59,20 +62,21 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.out}: cannot be written: {error}") from error
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"{self.out}: another process is training into it; name another folder") from None
-            if resumes:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise RunError(f"{self.out}: another process is training into it; name another folder") from None
+        try:
+            if (self.path / PLAN).is_file():
                 self._check_plan(plan)
             else:
                 write_json(self.path / PLAN, plan)
             yield resumes
         finally:
-            os.close(lock)
             kept = self.path.glob(f"{_STAGES}/*/*/{WHOLE}"), self.path.glob(f"{_STAGES}/*/*/*/{WHOLE}")
             if self.path.is_dir() and not any(chain(*kept)):
                 shutil.rmtree(self.path)  # there is nothing to go on from
+            os.close(lock)
 
     def checkpoints(self, number: int) -> Path:
         """Where stage `number`, from 1, keeps its checkpoints."""
@@ -83,13 +87,20 @@ class RunFolder:
         return self.path / _STAGES / str(number) / "result"
 
     def finish(self) -> Path:
-        """Without the checkpoints, under its own name."""
-        shutil.rmtree(self.path / _STAGES)
-        (self.path / PLAN).unlink()
-        if self.out.is_dir():
-            self.out.rmdir()  # it is empty
-        self.path.rename(self.out.absolute())
+        """Under its own name, then without the checkpoints; stopped in between, the run is whole all the same."""
+        if self.place.is_dir():
+            self.place.rmdir()  # raises OSError where something was put into it meanwhile
+        self.path.rename(self.place)
+        shutil.rmtree(self.place / _STAGES)
+        (self.place / PLAN).unlink()
         return self.out
+
+    def done(self, number: int) -> Path | None:
+        """The result of stage `number`, from 1, as it was left; one that is damaged is removed."""
+        result = self.result(number)
+        if result.is_dir() and not _is_whole(result):
+            shutil.rmtree(result)
+        return result if result.is_dir() else None
 
     def _check_plan(self, plan: dict[str, Any]) -> None:
         kept = read_json(self.path / PLAN)

@@ -67,11 +67,13 @@ class TrainSettings(BaseModel):
         description="Parts of HyNoIse: noise in text, in embeddings. Default: lope both, others what `on` reads.",
     )
     held_out: str | None = Field(
-        None, min_length=1, description="A version to measure the loss on while the last stage trains."
+        None,
+        min_length=1,
+        description="A version to measure the loss on in the last stage, whose weights at the lowest are kept.",
     )
 
     epochs: float = Field(
-        1.0, gt=0, json_schema_extra=_panel("Schedule"), description="Passes over the rows, in each stage."
+        1.0, gt=0, le=10_000, json_schema_extra=_panel("Schedule"), description="Passes over the rows, in each stage."
     )
     learning_rate: float = Field(2e-4, gt=0, le=1, description="At its highest, after the warm-up.")
     schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="After the warm-up.")
@@ -80,7 +82,7 @@ class TrainSettings(BaseModel):
     batch_size: int = Field(16, ge=1, description="Rows an optimizer step, over all processes.")
     gradient_accumulation: int = Field(1, ge=1, description="Parts that a process takes its rows of a step in.")
     patience: int | None = Field(
-        None, ge=1, description="Stop after that many measurements of held_out without a lower loss; keep the best."
+        None, ge=1, description="Stop after that many measurements of held_out without a lower loss."
     )
     seed: int = Field(614, ge=0, lt=2**32, description="Keys initial values, order and noise.")
 
@@ -99,7 +101,7 @@ class TrainSettings(BaseModel):
     target_modules: tuple[str, ...] | None = Field(
         None, min_length=1, description="Modules to adapt, by name or end. Default: the query and value projections."
     )
-    num_experts: int = Field(4, ge=1, description="Poisoning ones included; for hydralora all are normal.")
+    num_experts: int = Field(4, ge=1, le=1024, description="Poisoning ones included; for hydralora all are normal.")
     num_poisoning: int = Field(1, ge=1, description="Of lope alone; the other methods have none.")
     router_input: Literal["latent", "hidden"] = Field(
         "latent", description="The router reads A x (latent, the paper's shape) or x (hidden, HydraLoRA's)."
@@ -112,7 +114,7 @@ class TrainSettings(BaseModel):
     inference: Literal["compensated", "masked", "unmasked"] = Field(
         "compensated", description="What is done with the poisoning expert once trained."
     )
-    num_virtual_tokens: int = Field(20, ge=1, description="Of prefix and ptuning.")
+    num_virtual_tokens: int = Field(20, ge=1, le=10_000, description="Of prefix and ptuning.")
 
     embedding_alpha: float | None = Field(
         None,
@@ -132,7 +134,9 @@ class TrainSettings(BaseModel):
     activation_checkpointing: bool = Field(False, description="Less memory, a third more time.")
     fsdp: bool = Field(False, description="Shard the model over the processes (torchrun, accelerate launch).")
     save_every: int = Field(50, ge=1, description="Steps between checkpoints, and measurements of held_out.")
-    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Where metrics go besides run.json.")
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (), description="Where metrics go besides metrics.jsonl."
+    )
 
     @model_validator(mode="wrap")
     @classmethod

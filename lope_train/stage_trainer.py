@@ -14,7 +14,8 @@ from peft import PeftModel
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from lope_train.adalora import RankAllocation
 from lope_train.checkpoint import save_adapter
@@ -172,6 +173,17 @@ class StageTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         self.best = Path(self.state.best_model_checkpoint or "")
+
+    def take_end(self, checkpoint: Path) -> bool:
+        """Whether the stage had come to its end at the checkpoint, whose state is then this one's."""
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+        if state.global_step < state.max_steps and not control.get("should_training_stop"):
+            return False
+        self.state = state
+        if self.args.load_best_model_at_end:
+            self._load_best_model()
+        return True
 
     def _not_finite(self, step: int, what: str, where: str) -> RunError:
         good = newest_checkpoint(self._folder)

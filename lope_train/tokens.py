@@ -19,7 +19,7 @@ from lope_train import token_cache
 from lope_train.errors import SettingsError, VersionError
 from lope_train.models import cache_folder
 from lope_train.packing import pack, positions
-from lope_train.prompts import PromptTemplate
+from lope_train.prompts import PromptTemplate, around
 from lope_train.versions import Version
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _write_rows(
     import pyarrow as pa
 
     template = PromptTemplate(tokenizer)
-    end = ending(tokenizer) if encoder_decoder else None
+    end = around(tokenizer)[1] if encoder_decoder else None
     ids = pa.list_(pa.int32())
     seen, unusable, too_long, truncated = 0, 0, 0, 0
     with (
@@ -194,13 +194,6 @@ def _fit(prompt: list[int], completion: list[int], end: list[int] | None, most: 
         cut = len(prompt) > room or len(completion) > most
         row = _Row(prompt[:room] + end, completion[:most], cut)
     return None if cut and not (truncate and room > 0) else row
-
-
-def ending(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What the tokenizer itself puts after an input (T5: </s>)."""
-    whole: list[int] = tokenizer("a")["input_ids"]
-    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    return whole[whole.index(plain[0]) + len(plain) :]
 
 
 def _write_packed(path: Path, rows: datasets.Dataset, max_length: int) -> None:

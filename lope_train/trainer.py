@@ -123,8 +123,8 @@ def _from_stage(model: PeftModel, result: Path, settings: TrainSettings) -> Peft
 
 
 def _done(folder: RunFolder, number: int) -> dict[str, Any] | None:
-    result = folder.result(number)
-    return read_json(result / REPORT) if result.is_dir() else None
+    result = folder.done(number)
+    return read_json(result / REPORT) if result else None
 
 
 def _check_world(world: World, settings: TrainSettings) -> None:
@@ -149,18 +149,20 @@ def _check_world(world: World, settings: TrainSettings) -> None:
 def _check_model(model: Any, settings: TrainSettings) -> None:
     config = model.config
     limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and settings.max_length > limit:
-        raise SettingsError(f"max_length is {settings.max_length}, but {settings.model} takes {limit} tokens")
+    virtual = settings.num_virtual_tokens if settings.method in ("prefix", "ptuning") else 0
+    if limit is not None and settings.max_length + virtual > limit:
+        beside = f" and {virtual} virtual ones" if virtual else ""
+        raise SettingsError(f"max_length is {settings.max_length}{beside}, but {settings.model} takes {limit} tokens")
     if settings.fsdp and config.is_encoder_decoder:
         raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
-    virtual = settings.method in ("prefix", "ptuning")
     if settings.packing and (virtual or config.is_encoder_decoder):
         what = f"method {settings.method!r}" if virtual else "an encoder-decoder"
         raise SettingsError(f"packing does not go with {what}: rows in one sequence could not be kept apart")
 
 
 def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:
-    """All that decides the weights; what a killed run is compared with, and most of run.json."""
+    """All that decides the weights but for rounding, which devices and the number of processes change too; what a
+    killed run is compared with, and most of run.json."""
     folder = Path(settings.model).expanduser()
     link = next(iter(noisy.manifest["parents"]), None)
     return {

@@ -17,6 +17,7 @@ from lope_train.targets import matches, target_modules
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 ADAPTER = "default"
+"""The adapter that is attached, saved and loaded, by peft's name for the only one."""
 
 
 class LopeModel(BaseTuner):

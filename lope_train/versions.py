@@ -7,6 +7,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from math import inf, nan
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,10 @@ def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
     for key, kind in _KEYS.items():
         if key not in manifest or not isinstance(manifest[key], kind):
             raise VersionError(f"{file}: {key!r} is missing or of the wrong type")
+    hints = manifest.get("hints", {})
+    alpha = hints.get("embedding_alpha") if isinstance(hints, dict) else nan
+    if alpha is not None and not (isinstance(alpha, int | float) and 0 <= alpha < inf):
+        raise VersionError(f"{file}: the embedding_alpha in 'hints' is not a number of at least 0")
     for key, kinds in _ENTRIES.items():
         for entry in manifest[key]:
             if not isinstance(entry, dict) or not all(type(entry.get(name)) is kind for name, kind in kinds.items()):

@@ -36,6 +36,10 @@ def evaluate(
         bool,
         typer.Option("--base", help="Also the untrained base model of the first run.", rich_help_panel=_SUBJECTS),
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The runs' base model, where it has moved since training.", rich_help_panel=_SUBJECTS),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +84,7 @@ def evaluate(
     from lope_train.results_table import results_table, summary
 
     names = [name.strip() for name in (tasks or "").split(",") if name.strip()]
-    subjects = evaluation.find_subjects(runs, base)
+    subjects = evaluation.find_subjects(runs, base, model)
     sets = build_sets(data, noise or [], names, data_dir, store, limit)
     bar = progress.Progress(
         progress.TextColumn("{task.description}"),

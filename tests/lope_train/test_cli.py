@@ -361,7 +361,7 @@ def test_other_commands_refuse(shell: Shell, arguments: list[str], message: str)
     run.mkdir()
     (run / "adapter_config.json").write_text('{"peft_type": "LOPE"}')
     (run / "adapter_model.safetensors").write_bytes(b"")
-    record = {"method": "lope", "model": str(shell.model), "settings": {}}
+    record = {"method": "lope", "model": str(shell.model), "settings": {}, "stages": []}
     (run / "run.json").write_text(json.dumps(record))
     assert message in shell.refused(*(str(shell.model) if word == "MODEL" else word for word in arguments))
 

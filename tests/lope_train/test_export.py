@@ -145,7 +145,7 @@ def test_nothing_in_a_record_is_markup(run: Path, tmp_path: Path) -> None:
         run,
         data=dict.fromkeys(record["data"], evil),
         held_out={"ref": evil},
-        stages=[record["stages"][0] | {"reads": evil, "first_loss": evil}, evil],
+        stages=[record["stages"][0] | {"reads": evil, "first_loss": evil}, {"stage": evil}],
         settings=record["settings"] | {"data": evil, evil: evil},
         libraries={evil: [evil]},
     )

@@ -181,8 +181,8 @@ class Parrot:
         self._tokenizer = tokenizer
         self.asked: list[str] = []
         self.allowed: list[int] = []
-        config = SimpleNamespace(is_encoder_decoder=False, max_position_embeddings=positions)
-        self._base = SimpleNamespace(config=config, generation_config=GenerationConfig(temperature=0.2, top_p=0.5))
+        self.config = SimpleNamespace(is_encoder_decoder=False, max_position_embeddings=positions)
+        self._base = SimpleNamespace(config=self.config, generation_config=GenerationConfig(temperature=0.2, top_p=0.5))
 
     def get_base_model(self) -> Any:
         return self._base

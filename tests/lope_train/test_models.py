@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from lope_train import models
 from lope_train.errors import ModelError
+from lope_train.parameters import count
+from lope_train.settings import TrainSettings
 
 
 @pytest.fixture
@@ -107,6 +110,21 @@ def test_weights_that_are_none_or_missing_in_part(folder: Path) -> None:
     file.write_bytes(b"not safetensors")
     with pytest.raises(ModelError, match="cannot be loaded from"):
         models.load_base(str(folder))
+
+
+def test_code_in_a_model_folder_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "evil.py").write_text("raise SystemExit('ran')\n")
+    config = {"model_type": "evil", "auto_map": dict.fromkeys(("AutoConfig", "AutoModelForCausalLM"), "evil.Evil")}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": ["evil.Evil", None]}}))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    for load in (
+        models.load_base,
+        models.load_tokenizer,
+        lambda name: count(TrainSettings(data="x", model=name, out=Path("x"))),
+    ):
+        with pytest.raises(ModelError):
+            load(str(folder))
 
 
 def test_a_tokenizer_without_pad_token_pads_with_its_end_of_text(folder: Path) -> None:

@@ -71,7 +71,7 @@ def whole(tiny_settings: Make, tmp_path_factory: pytest.TempPathFactory) -> dict
     return {method: train(many(tiny_settings, folder / method, method=method)) for method in METHODS}
 
 
-SOME = (1, 3, 8, 9, 12, 16)
+SOME = (3, 8, 9, 16)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,85 @@ def test_with_other_options(options: dict[str, Any], tiny_settings: Make, tmp_pa
     settings = tiny_settings(tmp_path / "run", **values)
     stop_after(2, settings)
     assert same(train(settings), train(tiny_settings(tmp_path / "whole", **values)))
+
+
+def test_with_early_stopping(tiny_settings: Make, tmp_path: Path) -> None:
+    values: dict[str, Any] = {"method": "lora", "held_out": "tiny", "patience": 2, "save_every": 2, "epochs": 30}
+    values |= {"learning_rate": 0.3, "schedule": "constant"}
+    whole = train(tiny_settings(tmp_path / "whole", **values))
+    steps = len(losses(whole))
+    assert steps < 120
+    for number in (steps - 3, steps - 1):
+        settings = tiny_settings(tmp_path / str(number), **values)
+        stop_after(number, settings)
+        train(settings)
+        assert same(settings.out, whole)
+        assert losses(settings.out) == losses(whole)
+
+
+@pytest.mark.parametrize("values", [{"epochs": 0.5, "save_every": 1}, {"epochs": 2, "held_out": "tiny"}])
+def test_stopped_between_the_last_step_and_the_result(
+    values: dict[str, Any], tiny_settings: Make, tmp_path: Path
+) -> None:
+    values = {"method": "adalora", "schedule": "constant", **values}
+    settings = tiny_settings(tmp_path / "run", **values)
+
+    def stops(*_: object) -> None:
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lope_train.loop._leave_result", stops)
+        with pytest.raises(Stopped):
+            train(settings)
+    whole = train(tiny_settings(tmp_path / "whole", **values))
+    assert same(train(settings), whole)
+    assert losses(settings.out) == losses(whole)
+
+
+def test_a_damaged_result_is_made_again(
+    tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = many(tiny_settings, tmp_path / "run")
+    stop_after(11, settings)
+    weights = RunFolder(settings.out).result(1) / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert same(train(settings), whole["lope"])
+    assert "was done before" not in capsys.readouterr().err
+
+
+def test_a_place_that_is_taken_meanwhile_loses_nothing(
+    tiny_settings: Make, whole: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = many(tiny_settings, tmp_path / "run")
+    finish = RunFolder.finish
+
+    def taken(self: RunFolder) -> Path:
+        settings.out.mkdir()
+        (settings.out / "log.txt").write_text("mine")
+        return finish(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "finish", taken)
+        with pytest.raises(RunError, match=r"cannot be written: .*not empty"):
+            train(settings)
+    shutil.rmtree(settings.out)
+    assert same(train(settings), whole["lope"])
+
+
+def test_the_working_folder_is_no_place(tiny_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="is the working folder"):
+        train(tiny_settings(Path()))
+
+
+def test_who_comes_second_takes_nothing_away(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    plan = {"settings": {}}
+    with first.opened(plan, main=True):
+        with pytest.raises(RunError, match="another process"), second.opened(plan, main=True):
+            pass
+        assert (first.path / "plan.json").is_file()
+    assert not first.path.exists()
 
 
 def test_a_damaged_checkpoint_is_passed_over(tiny_settings: Make, whole: dict[str, Path], tmp_path: Path) -> None:
@@ -184,7 +263,7 @@ def wait_for(path: Callable[[], Path | None], process: subprocess.Popen[str]) ->
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_real_kill(stage: int, tiny_settings: Make, tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path / "run", epochs=20, save_every=5)
     folder = RunFolder(settings.out)
