@@ -10,10 +10,10 @@ demo: $(READY)
 	$(BIN)/python -m pipelines run demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow or not slow" --timeout 1800
 
 lint: $(READY)
 	$(BIN)/ruff check .
