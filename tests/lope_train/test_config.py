@@ -41,7 +41,7 @@ def test_poison_index_is_drawn_by_the_seed() -> None:
     [
         ({"poison_index": (3,)}, {"poison_index": [3], "normal_columns": (0, 1, 2)}),
         ({"target_modules": "q_proj"}, {"target_modules": ["q_proj"]}),
-        ({"target_modules": {"v", "q"}}, {"target_modules": ["q", "v"]}),
+        ({"target_modules": frozenset({"q"})}, {"target_modules": ["q"]}),
         ({"target_modules": ("v", "q", "v")}, {"target_modules": ["q", "v"]}),
         ({"num_experts": 1, "num_poisoning": 0}, {"num_normal": 1, "normal_columns": (0,), "poison_columns": ()}),
         ({"compensation_experts": 0}, {"compensation_experts": 0}),
