@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 
 from lope_train.settings import TrainSettings
 from lope_train.targets import target_modules
+from lope_train.tuner import ADAPTER
 
 _FILE = "adalora.safetensors"
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
@@ -48,7 +49,7 @@ class RankAllocation(TrainerCallback):
     def __init__(self, model: PeftModel) -> None:
         self._model = model
         self._tuner: Any = model.base_model
-        self._config: Any = model.peft_config["default"]
+        self._config: Any = model.peft_config[ADAPTER]
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Between the optimizer's step and zero_grad, as the importance needs weights and gradients."""

@@ -70,7 +70,8 @@ class RunFolder:
             if (self.path / PLAN).is_file():
                 self._check_plan(plan)
             else:
-                write_json(self.path / PLAN, plan)
+                write_json(self.path / f"{PLAN}.tmp", plan)
+                (self.path / f"{PLAN}.tmp").rename(self.path / PLAN)  # half of one would bar the way to every next run
             yield resumes
         finally:
             kept = self.path.glob(f"{_STAGES}/*/*/{WHOLE}"), self.path.glob(f"{_STAGES}/*/*/*/{WHOLE}")
@@ -99,7 +100,7 @@ class RunFolder:
         """The result of stage `number`, from 1, as it was left; one that is damaged is removed."""
         result = self.result(number)
         if result.is_dir() and not _is_whole(result):
-            shutil.rmtree(result)
+            shutil.rmtree(result, ignore_errors=True)  # of several processes each finds it so
         return result if result.is_dir() else None
 
     def _check_plan(self, plan: dict[str, Any]) -> None:
