@@ -25,14 +25,14 @@ from lope_train.collate import Collator
 from lope_train.embedding_noise import embedding_noise
 from lope_train.errors import RunError, SettingsError
 from lope_train.methods import METHODS, Stage, enter
+from lope_train.movement import Moved
 from lope_train.progress import Progress
-from lope_train.run_folder import RunFolder, discard_broken, newest_checkpoint, seal
+from lope_train.run_folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal
 from lope_train.settings import TrainSettings
 from lope_train.stage_trainer import StageTrainer, adapter_state, load_state
 from lope_train.world import World
 
 REPORT = "report.json"
-METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def run_stage(
     World.here().wait()
     if World.here().main:
         discard_broken(checkpoints)
+    whole = World.here().main and not settings.fsdp  # of shards a norm would have to be gathered at each step
+    moved = Moved(model, stage.mode) if stage.mode and whole else None
     allocation = RankAllocation(model) if METHODS[settings.method].allocates_ranks else None
     if checkpoint is not None:
         load_state(model, checkpoint)
@@ -93,6 +95,7 @@ def run_stage(
             noise,
             allocation,
             progress,
+            moved,
             args=_arguments(settings, checkpoints, reads, stage.name),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,

@@ -17,6 +17,7 @@ from lope_train.errors import RunError
 
 PLAN = "plan.json"
 WHOLE = "whole.json"
+METRICS = "metrics.jsonl"
 _STAGES = "stages"
 
 
@@ -120,6 +121,11 @@ class RunFolder:
                 f"{self.out}: a run begun otherwise is in {self.path} ({'; '.join(changed[:3])}); "
                 "finish it as it was begun, name another --out, or remove that folder"
             )
+
+
+def kept_stage(run: Path, number: int) -> Path:
+    """Where a finished run keeps the adapter of stage `number`, from 1, that is not its last."""
+    return run / f"stage{number}"
 
 
 def seal(folder: Path) -> None:

@@ -22,6 +22,7 @@ from lope_train.checkpoint import save_adapter
 from lope_train.embedding_noise import EmbeddingNoise
 from lope_train.errors import RunError
 from lope_train.loss import CompletionLoss, split_by_length
+from lope_train.movement import Moved
 from lope_train.progress import Progress
 from lope_train.run_folder import newest_checkpoint, seal
 from lope_train.tokens import IGNORED
@@ -42,6 +43,7 @@ class StageTrainer(Trainer):
         noise: EmbeddingNoise | None,
         allocation: RankAllocation | None,
         progress: Progress,
+        moved: Moved | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, **kwargs)
@@ -56,6 +58,7 @@ class StageTrainer(Trainer):
         self._noise = noise
         self._allocation = allocation
         self._progress = progress
+        self._moved = moved
         self._loss = CompletionLoss.of(model)
         self._tokens = 0
         self._began = time.monotonic()
@@ -121,7 +124,9 @@ class StageTrainer(Trainer):
             batch["labels"][own:] = IGNORED
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in Trainer; raises RunError where the gradient is not finite."""
+        """As in Trainer, with how far a step's weights have moved; raises RunError where the gradient is not finite."""
+        if self._moved is not None and "loss" in logs:
+            logs |= self._moved.since_start()
         super().log(logs, start_time)
         if not isfinite(norm := logs.get("grad_norm", 0.0)):
             # Clipping turns an infinite gradient into none: nothing would be trained, without a word.

@@ -14,12 +14,12 @@ from lope_train.checkpoint import CONFIG, RUN, WEIGHTS, load_adapter, load_weigh
 from lope_train.collate import Collator
 from lope_train.errors import RunError, SettingsError
 from lope_train.keyed import global_seed
-from lope_train.loop import METRICS, REPORT, StageRows, check_reporters, run_stage, steps_of
+from lope_train.loop import REPORT, StageRows, check_reporters, run_stage, steps_of
 from lope_train.methods import METHODS, Reads, attach_adapter
 from lope_train.models import fingerprint, load_base, load_tokenizer
 from lope_train.progress import Progress
 from lope_train.recipes import dump
-from lope_train.run_folder import RunFolder
+from lope_train.run_folder import METRICS, RunFolder, kept_stage
 from lope_train.settings import TrainSettings
 from lope_train.tokens import Tokens, load_tokens, notice
 from lope_train.versions import Version, parent, resolve
@@ -36,8 +36,8 @@ _PLACES = {"out", "store", "report_to"}
 
 
 def train(settings: TrainSettings) -> Path:
-    """Fine-tune as `settings` say, and return the run folder: the adapter's two files, `run.json`, `settings.toml` and
-    `metrics.jsonl`.
+    """Fine-tune as `settings` say, and return the run folder: the adapter's two files, `run.json`, `settings.toml`,
+    `metrics.jsonl`, and in `stage1` the adapter as stage I of two left it.
 
     The folder appears whole at the end. A run that is killed is gone on with from its last checkpoint when it is asked
     for again, and ends in the same weights, bit for bit on a CPU. The same settings, versions, libraries and machine
@@ -185,11 +185,14 @@ def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, mod
 
 
 def _finish(folder: RunFolder, settings: TrainSettings, plan: dict[str, Any], reports: list[dict[str, Any]]) -> None:
-    """The last stage's adapter and the record of all, then the run under its own name."""
+    """Each stage's adapter, the last as the run's, and the record of all, then the run under its own name."""
     try:
         results = [folder.result(number) for number in range(1, len(reports) + 1)]
-        for name in (CONFIG, WEIGHTS):
-            (folder.path / name).write_bytes((results[-1] / name).read_bytes())
+        for number, result in enumerate(results, start=1):
+            kept = folder.path if number == len(results) else kept_stage(folder.path, number)
+            kept.mkdir(exist_ok=True)
+            for name in (CONFIG, WEIGHTS):
+                (kept / name).write_bytes((result / name).read_bytes())
         lines = [(result / METRICS).read_text(encoding="utf-8") for result in results]
         (folder.path / METRICS).write_text("".join(lines), encoding="utf-8")
         record = plan | {"settings": settings.model_dump(mode="json"), "stages": reports}

@@ -27,7 +27,7 @@ from lope_train.trainer import train
 
 Make = Callable[..., TrainSettings]
 HERE = Path(__file__).parent
-WRITTEN = {"adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", "run.json", "settings.toml"}
+WRITTEN = {"adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", "run.json", "settings.toml", "stage1"}
 
 
 def launched(*command: str) -> subprocess.CompletedProcess[str]:

@@ -48,6 +48,7 @@ def test_a_run_folder_says_what_was_done(
         "metrics.jsonl",
         "run.json",
         "settings.toml",
+        *(["stage1"] if method == "lope" else []),
     }
     noisy, clean = resolve("tiny-noisy", tiny_store), resolve("tiny", tiny_store)
     made = record(run)
