@@ -15,7 +15,9 @@ from lope_train.verbs import (  # noqa: F401  # each adds itself to the command 
     export,
     generate,
     get_model,
+    items,
     params,
+    score,
     train,
 )
 from lope_train.verbs.app import app

@@ -1,16 +1,15 @@
-"""What is evaluated: items with options, from versions and local tasks, the same items in every noisy version."""
+"""What is evaluated: items with options from versions, the same items in every noisy version."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from lope_train.errors import SettingsError, VersionError
-from lope_train.local_tasks import load_task
 from lope_train.prompts import has_prompt, options
 from lope_train.versions import Version, parent, resolve
 
@@ -21,23 +20,28 @@ _KEY = 614
 """Keys which items a limit takes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalSet:
-    """Items to choose an option for. `rows`, `texts` (the options) and `gold` (the right one) go together."""
+    """What runs are asked."""
 
     name: str
-    rows: list[dict[str, Any]]
-    texts: list[list[str]]
-    gold: list[int]
+    ids: list[str]
+    """Of its items, in order."""
+    chance: float | None
+    """Expected accuracy of a blind guess; None where answers are not chosen from options."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Rows of the version that are no items, by reason."""
     clean: str | None = None
     """The name of the set with the same items without the noise."""
 
-    @property
-    def chance(self) -> float:
-        """Expected accuracy of a blind guess."""
-        return sum(1 / len(texts) for texts in self.texts) / len(self.texts)
+
+@dataclass(frozen=True, kw_only=True)
+class VersionSet(EvalSet):
+    """Rows of a version. `rows`, `texts` (the options) and `gold` (the right one) go together."""
+
+    rows: list[dict[str, Any]]
+    texts: list[list[str]]
+    gold: list[int]
 
 
 def build_sets(
@@ -48,24 +52,25 @@ def build_sets(
     store: Path | None,
     limit: int | None,
 ) -> list[EvalSet]:
-    """The sets that were asked for, in the order data, noise, tasks.
+    """The sets that were asked for: data and noise on it, then tasks, each with the noise on it.
 
-    `data` is a version (None: the held-out sample, unless only tasks are asked for); `noise` are versions made
-    from it that differ in text alone. `limit` takes that many items, the first by a hash of their ids, so they are
+    `data` is a version (None: the held-out sample, unless tasks are asked for); `noise` are versions of its rows, or
+    of a task's items, that differ in text alone. `tasks` go through lm-evaluation-harness, on files in `data_dir`
+    or, without one, on the hub's data. `limit` takes that many items, the first by a hash of their ids, so they are
     the same in every run, and a larger limit keeps them. Raises VersionError, TaskError or SettingsError.
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit is {limit}; it must be at least 1")
-    if tasks and data_dir is None:
-        raise SettingsError("tasks are read from local files: name their folder with --data-dir")
-    if data is None and (noise or not tasks):
+    rest = list(dict.fromkeys(noise))
+    asked: list[EvalSet] = []
+    if tasks:
+        from lope_train.harness_sets import build_task_sets
+
+        found, rest = build_task_sets(list(dict.fromkeys(tasks)), rest, data_dir, store, limit, data is None)
+        asked += found
+    if data is None and not tasks:
         data = DEFAULT_DATA
-    sets = [] if data is None else _version_sets(data, list(dict.fromkeys(noise)), store, limit)
-    for name in dict.fromkeys(tasks):
-        rows = load_task(name, data_dir or Path())
-        picked = [rows[index] for index in _pick([row["lope_row_id"] for row in rows], limit)]
-        sets.append(EvalSet(name, picked, [row["choices"] for row in picked], [row["answer"] for row in picked]))
-    return sets
+    return asked if data is None else [*_version_sets(data, rest, store, limit), *asked]
 
 
 def _version_sets(data: str, noise: list[str], store: Path | None, limit: int | None) -> list[EvalSet]:
@@ -99,15 +104,29 @@ def _version_sets(data: str, noise: list[str], store: Path | None, limit: int | 
             f"{clean.ref}: no row to evaluate: accuracy over options needs multiple_choice or classification rows"
         )
     ids = table["lope_row_id"][:]
-    picked = [items[i] for i in _pick([ids[index] for index in items], limit)]
+    picked = [items[i] for i in pick([ids[index] for index in items], limit)]
     texts, gold = [found[index][0] for index in picked], [found[index][1] for index in picked]
-    sets = [EvalSet(data, [table[index] for index in picked], texts, gold, skipped)]
-    for name, other in tables.items():
-        sets.append(EvalSet(name, [other[index] for index in picked], texts, gold, skipped, clean=data))
-    return sets
+    first = VersionSet(
+        name=data,
+        ids=[ids[index] for index in picked],
+        chance=chance(texts),
+        skipped=skipped,
+        rows=[table[index] for index in picked],
+        texts=texts,
+        gold=gold,
+    )
+    noisy_sets = [
+        replace(first, name=name, rows=[other[index] for index in picked], clean=data) for name, other in tables.items()
+    ]
+    return [first, *noisy_sets]
 
 
-def _pick(ids: Sequence[str], limit: int | None) -> list[int]:
+def chance(options: Sequence[Sequence[str]]) -> float:
+    """Expected accuracy of a blind guess at the options of items."""
+    return sum(1 / len(texts) for texts in options) / len(options)
+
+
+def pick(ids: Sequence[str], limit: int | None) -> list[int]:
     """Indices of the first `limit` ids by keyed hash, in the given order."""
     if limit is None or limit >= len(ids):
         return list(range(len(ids)))

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from lope_train.eval_sets import EvalSet
+from lope_train.eval_sets import EvalSet, VersionSet
 from lope_train.evaluate import Result
 
 
@@ -20,7 +20,7 @@ def results_table(results: Sequence[Result], sets: Sequence[EvalSet]) -> Table:
         table.add_column(title, overflow="fold")
     shown = _short([one.name for one in sets], lambda name: name.partition("@")[0])
     for one in sets:
-        table.add_column(f"{shown[one.name]}\n{len(one.rows)} items", justify="right", overflow="fold")
+        table.add_column(f"{shown[one.name]}\n{len(one.ids)} items", justify="right", overflow="fold")
     runs = _short([result.subject.name for result in results], lambda name: Path(name).name)
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for result in results:
@@ -29,7 +29,7 @@ def results_table(results: Sequence[Result], sets: Sequence[EvalSet]) -> Table:
     for key, cells in lines.items():
         table.add_row(runs[key[0]], *key[1:], *(cells[one.name] for one in sets))
     table.add_section()
-    table.add_row("chance", "", "", *(f"{100 * one.chance:.1f}" for one in sets), style="dim")
+    table.add_row("chance", "", "", *map(_chance, sets), style="dim")
     return table
 
 
@@ -39,21 +39,37 @@ def summary(results: Sequence[Result], sets: Sequence[EvalSet]) -> dict[str, Any
         "sets": [
             {
                 "name": one.name,
-                "items": len(one.rows),
+                "items": len(one.ids),
                 "chance": one.chance,
                 "skipped": one.skipped,
                 "clean": one.clean,
+                "ids": one.ids,
             }
             for one in sets
         ],
         "results": [result.as_dict() for result in results],
+        "lm_eval": _harness(sets),
     }
+
+
+def _harness(sets: Sequence[EvalSet]) -> dict[str, Any] | None:
+    """What of lm-eval was used; None where nothing was."""
+    if all(isinstance(one, VersionSet) for one in sets):
+        return None
+    from lope_train.harness_sets import TaskSet
+    from lope_train.harness_tasks import describe
+
+    return describe({name: task for one in sets if isinstance(one, TaskSet) for name, task in one.tasks.items()})
 
 
 def _short(names: Sequence[str], shorten: Callable[[str], str]) -> dict[str, str]:
     """Short forms of the names, where no two are the same."""
     short = {name: shorten(name) for name in names}
     return short if len(set(short.values())) == len(short) else {name: name for name in names}
+
+
+def _chance(one: EvalSet) -> str:
+    return "–" if one.chance is None else f"{100 * one.chance:.1f}"
 
 
 def _cell(result: Result) -> str:

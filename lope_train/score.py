@@ -10,6 +10,13 @@ _Z = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
 
 
+class NotFiniteError(ArithmeticError):
+    """A log-likelihood that is no number."""
+
+    def __init__(self, row_id: str, value: float) -> None:
+        super().__init__(f"the log-likelihood of an option of {row_id!r} is {value}")
+
+
 def wilson(correct: int, count: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of the share correct / count, count > 0."""
     share = correct / count
@@ -24,17 +31,18 @@ class Score:
     """How one model did on one set; shares are in 0..1."""
 
     right: tuple[bool, ...]
-    """Item by item: whether the right option has the largest total log-likelihood (the first, where equal)."""
-    right_per_byte: tuple[bool, ...]
-    """The same with each log-likelihood divided by its option's length in UTF-8 bytes."""
+    """Item by item: whether the right option has the largest total log-likelihood (the first, where equal), or the
+    generated answer is right."""
+    right_norm: tuple[bool, ...] | None
+    """The same with each log-likelihood divided by its option's length in characters; None where it is not asked."""
 
     @property
     def accuracy(self) -> float:
         return sum(self.right) / len(self.right)
 
     @property
-    def accuracy_per_byte(self) -> float:
-        return sum(self.right_per_byte) / len(self.right_per_byte)
+    def accuracy_norm(self) -> float | None:
+        return None if self.right_norm is None else sum(self.right_norm) / len(self.right_norm)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -44,12 +52,12 @@ class Score:
 
 def score(values: Sequence[Sequence[float]], texts: Sequence[Sequence[str]], gold: Sequence[int]) -> Score:
     """The score of items with log-likelihoods `values` of the options `texts`, of which `gold` are right."""
-    right, per_byte = [], []
+    right, norm = [], []
     for logs, options, answer in zip(values, texts, gold, strict=True):
-        shares = [log / len(option.encode()) for log, option in zip(logs, options, strict=True)]
+        shares = [log / len(option) for log, option in zip(logs, options, strict=True)]
         right.append(_best(logs) == answer)
-        per_byte.append(_best(shares) == answer)
-    return Score(tuple(right), tuple(per_byte))
+        norm.append(_best(shares) == answer)
+    return Score(tuple(right), tuple(norm))
 
 
 def discordant(clean: Score, noisy: Score) -> tuple[int, int]:

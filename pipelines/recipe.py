@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import PipelineError
+from pipelines.study.recipe import PAPER, SCALES, Study, is_study, parse
 
 HERE = Path(__file__).parent
 REFERENCE = re.compile(r"\{([a-z0-9-]+)(?:\.([a-z_]+))?\}")
@@ -59,20 +60,22 @@ class Pipeline(BaseModel):
         return self
 
 
-def load(name: str) -> Pipeline:
-    """The pipeline of that name (`demo` is pipelines/demo.toml), or of that file.
+def load(name: str) -> Pipeline | Study:
+    """The recipe of that name (`demo` is pipelines/demo.toml), or of that file: a list of steps or a study.
 
     Raises:
         PipelineError: there is none, or something in it is wrong; says what and where.
     """
     path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
     if not path.is_file():
-        names = sorted(p.relative_to(HERE).with_suffix("").as_posix() for p in HERE.glob("*.toml"))
+        files = [*HERE.glob("*.toml"), *(file for file in PAPER.glob("*.toml") if file != SCALES)]
+        names = sorted(file.relative_to(HERE).with_suffix("").as_posix() for file in files)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
         raise PipelineError(f"no pipeline {name!r}; {hint}")
     try:
-        return Pipeline.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(path, read) if is_study(read) else Pipeline.model_validate(read)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PipelineError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:

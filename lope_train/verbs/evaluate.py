@@ -21,6 +21,12 @@ _EXAMPLES = """
   python -m lope_train evaluate runs/lope runs/hydra --base --noise heldout-noisy --json
 
   python -m lope_train evaluate runs/lope --tasks piqa,arc_easy --data-dir ./data --limit 300
+
+  python -m lope_train evaluate runs/lope --tasks piqa --data-dir ./data --noise piqa-noisy
+
+  python -m lope_train evaluate runs/lope --tasks hellaswag --inference compensated --experts 1 --experts 2
+
+  python -m lope_train evaluate --base --model smollm2-135m --tasks mmlu --data-dir ./data
 """
 
 _SUBJECTS = "What is evaluated"
@@ -30,15 +36,34 @@ _SETS = "On what"
 @app.command(epilog=_EXAMPLES)
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folders that train wrote.", show_default=False)
-    ],
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders that train wrote.", show_default=False)
+    ] = None,
     base: Annotated[
         bool,
-        typer.Option("--base", help="Also the untrained base model of the first run.", rich_help_panel=_SUBJECTS),
+        typer.Option(
+            "--base", help="Also the untrained base model of the first run, or --model.", rich_help_panel=_SUBJECTS
+        ),
     ] = False,
     model: Annotated[
         str | None,
         typer.Option(help="The runs' base model, where it has moved since training.", rich_help_panel=_SUBJECTS),
+    ] = None,
+    inference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD",
+            help="What a lope run does with its poisoning expert: compensated, masked, unmasked; default: each. "
+            "Several with commas between, or repeated.",
+            rich_help_panel=_SUBJECTS,
+        ),
+    ] = None,
+    experts: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="K",
+            help="Also a lope run compensated with K experts, instead of its own number. Repeat for several.",
+            rich_help_panel=_SUBJECTS,
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -52,16 +77,30 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME[@VERSION]",
-            help="A version made from --data by text noise alone. Repeat for several.",
+            help="A version made by text noise alone from --data, or from a task's items. Repeat for several.",
             rich_help_panel=_SETS,
         ),
     ] = None,
     tasks: Annotated[
-        str | None, typer.Option(help="piqa, arc_easy, or both, with a comma between.", rich_help_panel=_SETS)
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Tasks, groups or tags of lm-evaluation-harness, with commas between.",
+            rich_help_panel=_SETS,
+        ),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with piqa/ and arc_easy/.", rich_help_panel=_SETS)
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with piqa/, siqa/, arc_easy/, mmlu/, gsm8k/ as published; default: the hub's data.",
+            rich_help_panel=_SETS,
+        ),
     ] = None,
+    chat_template: Annotated[
+        bool,
+        typer.Option("--chat-template", help="Ask tasks in the model's chat template.", rich_help_panel=_SETS),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(help="Items of each set: a fixed sample, the same for every run.", rich_help_panel=_SETS),
@@ -72,9 +111,10 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Accuracy by log-likelihood over options, clean and noisy, in one table.
+    """Accuracy on the same items, clean and noisy, in one table.
 
-    A lope run is evaluated with its poisoning expert masked and compensated for, masked, and not masked.
+    Rows of versions are asked in the prompts of training, and the likeliest option counts. Tasks are asked and scored
+    by lm-evaluation-harness: pip install 'lope\\[eval]'.
     """
     quiet_libraries()
     from rich import progress
@@ -83,9 +123,9 @@ def evaluate(
     from lope_train.eval_sets import build_sets
     from lope_train.results_table import results_table, summary
 
-    names = [name.strip() for name in (tasks or "").split(",") if name.strip()]
-    subjects = evaluation.find_subjects(runs, base, model)
-    sets = build_sets(data, noise or [], names, data_dir, store, limit)
+    modes = evaluation.lope_modes(_words(inference or []), experts or [])
+    subjects = evaluation.find_subjects(runs or [], base, model, modes)
+    sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit)
     bar = progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
@@ -96,7 +136,7 @@ def evaluate(
     )
     with bar:
         task = bar.add_task("evaluating", total=evaluation.count_steps(subjects, sets))
-        results = list(evaluation.evaluate(subjects, sets, lambda done: bar.advance(task, done)))
+        results = list(evaluation.evaluate(subjects, sets, lambda done: bar.advance(task, done), chat_template))
     console = Console(stderr=as_json, highlight=False)
     console.print(results_table(results, sets))
     for one in sets:
@@ -106,3 +146,8 @@ def evaluate(
             )
     if as_json:
         print(json.dumps(summary(results, sets)))
+
+
+def _words(typed: list[str]) -> list[str]:
+    """What stands between commas, in all that was typed."""
+    return [word.strip() for words in typed for word in words.split(",") if word.strip()]

@@ -142,8 +142,10 @@ def test_a_limit_is_a_fixed_sample_and_a_larger_one_keeps_it(store: Path, tmp_pa
 
     def ids(limit: int | None) -> list[str]:
         (one,) = sets_of(store, None, tasks=["piqa"], data_dir=folder, limit=limit)
-        return [row["lope_row_id"] for row in one.rows]
+        assert isinstance(one.ids, list)
+        return one.ids
 
+    pytest.importorskip("lm_eval")
     everything, few, more = ids(None), ids(20), ids(60)
     assert (len(everything), len(few), len(more)) == (200, 20, 60)
     assert set(few) < set(more) < set(everything)
@@ -158,10 +160,14 @@ def test_a_limit_is_a_fixed_sample_and_a_larger_one_keeps_it(store: Path, tmp_pa
 def test_the_held_out_sample_is_the_default_unless_tasks_are_asked_for(store: Path, tmp_path: Path) -> None:
     with pytest.raises(VersionError, match=r"'sample-heldout'.*`python -m lope_data build`"):
         sets_of(store, None)
-    (one,) = sets_of(store, None, tasks=["piqa", "piqa"], data_dir=piqa(tmp_path, 3))
+    pytest.importorskip("lm_eval")
+    folder = piqa(tmp_path, 3)
+    (one,) = sets_of(store, None, tasks=["piqa", "piqa"], data_dir=folder)
     assert one.name == "piqa"
-    with pytest.raises(VersionError, match="'sample-heldout'"):
-        sets_of(store, None, tasks=["piqa"], data_dir=tmp_path, noise=["tiny-text"])
+    both = sets_of(store, tasks=["piqa"], data_dir=folder, noise=["tiny-text"])
+    assert [(one.name, one.clean) for one in both] == [("tiny", None), ("tiny-text", "tiny"), ("piqa", None)]
+    with pytest.raises(VersionError, match=r"tiny-text@\w+ holds no item of piqa .*'row-00'.*lope_train items piqa"):
+        sets_of(store, None, tasks=["piqa"], data_dir=folder, noise=["tiny-text"])
 
 
 @pytest.mark.parametrize(
@@ -174,7 +180,6 @@ def test_the_held_out_sample_is_the_default_unless_tasks_are_asked_for(store: Pa
         ({"noise": ["tiny-txt"]}, VersionError, "did you mean 'tiny-text'"),
         ({"limit": 0}, SettingsError, "limit is 0"),
         ({"limit": -3}, SettingsError, "limit is -3"),
-        ({"tasks": ["piqa"]}, SettingsError, "--data-dir"),
         ({"tasks": ["pica"], "data_dir": Path()}, TaskError, "did you mean 'piqa'"),
     ],
 )
@@ -207,14 +212,14 @@ def test_wilson_is_the_published_interval() -> None:
     assert wilson(20, 20)[1] == 1.0
 
 
-def test_the_score_by_total_and_by_byte() -> None:
+def test_the_score_by_total_and_by_character() -> None:
     texts = [["no", "a long answer"], ["no", "a long answer"], ["same", "same"]]
     found = score([[-4.0, -13.0], [-4.0, -25.0], [-1.0, -1.0]], texts, [1, 1, 0])
     assert found.right == (False, False, True)
-    assert found.right_per_byte == (True, True, True)
-    assert (found.accuracy, found.accuracy_per_byte) == (pytest.approx(1 / 3), 1.0)
-    # bytes, not characters: -4 / 2 bytes against -3.5 / 2 bytes
-    assert score([[-4.0, -3.5]], [["no", "ä"]], [1]).right_per_byte == (True,)
+    assert found.right_norm == (True, True, True)
+    assert (found.accuracy, found.accuracy_norm) == (pytest.approx(1 / 3), 1.0)
+    # characters, not bytes: -4 / 2 against -3.5 / 1
+    assert score([[-4.0, -3.5]], [["no", "ä"]], [1]).right_norm == (False,)
     other = score([[-1.0, -2.0], [-2.0, -1.0], [-1.0, -2.0]], texts, [1, 1, 1])
     assert discordant(found, other) == (1, 1)
 
@@ -250,8 +255,8 @@ def test_each_mode_is_what_the_model_gives_in_it(runs: dict[str, Path], store: P
     template = PromptTemplate(tokenizer)
     results = {result.mode: result.score for result in results_of([runs["lope"]], [one])}
     seen = set()
-    for mode, switches in LOPE_MODES.items():
-        set_mode(model, "inference", **switches)
+    for mode, inference in LOPE_MODES.items():
+        set_mode(model, "inference", masked=inference.masked, compensate=inference.compensate)
         values = []
         for row, texts in zip(one.rows, one.texts, strict=True):
             example = template.render(row)
@@ -280,6 +285,10 @@ def test_the_summary_is_json_with_paired_counts(runs: dict[str, Path], store: Pa
     found = json.loads(json.dumps(summary(results_of([runs["lora"]], sets), sets)))
     clean, noisy = found["results"]
     assert found["sets"][1]["clean"] == "tiny"
+    assert found["sets"][0]["ids"] == found["sets"][1]["ids"] == [f"row-{i}" for i in range(10, 20)]
+    assert clean["right"].count("1") == clean["correct"]
+    assert len(clean["right"]) == 10
+    assert found["lm_eval"] is None
     assert clean["accuracy"] == clean["correct"] / clean["items"] == clean["correct"] / 10
     assert clean["low"] <= clean["accuracy"] <= clean["high"]
     assert "lost" not in clean

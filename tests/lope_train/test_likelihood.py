@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from lope_train.config import LopeConfig
-from lope_train.likelihood import Query, log_likelihoods
+from lope_train.likelihood import Query, log_likelihoods, score_options
 from lope_train.models import load_base
 from lope_train.stages import lope_experts, set_mode
 from lope_train.tuner import attach
@@ -69,6 +69,30 @@ def check(model: Any, asked: list[Query]) -> list[list[float]]:
 @pytest.mark.parametrize("shared", [0, 1, 30])
 def test_it_is_the_plain_computation(model: Any, shared: int) -> None:
     check(model, queries(shared))
+
+
+@pytest.mark.parametrize("worth", [0.0, 1.0])
+@pytest.mark.parametrize("shared", [0, 6])
+def test_options_with_their_prompt_or_after_it(
+    model: Any, shared: int, worth: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lope_train.likelihood._WORTH", worth)
+    check(model, queries(shared))
+
+
+@torch.no_grad()
+def test_greedy_is_the_likeliest_token_each_time(model: Any) -> None:
+    asked = []
+    for query in queries(2, count=6):
+        ids = list(query.prompt)
+        for _ in range(3):
+            ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        likeliest = ids[-3:]
+        other = [*likeliest[:-1], (likeliest[-1] + 1) % 290]
+        asked.append(Query(query.prompt, [likeliest, other, likeliest[:1]]))
+    assert [[option.greedy for option in options] for options in score_options(model, asked)] == [
+        [True, False, True]
+    ] * 6
 
 
 @pytest.mark.parametrize("case", ["one token", "one query", "one prompt", "prompt is the prefix"])

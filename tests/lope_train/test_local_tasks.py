@@ -1,4 +1,4 @@
-"""PIQA and ARC-Easy from files in their published form; what is malformed is named by file and line."""
+"""Benchmarks from files in their published form; what is malformed is named by file and line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lope_train.local_tasks import TaskError, load_task
+from lope_train.local_tasks import GROUPS, TaskError, load_shots, load_task, members, template
 
 PIQA = [
     {"goal": "How do I dry a cup?", "sol1": "With a towel.", "sol2": "With a knife. "},
@@ -78,7 +78,7 @@ def test_arc_easy_with_three_to_five_options(data: Path) -> None:
     ("file", "text", "message"),
     [
         ("valid-labels.lst", "0\n", r"valid-labels\.lst: 1 labels for the 2 lines"),
-        ("valid-labels.lst", "0\n2\n", r"valid-labels\.lst: line 2: the label is '2'"),
+        ("valid-labels.lst", "0\n2\n", r"valid-labels\.lst: line 2: the label is '2', not 0 or 1"),
         ("valid.jsonl", json.dumps(PIQA[0]) + "\n{\n", r"valid\.jsonl: line 2: not JSON"),
         ("valid.jsonl", json.dumps(PIQA[0]) + "\n[1]\n", r"valid\.jsonl: line 2: 'goal' is missing or not a text"),
         ("valid.jsonl", json.dumps(PIQA[0] | {"sol2": None}) + "\n{}\n", r"valid\.jsonl: line 1: 'sol2' is missing"),
@@ -126,6 +126,99 @@ def test_broken_files(data: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(TaskError, match="cannot be read"):
         load_task("arc_easy", data)
+
+
+SIQA = [
+    {"context": "Kim fell.", "question": "Why?", "answerA": "ice", "answerB": "a dog", "answerC": "wind"},
+    {"context": "Lee\u2028sang.", "question": "How?", "answerA": "well", "answerB": "badly", "answerC": "aloud"},
+]
+GSM8K = [{"question": "1 + 1?", "answer": "It is <<1+1=2>>2.\n#### 2"}]
+MMLU = '"What,\n""is"" it?",a,b,c,d,{}\n'
+HEADER = "question,choice0,choice1,choice2,choice3,answer\n"
+
+
+@pytest.fixture
+def more(data: Path) -> Path:
+    (data / "siqa").mkdir()
+    for split in ("dev", "train"):
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in SIQA)
+        (data / f"siqa/{split}.jsonl").write_text(lines)
+        (data / f"siqa/{split}-labels.lst").write_text("3\n1\n")
+    (data / "gsm8k").mkdir()
+    for split in ("test", "train"):
+        (data / f"gsm8k/{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in GSM8K))
+    for split in ("test", "dev"):
+        (data / "mmlu" / split).mkdir(parents=True)
+        (data / f"mmlu/{split}/astronomy_{split}.csv").write_text(HEADER + MMLU.format(2) + "q,e,f,g,h,0\n")
+    return data
+
+
+def test_social_iqa(more: Path) -> None:
+    for task in ("social_iqa", "social_iqa_train"):
+        rows = load_task(task, more)
+        assert [(row["lope_row_id"], row["answer"]) for row in rows] == [(f"{task}-0", 2), (f"{task}-1", 0)]
+        assert [row["question"] for row in rows] == ["Kim fell. Why?", "Lee\u2028sang. How?"]
+        assert rows[0]["choices"] == ["ice", "a dog", "wind"]
+
+
+def test_gsm8k_rows_are_instructions(more: Path) -> None:
+    (row,) = load_task("gsm8k", more)
+    assert row == {
+        "lope_row_id": "gsm8k-0",
+        "lope_shape": "instruction",
+        "instruction": "1 + 1?",
+        "input": "",
+        "output": "It is <<1+1=2>>2.\n#### 2",
+    }
+    assert load_shots("gsm8k", more) == [row]
+    assert load_shots("piqa", more) is None
+
+
+@pytest.mark.parametrize("header", [HEADER, ""])
+def test_mmlu_as_published_first_or_with_a_header(more: Path, header: str) -> None:
+    (more / "mmlu/test/astronomy_test.csv").write_text(header + MMLU.format("C") + MMLU.format("1"))
+    rows = load_task("mmlu_astronomy", more)
+    assert [row["answer"] for row in rows] == [2, 1]
+    assert rows[0]["question"] == 'What,\n"is" it?'
+    assert rows[0]["subject"] == "astronomy"
+    assert [row["answer"] for row in load_shots("mmlu_astronomy", more) or ()] == [2, 0]
+
+
+def test_groups_are_those_of_the_paper() -> None:
+    assert {name: len(members(name)) for name in GROUPS} == {
+        "mmlu": 57,
+        "mmlu_nset": 18,
+        "mmlu_sbh": 8,
+        "mmlu_history": 4,
+    }
+    assert all(set(members(name)) < set(members("mmlu")) for name in GROUPS[1:])
+    assert len({member for name in GROUPS[1:] for member in members(name)}) == 30
+    assert template("mmlu_astronomy")["task"] == "mmlu_astronomy"
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "text", "message"),
+    [
+        ("mmlu_astronomy", "mmlu/test/astronomy_test.csv", HEADER + MMLU.format(4), r"line 3: the answer is '4'"),
+        ("mmlu_astronomy", "mmlu/test/astronomy_test.csv", HEADER + "q,a,b,c,1\n", "line 2: 5 fields, not a question"),
+        ("mmlu_astronomy", "mmlu/test/astronomy_test.csv", HEADER + "q,a,,c,d,1\n", "line 2: the question or a choice"),
+        ("mmlu_astronomy", "mmlu/test/astronomy_test.csv", HEADER + '"q"x,a\n', "line 2: not CSV"),
+        ("mmlu_astronomy", "mmlu/test/astronomy_test.csv", HEADER, "no rows of mmlu_astronomy"),
+        ("mmlu_astronomy", "mmlu/test/astronomy_test.csv", None, "no such file; mmlu_astronomy is at https://people"),
+        ("mmlu_astronomie", "mmlu/dev/astronomy_dev.csv", "", r"did you mean 'mmlu_astronomy'\?"),
+        ("gsm8k", "gsm8k/test.jsonl", '{"question": "q", "answer": "2"}\n', "line 1: 'answer' has no number after"),
+        ("social_iqa", "siqa/dev-labels.lst", "3\n4\n", "line 2: the label is '4', not 1, 2 or 3"),
+        ("social_iqa_train", "siqa/train.jsonl", None, r"train\.jsonl: no such file; social_iqa_train is at https"),
+        ("winogrande", "siqa/dev.jsonl", "", "known: arc_easy, .*, and each subject of MMLU as mmlu_SUBJECT"),
+    ],
+)
+def test_what_is_malformed(more: Path, task: str, file: str, text: str | None, message: str) -> None:
+    if text is None:
+        (more / file).unlink()
+    else:
+        (more / file).write_text(text)
+    with pytest.raises(TaskError, match=message):
+        load_task(task, more)
 
 
 def test_unknown_tasks_and_folders(data: Path, tmp_path: Path) -> None:

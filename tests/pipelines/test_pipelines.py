@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.recipe import HERE, load
+from pipelines.recipe import HERE, Pipeline, load
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """
@@ -47,7 +47,9 @@ def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.toml")), ids=lambda path: path.stem)
 def test_committed_pipelines_are_valid(path: Path) -> None:
-    assert load(path.stem).steps
+    recipe = load(path.stem)
+    assert isinstance(recipe, Pipeline)
+    assert recipe.steps
 
 
 @pytest.mark.parametrize(

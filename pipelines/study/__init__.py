@@ -1,0 +1,1 @@
+"""Studies: methods x data x seeds from one recipe, their statistics, and one page that shows them."""

@@ -1,0 +1,238 @@
+"""The commands of a study, what each needs, and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lope_train.errors import LopeTrainError
+from lope_train.recipes import settings_from
+from lope_train.verbs.setting_options import flag
+from pipelines.errors import PipelineError
+from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
+
+Kind = Literal["model", "ingest", "build", "items", "train", "evaluate"]
+Results = Mapping[str, dict[str, Any]]
+"""The JSON that finished jobs printed, by the job's id."""
+_RECIPES = Path(__file__).parents[1]
+_STAGES = {"lope": 2}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trained run of a study; the untrained model has neither arm, condition nor seed."""
+
+    model: str
+    arm: str | None = None
+    condition: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command. `words` makes it from the results of `needs`; `cost` compares jobs of one kind."""
+
+    id: str
+    kind: Kind
+    title: str
+    needs: tuple[str, ...]
+    words: Callable[[Results], list[str]]
+    cost: float = 1.0
+    cell: Cell | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a study is run with, beside its recipe."""
+
+    scale: Scale
+    models: tuple[str, ...]
+    data_dir: Path
+
+    @property
+    def seeds(self) -> list[int]:
+        return [FIRST_SEED + i for i in range(self.scale.seeds)]
+
+
+def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
+    """The study's jobs, each after what it needs. `gettable` are the models that `get-model` knows."""
+    jobs = [_get_model(name) for name in setting.models if name in set(gettable)]
+    jobs.append(_ingest("source", study.source, setting, setting.scale.rows))
+    made: dict[str, Job] = {}
+    for seed in setting.seeds:
+        for arm, condition in study.cells():
+            made |= {job.id: job for job in _versions(arm, condition, seed)}
+    jobs += made.values()
+    jobs += _questions(study.evaluation, setting)
+    ready = tuple(job.id for job in jobs if job.kind == "model")
+    for model in setting.models:
+        jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))
+        for seed in setting.seeds:
+            for arm, condition in study.cells():
+                cell = Cell(model, arm.id, condition.id, seed)
+                jobs += [_train(cell, arm, condition, setting, ready)]
+                jobs += [_evaluate(cell, arm, study.evaluation, setting, ready)]
+    return jobs
+
+
+def run_id(cell: Cell) -> str:
+    """The id of the job that trains the cell."""
+    return " ".join(("train", cell.model, str(cell.arm), str(cell.condition), str(cell.seed)))
+
+
+def ref(result: Mapping[str, Any]) -> str:
+    """What a later command calls a version by."""
+    return f"{result['name']}@{result['version']}"
+
+
+def noisy_id(task: str, ratio: float) -> str:
+    """The id of the job that makes a task's questions noisy."""
+    return f"noise {task} {ratio}"
+
+
+def flags(
+    options: Mapping[str, Option], flag: Callable[[str], str] = lambda name: f"--{name.replace('_', '-')}"
+) -> list[str]:
+    """`{max_length = 256, packing = true}` as `--max-length 256 --packing`."""
+    words: list[str] = []
+    for name, value in options.items():
+        option = flag(name)
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option[2:]}")
+            continue
+        for item in value if isinstance(value, list) else [str(value)]:
+            words += [option, item]
+    return words
+
+
+def check_training(study: Study, scale: Scale) -> None:
+    """That every arm can be trained with its options. Raises PipelineError, with the arm and the option."""
+    for arm, condition in study.cells():
+        try:
+            settings_from({"data": "-", "model": "-", "out": "-"}, _training(arm, condition, scale, FIRST_SEED))
+        except LopeTrainError as error:
+            raise PipelineError(f"arm {arm.id!r} on {condition.id!r}: {error}") from error
+
+
+def _training(arm: Arm, condition: Condition, scale: Scale, seed: int) -> dict[str, Option]:
+    return {**scale.train, **arm.train, **condition.train.get(arm.id, {}), "seed": seed}
+
+
+def _get_model(name: str) -> Job:
+    return Job(f"model {name}", "model", f"model {name}", (), lambda _: ["lope_train", "get-model", name])
+
+
+def _ingest(job_id: str, source: Source, setting: Setting, limit: int | None) -> Job:
+    words = ["lope_data", "ingest", str(setting.data_dir / source.file)]
+    words += flags({name: v for name, v in (("encoding", source.encoding), ("pattern", source.pattern)) if v})
+    if source.recipe:
+        words += ["--recipe", str(_RECIPES / source.recipe)]
+    if limit is not None:
+        words += ["--limit", str(limit)]
+    return Job(job_id, "ingest", f"read {source.file}", (), lambda _: words)
+
+
+def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int) -> Job:
+    options: dict[str, Option] = {"ratio": noise.ratio, "seed": seed, "name": name}
+    options |= {key: value for key, value in (("mix", noise.mix), ("level", noise.level)) if value is not None}
+    title = f"{name}: {100 * noise.ratio:g} % of the rows{f' ({noise.mix})' if noise.mix else ''}, seed {seed}"
+    words = flags(options)
+    return Job(job_id, "build", title, (parent,), lambda r: ["lope_data", "build", "--from", ref(r[parent]), *words])
+
+
+def _versions(arm: Arm, condition: Condition, seed: int) -> list[Job]:
+    """Nois where the condition has it, and HyNoIse on top; the last is what the arm is trained with."""
+    jobs, parent = [], "source"
+    if condition.nois is not None:
+        jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed))
+        parent = jobs[-1].id
+    hynoise = _hynoise(arm, condition)
+    return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed)]
+
+
+def _hynoise(arm: Arm, condition: Condition) -> Noise:
+    """What never reads HyNoIse is given the paper's, so that conditions which differ in that alone share its runs."""
+    reads = arm.train["method"] == "lope" or arm.train.get("on") == "noisy"
+    return condition.hynoise if reads else HYNOISE
+
+
+def _spec(noise: Noise) -> str:
+    return f"{noise.ratio} {noise.mix} {noise.level}"
+
+
+def _questions(evaluation: Evaluation, setting: Setting) -> list[Job]:
+    """The test set, and the tasks' questions with noise, the same for every run."""
+    jobs = []
+    if evaluation.test is not None:
+        jobs.append(_ingest("test", evaluation.test, setting, None))
+    for task in evaluation.tasks if evaluation.noise else ():
+        jobs += _noisy_questions(task, evaluation, setting)
+    return jobs
+
+
+def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting) -> list[Job]:
+    items, clean = f"items {task}", f"ingest {task}"
+    write = ["lope_train", "items", task, "--data-dir", str(setting.data_dir)]
+    read = ["--recipe", str(_RECIPES / "data" / "items.toml")]
+
+    def ingest(results: Results) -> list[str]:
+        return ["lope_data", "ingest", results[items]["path"], *read]
+
+    return [
+        Job(items, "items", f"questions of {task}", (), lambda _: write),
+        Job(clean, "ingest", f"read the questions of {task}", (items,), ingest),
+        *(
+            _build(
+                noisy_id(task, ratio), clean, Noise(ratio=ratio, mix=evaluation.noise_mix), f"{task}-noise", FIRST_SEED
+            )
+            for ratio in evaluation.noise
+        ),
+    ]
+
+
+def _train(cell: Cell, arm: Arm, condition: Condition, setting: Setting, ready: tuple[str, ...]) -> Job:
+    assert cell.seed is not None
+    data = _versions(arm, condition, cell.seed)[-1].id
+    options = _training(arm, condition, setting.scale, cell.seed)
+    passes = float(str(options.get("epochs", 1))) * _STAGES.get(str(arm.train["method"]), 1)
+
+    def words(results: Results) -> list[str]:
+        model = _model(cell, results)
+        return ["lope_train", "train", "--data", ref(results[data]), "--model", model, *flags(options, flag)]
+
+    return Job(run_id(cell), "train", _title(cell), (*ready, data), words, passes, cell)
+
+
+def _evaluate(cell: Cell, arm: Arm | None, evaluation: Evaluation, setting: Setting, ready: tuple[str, ...]) -> Job:
+    noisy = [noisy_id(task, ratio) for task in evaluation.tasks for ratio in evaluation.noise]
+    needs = [*ready, *noisy, *([] if arm is None else [run_id(cell)]), *(["test"] if evaluation.test else [])]
+    modes = 1
+    asked: dict[str, Option] = {}
+    if evaluation.tasks:
+        asked |= {"tasks": ",".join(evaluation.tasks), "data_dir": str(setting.data_dir)}
+    if setting.scale.questions is not None:
+        asked["limit"] = setting.scale.questions
+    if arm is not None and arm.train["method"] == "lope":
+        asked["inference"] = ",".join(evaluation.inference)
+        asked["experts"] = [str(k) for k in evaluation.experts]
+        modes = len(evaluation.inference) + len(evaluation.experts)
+
+    def words(results: Results) -> list[str]:
+        subject = ["--base", "--model", _model(cell, results)] if arm is None else [results[run_id(cell)]["path"]]
+        sets = {"data": ref(results["test"])} if evaluation.test else {}
+        noise = {"noise": [ref(results[name]) for name in noisy]}
+        return ["lope_train", "evaluate", *subject, *flags({**sets, **asked, **noise})]
+
+    cost = modes * (1 + len(evaluation.noise))
+    return Job(f"evaluate {run_id(cell)}", "evaluate", _title(cell), tuple(needs), words, cost, cell)
+
+
+def _model(cell: Cell, results: Results) -> str:
+    got = results.get(f"model {cell.model}")
+    return str(got["path"]) if got else cell.model
+
+
+def _title(cell: Cell) -> str:
+    return " ".join(str(part) for part in (cell.model, cell.arm, cell.condition, cell.seed) if part is not None)

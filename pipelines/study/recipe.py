@@ -1,0 +1,219 @@
+"""Recipes of studies: which methods train on which data, how they are evaluated, and what the paper says."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.errors import PipelineError
+
+PAPER = Path(__file__).parents[1] / "paper"
+SCALES = PAPER / "scales.toml"
+FIRST_SEED = 614
+"""The paper's. Further seeds count up from it; each varies the noise and the training."""
+Option = str | int | float | bool | list[str]
+_Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """A file of the data folder, and how it is read."""
+
+    file: str
+    encoding: str | None = None
+    pattern: str | None = None
+    recipe: str | None = None
+
+
+class Noise(_Strict):
+    """One build: the share of rows it touches and by what; `level` is the share of a touched row's units."""
+
+    ratio: Annotated[float, Field(gt=0, le=1)]
+    mix: str | None = None
+    level: float | None = None
+
+
+HYNOISE = Noise(ratio=0.05)
+"""The paper's ratio."""
+
+
+class Condition(_Strict):
+    """Data to train on: the source, with noise of its own or not (`nois`), and HyNoIse for stage I on top.
+
+    `x` is where a sweep draws it. `train` are further options of training, by arm.
+    """
+
+    id: _Id
+    label: str
+    nois: Noise | None = None
+    hynoise: Noise = HYNOISE
+    x: float | None = None
+    train: dict[str, dict[str, Option]] = Field(default_factory=dict)
+
+
+class Arm(_Strict):
+    """A way to train: options of `lope_train train`. `on` are the conditions it is trained on (default: all)."""
+
+    id: _Id
+    label: str
+    train: dict[str, Option]
+    on: tuple[str, ...] = ()
+    x: float | None = None
+
+
+class Evaluation(_Strict):
+    """What every run answers.
+
+    `tasks` are lm-eval's; `test` is a file whose rows have options (classification). `noise` are ratios at which the
+    tasks' questions are made noisy. `inference` and `experts` (K of the compensation) are ways to treat the poisoning
+    expert; the first `inference` is the one that comparisons use.
+    """
+
+    tasks: tuple[str, ...] = ()
+    test: Source | None = None
+    noise: tuple[float, ...] = ()
+    noise_mix: str = "char=1,word=1"
+    inference: Annotated[tuple[Literal["compensated", "masked", "unmasked"], ...], Field(min_length=1)] = (
+        "compensated",
+    )
+    experts: tuple[int, ...] = ()
+
+
+class Plot(_Strict):
+    """A figure of the page.
+
+    bars: accuracy by arm; sweep: accuracy over the `x` of conditions, arms or K; robustness: over the noise of the
+    questions; movement: of A and B in stage I; map: the matrices themselves.
+    """
+
+    kind: Literal["bars", "sweep", "robustness", "movement", "map"]
+    over: Literal["condition", "arm", "experts"] = "condition"
+    axis: str = ""
+    title: str
+
+
+class Figure(_Strict):
+    """A figure of the paper, in per cent: what it reports for an arm on a condition."""
+
+    arm: str
+    condition: str
+    model: str = "LLaMA2-7B"
+    mode: str | None = None
+    values: dict[str, float]
+
+
+class Scale(_Strict):
+    """How large a study is: training rows and questions a task (None: all), number of seeds, options of training.
+
+    `arms` and `tasks` are those of the study that are run (empty: all).
+    """
+
+    rows: int | None = None
+    questions: int | None = None
+    seeds: Annotated[int, Field(ge=1)] = 1
+    train: dict[str, Option] = Field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    about: str = ""
+
+
+class Study(_Strict):
+    """A whole recipe. `reference` is the arm that others are compared with, by the same seeds and questions."""
+
+    title: str
+    about: str
+    source: Source
+    conditions: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    reference: str
+    evaluation: Evaluation
+    plots: tuple[Plot, ...] = ()
+    paper: tuple[Figure, ...] = ()
+    paper_note: str = ""
+    scales: dict[str, Scale] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Study:
+        arms, conditions = [arm.id for arm in self.arms], [condition.id for condition in self.conditions]
+        for what, names in (("arms", arms), ("conditions", conditions)):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"two {what} are called {twice[0]!r}")
+        if self.reference not in arms:
+            raise ValueError(f"reference is {self.reference!r}, which is no arm; arms: {', '.join(arms)}")
+        for arm in self.arms:
+            if "method" not in arm.train:
+                raise ValueError(f"arm {arm.id!r}: train has no method")
+            if unknown := [name for name in arm.on if name not in conditions]:
+                raise ValueError(f"arm {arm.id!r} is on {unknown[0]!r}; conditions: {', '.join(conditions)}")
+        for condition in self.conditions:
+            if unknown := [name for name in condition.train if name not in arms]:
+                raise ValueError(f"condition {condition.id!r} trains {unknown[0]!r}, which is no arm")
+        for figure in self.paper:
+            if figure.arm not in arms or figure.condition not in conditions:
+                raise ValueError(f"paper: {figure.arm!r} on {figure.condition!r} is not in this study")
+        if not self.evaluation.tasks and self.evaluation.test is None:
+            raise ValueError("evaluation has neither tasks nor a test file")
+        return self
+
+    def scaled(self, scale: Scale) -> Study:
+        """The part of the study that a scale runs, the reference always. Raises PipelineError on unknown names."""
+        arms = _chosen("arm", scale.arms, [arm.id for arm in self.arms])
+        tasks = _chosen("task", scale.tasks, self.evaluation.tasks)
+        kept = {self.reference, *arms}
+        return self.model_copy(
+            update={
+                "arms": tuple(arm for arm in self.arms if arm.id in kept),
+                "paper": tuple(figure for figure in self.paper if figure.arm in kept),
+                "evaluation": self.evaluation.model_copy(update={"tasks": tuple(tasks)}),
+            }
+        )
+
+    def cells(self) -> list[tuple[Arm, Condition]]:
+        """Every arm on every condition that it is trained on, in the recipe's order."""
+        return [(a, c) for c in self.conditions for a in self.arms if not a.on or c.id in a.on]
+
+
+def _chosen(what: str, wanted: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise PipelineError(f"the study has no {what} {name!r}; {hint}")
+    return wanted or known
+
+
+def is_study(recipe: dict[str, Any]) -> bool:
+    """Whether the TOML is a study rather than a list of steps."""
+    return "arms" in recipe
+
+
+def parse(path: Path, recipe: dict[str, Any]) -> Study:
+    """Raises PipelineError, one line, with the file and the key."""
+    try:
+        return Study.model_validate(recipe)
+    except ValidationError as error:
+        raise PipelineError(f"{path}: {_first(error)}") from error
+
+
+def load_scales() -> dict[str, Scale]:
+    """The scales that every study has. Raises PipelineError."""
+    try:
+        read = tomllib.loads(SCALES.read_text(encoding="utf-8"))
+        return {name: Scale.model_validate(value) for name, value in read.items()}
+    except ValidationError as error:
+        raise PipelineError(f"{SCALES}: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}" if place else first["msg"]

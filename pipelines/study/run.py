@@ -1,0 +1,211 @@
+"""`python -m pipelines run paper/table1`: a study from its recipe to its page."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from pipelines.errors import PipelineError
+from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
+from pipelines.study.live import Progress
+from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
+from pipelines.study.recipe import Scale, Study, load_scales
+from pipelines.study.schedule import Finished, Pool
+
+_MEMORY_A_JOB = 6 * 2**30
+"""Bytes that training a small model takes; a large one is told by --jobs."""
+
+
+def choose_scale(
+    study: Study, name: str, sizes: Mapping[str, int | None], parts: Mapping[str, tuple[str, ...]]
+) -> Scale:
+    """The scale of that name, the study's own before the common one, with other sizes and parts where given.
+
+    Raises PipelineError where there is none, or a number is out of range.
+    """
+    common = load_scales()
+    known = [*common, *(own for own in study.scales if own not in common)]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise PipelineError(
+            f"no scale {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
+        )
+    merged: dict[str, Any] = {}
+    for scale in (common.get(name), study.scales.get(name)):
+        if scale is not None:
+            own = scale.model_dump(exclude_unset=True)
+            merged |= own | {"train": {**merged.get("train", {}), **own.get("train", {})}}
+    for key, value in sizes.items():
+        if value is not None:
+            if value < 1:
+                raise PipelineError(f"--{key} is {value}; it must be at least 1")
+            merged[key] = value
+    merged |= {key: names for key, names in parts.items() if names}
+    try:
+        return Scale.model_validate(merged)
+    except ValidationError as error:
+        raise PipelineError(f"scale {name!r}: {error.errors()[0]['msg']}") from error
+
+
+def slots(jobs: int | None) -> tuple[dict[str, str], ...]:
+    """What each job that runs at once gets: a GPU, or its share of the cores. `jobs` is how many; None: as fit."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if gpus:
+        return tuple({"CUDA_VISIBLE_DEVICES": str(i % gpus)} for i in range(jobs or gpus))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = jobs or max(1, min(cores, _memory() // _MEMORY_A_JOB))
+    return ({"OMP_NUM_THREADS": str(max(1, cores // count))},) * count
+
+
+def run_study(
+    study: Study,
+    name: str,
+    scale_name: str,
+    scale: Scale,
+    models: tuple[str, ...],
+    data_dir: Path,
+    folder: Path,
+    store: Path | None,
+    jobs: int | None,
+    console: Console,
+) -> Outcome:
+    """Runs what has no result in `folder` yet; the outcome has what failed, too.
+
+    Raises PipelineError where a file of the data folder is missing, or the folder cannot be written.
+    """
+    from lope_train.models import CACHED
+
+    study = study.scaled(scale)
+    check_training(study, scale)
+    _check_data(study, data_dir)
+    setting = Setting(scale, models or scale.models, data_dir)
+    if not setting.models:
+        raise PipelineError(f"scale {scale_name!r} names no model; give one with --model")
+    planned = plan(study, setting, CACHED)
+    places = slots(jobs)
+    progress = Progress(planned, len(places), console)
+    started = time.monotonic()
+    with progress.shown():
+        finished = Pool(folder, store, places).run(planned, progress)
+    return Outcome(
+        study=study,
+        name=name,
+        scale_name=scale_name,
+        scale=scale,
+        models=setting.models,
+        command=shlex.join(["python", "-m", "pipelines", *sys.argv[1:]]),
+        hardware=_hardware(),
+        date=datetime.now(UTC).date().isoformat(),
+        seconds=time.monotonic() - started,
+        answers=_answers(study, finished.values()),
+        runs=_runs(study, setting, finished),
+        steps=[Step(f.job.title, f.job.kind, f.command, f.seconds, f.state, f.reason) for f in finished.values()],
+        versions=_versions(finished.values()),
+    )
+
+
+def _check_data(study: Study, data_dir: Path) -> None:
+    if not data_dir.is_dir():
+        raise PipelineError(f"no folder {data_dir}: --data-dir names the one that holds {study.source.file}")
+    for source in filter(None, (study.source, study.evaluation.test)):
+        if not (data_dir / source.file).is_file():
+            raise PipelineError(f"{data_dir / source.file}: no such file; --data-dir names the folder it is in")
+
+
+def _answers(study: Study, finished: Iterable[Finished]) -> list[Answers]:
+    done = list(finished)
+    ratios = {
+        ref(f.result): (task, ratio)
+        for f in done
+        for task in study.evaluation.tasks
+        for ratio in study.evaluation.noise
+        if f.job.id == noisy_id(task, ratio) and f.result
+    }
+    tests = {
+        ref(f.result): Path(study.evaluation.test.file).name
+        for f in done
+        if f.job.id == "test" and f.result and study.evaluation.test
+    }
+    answers = []
+    for f in done:
+        if f.job.kind != "evaluate" or not f.result:
+            continue
+        cell = f.job.cell
+        assert cell is not None
+        sets = {one["name"]: one for one in f.result["sets"]}
+        for entry in f.result["results"]:
+            one = sets[entry["data"]]
+            task, ratio = ratios.get(entry["data"], (tests.get(entry["data"], entry["data"]), 0.0))
+            answers.append(
+                Answers(
+                    cell.model,
+                    cell.arm or BASE,
+                    cell.condition or BASE,
+                    cell.seed,
+                    entry["mode"],
+                    task,
+                    ratio,
+                    tuple(one["ids"]),
+                    tuple(mark == "1" for mark in entry["right"]),
+                    one["chance"] or 0.0,  # none to guess among
+                )
+            )
+    return answers
+
+
+def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished]) -> list[Run]:
+    runs = []
+    for model in setting.models:
+        for seed in setting.seeds:
+            for arm, condition in study.cells():
+                made = finished[run_id(Cell(model, arm.id, condition.id, seed))]
+                if made.result:
+                    path = Path(made.result["path"])
+                    record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+                    runs.append(Run(model, arm.id, condition.id, seed, path, record))
+    return runs
+
+
+def _versions(finished: Iterable[Finished]) -> dict[str, dict[str, Any]]:
+    return {
+        ref(f.result): json.loads((Path(f.result["path"]) / "manifest.json").read_text(encoding="utf-8"))
+        for f in finished
+        if f.job.kind in ("ingest", "build") and f.result
+    }
+
+
+def _memory() -> int:
+    """Bytes of memory that are free for use."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 2 * _MEMORY_A_JOB
+
+
+def _hardware() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}, {cores} cores"
