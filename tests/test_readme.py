@@ -105,13 +105,14 @@ def commands() -> Iterator[str]:
                 yield line[2:].partition("  #")[0].strip()
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if " -m lope_" in c])
+@pytest.mark.parametrize("command", [c for c in commands() if " -m lope_" in c or " -m pipelines" in c])
 def test_commands_are_taken_by_their_command_lines(command: str) -> None:
     """Parses each command without running it: every option and argument must exist and have the right type."""
     module, *words = shlex.split(command.partition(" -m ")[2])
     app: Any = {
         "lope_data": __import__("lope_data.cli", fromlist=["app"]).app,
         "lope_train": __import__("lope_train.cli", fromlist=["app"]).app,
+        "pipelines": __import__("pipelines.__main__", fromlist=["app"]).app,
     }[module]
     group = typer.main.get_command(app)
     name, subcommand, rest = group.resolve_command(group.make_context(module, words, resilient_parsing=True), words)  # type: ignore[attr-defined]
@@ -158,3 +159,8 @@ if __name__ == "__main__":
         text = pattern(block).sub(lambda found, new=content: f"{found[1]}{new}\n{found[3]}", text)  # type: ignore[misc]
     README.write_text(text, encoding="utf-8")
     sys.exit(0)
+
+
+def test_every_study_is_in_the_table() -> None:
+    told = set(re.findall(r"`(paper/[a-z0-9]+)`", README.read_text(encoding="utf-8")))
+    assert told == {f"paper/{file.stem}" for file in (ROOT / "pipelines" / "paper").glob("*.toml")} - {"paper/scales"}

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 from pipelines.errors import PipelineError
-from pipelines.study.jobs import Job
+from pipelines.study.jobs import Job, Results
 
 State = Literal["done", "kept", "failed", "not run"]
 _PAUSE = 0.5
@@ -78,25 +78,32 @@ class Pool:
         for slot in self.slots:
             free.put(slot)
         processes: list[subprocess.Popen[str]] = []
-        running: dict[Future[Finished], list[str]] = {}
+        running: dict[Future[Finished], Path] = {}
         executor = ThreadPoolExecutor(len(self.slots))
+
+        def end(finished: Finished) -> None:
+            done[finished.job.id] = finished
+            watch.finished(finished)
+
         try:
             while left or running:
                 for job in [job for job in left.values() if all(need in done for need in job.needs)]:
-                    results = {name: ended.result for name, ended in done.items()}
                     if broken := next((n for n in job.needs if done[n].state in ("failed", "not run")), None):
                         reason = f"needs: {done[broken].job.title} ({done[broken].job.kind})"
-                        done[job.id] = Finished(left.pop(job.id), "not run", "", {}, 0.0, reason)
-                        watch.finished(done[job.id])
-                    elif len(running) < len(self.slots) and (words := job.words(results)) not in running.values():
-                        # of two jobs with one command the second finds the result of the first
-                        running[executor.submit(self._run, left.pop(job.id), words, free, processes, watch)] = words
+                        end(Finished(left.pop(job.id), "not run", "", {}, 0.0, reason))
+                        continue
+                    command = self._command(job, {name: ended.result for name, ended in done.items()})
+                    if kept := command.kept():
+                        del left[job.id]
+                        end(kept)
+                    # of two jobs with one command the second finds the result of the first
+                    elif len(running) < len(self.slots) and command.file not in running.values():
+                        del left[job.id]
+                        running[executor.submit(_run, command, free, processes, watch)] = command.file
                 ready, _ = wait(running, timeout=_PAUSE, return_when=FIRST_COMPLETED)
                 for future in ready:
                     del running[future]
-                    finished = future.result()
-                    done[finished.job.id] = finished
-                    watch.finished(finished)
+                    end(future.result())
                 watch.tick()
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -106,49 +113,12 @@ class Pool:
         executor.shutdown()
         return {job.id: done[job.id] for job in jobs}
 
-    def _run(
-        self,
-        job: Job,
-        words: list[str],
-        free: SimpleQueue[dict[str, str]],
-        processes: list[subprocess.Popen[str]],
-        watch: Watch,
-    ) -> Finished:
+    def _command(self, job: Job, results: Results) -> _Command:
+        words = job.words(results)
         key = hashlib.sha256("\0".join([*words, str(self.store)]).encode()).hexdigest()[:12]
-        words = [*words, *self._places(job, key)]
-        command = shlex.join(["python", "-m", *words])
-        file = self.folder / "results" / f"{job.kind}-{key}.json"
-        with _alone(file.with_suffix(".lock")):
-            # a source can have changed since; reading it again finds out, and costs little where it has not
-            if job.kind != "ingest" and (kept := _kept(file) or _trained(job, words)) is not None:
-                return Finished(job, "kept", command, kept["result"], kept["seconds"])
-            watch.started(job)
-            slot = free.get()
-            log = self.folder / "logs" / f"{job.kind}-{key}.log"
-            started = time.monotonic()
-            try:
-                with log.open("w", encoding="utf-8") as errors:
-                    process = subprocess.Popen(
-                        [sys.executable, "-m", *words, "--json"],
-                        stdout=subprocess.PIPE,
-                        stderr=errors,
-                        text=True,
-                        env={**os.environ, **slot},
-                    )
-                    processes.append(process)
-                    out, _ = process.communicate()
-            finally:
-                free.put(slot)
-            seconds = time.monotonic() - started
-            if process.returncode:
-                reason = f"{_last_line(log)} (exit code {process.returncode}; {log})"
-                return Finished(job, "failed", command, {}, seconds, reason)
-            *_, last = out.strip().splitlines()
-            record = {"command": command, "result": json.loads(last), "seconds": seconds}
-            partial = file.with_suffix(".partial")
-            partial.write_text(json.dumps(record), encoding="utf-8")
-            partial.replace(file)
-            return Finished(job, "done", command, record["result"], seconds)
+        name = f"{job.kind}-{key}"
+        file, log = self.folder / "results" / f"{name}.json", self.folder / "logs" / f"{name}.log"
+        return _Command(job, [*words, *self._places(job, key)], file, log)
 
     def _places(self, job: Job, key: str) -> list[str]:
         """Where the command reads and writes; no part of what it computes."""
@@ -163,31 +133,85 @@ class Pool:
         return words
 
 
-def _kept(file: Path) -> dict[str, Any] | None:
-    try:
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return kept if Path(kept["result"].get("path", ".")).exists() else None
+@dataclass(frozen=True)
+class _Command:
+    """A job as it is run; `file` is where its result is kept, `log` what it says to people."""
+
+    job: Job
+    words: list[str]
+    file: Path
+    log: Path
+
+    def finished(self, state: State, result: dict[str, Any], seconds: float, reason: str = "") -> Finished:
+        return Finished(self.job, state, shlex.join(["python", "-m", *self.words]), result, seconds, reason)
+
+    def kept(self) -> Finished | None:
+        """The result from before. A source is read again, since it can have changed: that costs little."""
+        if self.job.kind == "ingest":
+            return None
+        try:
+            record = json.loads(self.file.read_text(encoding="utf-8"))
+            if Path(record["result"].get("path", ".")).exists():
+                return self.finished("kept", record["result"], record["seconds"])
+        except (FileNotFoundError, ValueError):
+            pass
+        return self._trained() if self.job.kind == "train" else None
+
+    def _trained(self) -> Finished | None:
+        """A run that was whole when the study was killed, before its result could be written down."""
+        out = Path(self.words[self.words.index("--out") + 1])
+        if not (out / "run.json").is_file():
+            return None
+        record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        seconds = sum(stage["seconds"] for stage in record["stages"])
+        return self.finished("kept", {"path": str(out), **record}, seconds)
+
+    def keep(self, result: dict[str, Any], seconds: float) -> None:
+        partial = self.file.with_suffix(".partial")
+        partial.write_text(json.dumps({"result": result, "seconds": seconds}), encoding="utf-8")
+        partial.replace(self.file)
 
 
-def _trained(job: Job, words: list[str]) -> dict[str, Any] | None:
-    """The result of a run that was whole when the study was killed, before it could be written down."""
-    if job.kind != "train":
-        return None
-    out = Path(words[words.index("--out") + 1])
-    if not (out / "run.json").is_file():
-        return None
-    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    return {"result": {"path": str(out), **record}, "seconds": sum(stage["seconds"] for stage in record["stages"])}
+def _run(
+    command: _Command, free: SimpleQueue[dict[str, str]], processes: list[subprocess.Popen[str]], watch: Watch
+) -> Finished:
+    """Runs it in a free slot, unless another study has run it meanwhile."""
+    with _alone(command.file.with_suffix(".lock")) as lock:
+        if kept := command.kept():
+            return kept
+        slot = free.get()
+        watch.started(command.job)
+        started = time.monotonic()
+        try:
+            with command.log.open("w", encoding="utf-8") as errors:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", *command.words, "--json"],
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                    env={**os.environ, **slot},
+                    pass_fds=(lock,),  # it may outlive this process, and then still is the only one
+                )
+                processes.append(process)
+                out, _ = process.communicate()
+        finally:
+            free.put(slot)
+        seconds = time.monotonic() - started
+        if process.returncode:
+            reason = f"{_last_line(command.log)} (exit code {process.returncode}; {command.log})"
+            return command.finished("failed", {}, seconds, reason)
+        *_, last = out.strip().splitlines()
+        result = json.loads(last)
+        command.keep(result, seconds)
+        return command.finished("done", result, seconds)
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Within the context no other study runs the same command: it waits, and then finds the result."""
+def _alone(file: Path) -> Iterator[int]:
+    """Within the context no other study runs the same command: it waits. Gives the lock's file descriptor."""
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def _last_line(log: Path) -> str:

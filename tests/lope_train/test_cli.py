@@ -231,7 +231,9 @@ def test_help_is_shown_without_arguments_and_needs_no_torch(shell: Shell) -> Non
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["get-model", "train", "evaluate", "items", "score", "params", "generate", "export"])
+@pytest.mark.parametrize(
+    "command", ["get-model", "train", "evaluate", "items", "score", "params", "generate", "export"]
+)
 def test_every_command_shows_examples(shell: Shell, command: str) -> None:
     assert command in shell("--help").out
     ran = shell(command, "--help")

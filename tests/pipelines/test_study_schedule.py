@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study.jobs import Job, Results
+from pipelines.study.jobs import Cell, Job, Results
 from pipelines.study.schedule import Finished, Pool
 
 ROOT = Path(__file__).parents[2]
@@ -151,3 +151,35 @@ def test_after_a_kill_what_was_done_is_kept(place: Path) -> None:
     done = pool(place).run([job("first"), job("second", "first", "--wait")], Quiet())
     assert {name: f.state for name, f in done.items()} == {"first": "kept", "second": "done"}
     assert calls(place) == ["first", "second", "second"]
+
+
+def test_a_command_that_outlives_its_study_is_waited_for(place: Path) -> None:
+    (place / "tests_schedule.py").write_text(Path(__file__).read_text(encoding="utf-8"))
+    (place / "killed.py").write_text(KILLED)
+    process = subprocess.Popen([sys.executable, "killed.py"], cwd=place)
+    until = time.monotonic() + 60
+    while not (place / "second.began").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    process.kill()  # alone: the command goes on
+    process.wait()
+    release = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1); open('go', 'w')"], cwd=place)
+    started = time.monotonic()
+    done = pool(place).run([job("first"), job("second", "first", "--wait")], Quiet())
+    assert time.monotonic() - started > 0.5
+    release.wait()
+    assert done["second"].state == "done"
+
+
+def test_a_run_that_was_whole_when_the_study_was_killed_is_taken(place: Path) -> None:
+    def trains(name: str) -> Job:
+        return Job(name, "train", name, (), job(name).words, cell=Cell("m", "lora", "nois", 614))
+
+    first = pool(place).run([trains("a")], Quiet())["a"]
+    out = Path(first.command.split("--out ")[1])
+    out.mkdir()
+    (out / "run.json").write_text('{"method": "lora", "stages": [{"seconds": 5}]}')
+    for file in (place / "pool" / "results").glob("train-*.json"):
+        file.unlink()
+    again = pool(place).run([trains("a")], Quiet())["a"]
+    assert (again.state, again.seconds) == ("kept", 5)
+    assert again.result == {"path": str(out), "method": "lora", "stages": [{"seconds": 5}]}
