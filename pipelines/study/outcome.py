@@ -65,7 +65,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of a study. `versions` are the manifests of the data, by reference."""
+    """All of a study. `versions` are the manifests of the data, by reference; `seconds` are those of all commands,
+    also of such whose result was there before."""
 
     study: Study
     name: str

@@ -8,7 +8,6 @@ import os
 import platform
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,7 +97,6 @@ def run_study(
     planned = plan(study, setting, CACHED)
     places = slots(jobs)
     progress = Progress(planned, len(places), console)
-    started = time.monotonic()
     with progress.shown():
         finished = Pool(folder, store, places).run(planned, progress)
     return Outcome(
@@ -110,7 +108,7 @@ def run_study(
         command=shlex.join(["python", "-m", "pipelines", *sys.argv[1:]]),
         hardware=_hardware(),
         date=datetime.now(UTC).date().isoformat(),
-        seconds=time.monotonic() - started,
+        seconds=sum(f.seconds for f in finished.values()),
         answers=_answers(study, finished.values()),
         runs=_runs(study, setting, finished),
         steps=[Step(f.job.title, f.job.kind, f.command, f.seconds, f.state, f.reason) for f in finished.values()],
