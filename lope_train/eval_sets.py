@@ -57,7 +57,8 @@ def build_sets(
     `data` is a version (None: the held-out sample, unless tasks are asked for); `noise` are versions of its rows, or
     of a task's items, that differ in text alone. `tasks` go through lm-evaluation-harness, on files in `data_dir`
     or, without one, on the hub's data. `limit` takes that many items, the first by a hash of their ids, so they are
-    the same in every run, and a larger limit keeps them. Raises VersionError, TaskError or SettingsError.
+    the same in every run, and a larger limit keeps them. A version named as a task is called NAME@VERSION, since
+    results go by the names of sets. Raises VersionError, TaskError or SettingsError.
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit is {limit}; it must be at least 1")
@@ -70,10 +71,17 @@ def build_sets(
         asked += found
     if data is None and not tasks:
         data = DEFAULT_DATA
-    return asked if data is None else [*_version_sets(data, rest, store, limit), *asked]
+    if data is not None:
+        asked = [*_version_sets(data, rest, tasks, store, limit), *asked]
+    names = [one.name for one in asked]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SettingsError(f"{twice!r} is asked for twice in --data, --noise and --tasks; name it once")
+    return asked
 
 
-def _version_sets(data: str, noise: list[str], store: Path | None, limit: int | None) -> list[EvalSet]:
+def _version_sets(
+    data: str, noise: list[str], tasks: Sequence[str], store: Path | None, limit: int | None
+) -> list[EvalSet]:
     clean = resolve(data, store)
     noisy = {name: resolve(name, store) for name in noise}
     for version in noisy.values():
@@ -107,7 +115,7 @@ def _version_sets(data: str, noise: list[str], store: Path | None, limit: int | 
     picked = [items[i] for i in pick([ids[index] for index in items], limit)]
     texts, gold = [found[index][0] for index in picked], [found[index][1] for index in picked]
     first = VersionSet(
-        name=data,
+        name=_unlike(tasks, data, clean),
         ids=[ids[index] for index in picked],
         chance=chance(texts),
         skipped=skipped,
@@ -116,9 +124,20 @@ def _version_sets(data: str, noise: list[str], store: Path | None, limit: int | 
         gold=gold,
     )
     noisy_sets = [
-        replace(first, name=name, rows=[other[index] for index in picked], clean=data) for name, other in tables.items()
+        replace(
+            first,
+            name=_unlike(tasks, name, noisy[name]),
+            rows=[other[index] for index in picked],
+            clean=first.name,
+        )
+        for name, other in tables.items()
     ]
     return [first, *noisy_sets]
+
+
+def _unlike(tasks: Sequence[str], typed: str, version: Version) -> str:
+    """The name of the version's set: as it was typed, unless a task is called so."""
+    return version.ref if typed in tasks else typed
 
 
 def chance(options: Sequence[Sequence[str]]) -> float:

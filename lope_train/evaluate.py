@@ -13,8 +13,8 @@ import torch
 from lope_train import checkpoint
 from lope_train.errors import RunError, SettingsError, suggest
 from lope_train.eval_sets import EvalSet, VersionSet
-from lope_train.likelihood import Query, log_likelihoods
-from lope_train.models import load_base, load_tokenizer, resolve_model
+from lope_train.likelihood import Query, TooLongError, log_likelihoods
+from lope_train.models import DTYPES, load_base, load_tokenizer, resolve_model
 from lope_train.prompts import PromptTemplate, around
 from lope_train.score import NotFiniteError, Score, discordant, score
 from lope_train.stages import lope_experts, set_mode
@@ -118,17 +118,23 @@ def find_subjects(
     base: bool,
     model: str | None = None,
     modes: Mapping[str, Inference] = LOPE_MODES,
+    dtype: str | None = None,
 ) -> list[Subject]:
     """What to evaluate, in order; with `base` the untrained model of the first run, or `model`, comes first.
 
-    `model` names the runs' base where it has moved since training. Lope runs are evaluated in `modes`.
+    `model` names the runs' base where it has moved since training. Lope runs are evaluated in `modes`. `dtype` is that
+    of a base without runs, None: float32.
 
     Nothing is loaded. Raises RunError where a folder is not a whole run, ModelError where its base is not to be found,
-    SettingsError where a mode asks for more experts than a run has.
+    SettingsError where a mode asks for more experts than a run has, or where `dtype` is none, or has no use.
     """
+    if dtype is not None and (runs or not base):
+        raise SettingsError("runs are evaluated in the dtype they were trained with; --dtype is for --base without RUN")
+    if dtype is not None and dtype not in DTYPES:
+        raise SettingsError(f"no dtype {dtype!r}{suggest(dtype, DTYPES)}")
     subjects = [_subject(run, model, modes) for run in dict.fromkeys(runs)]
     if base and not subjects and model is not None:
-        subjects = [Subject(model, BASE, model, "float32", None, None, {NO_EXPERT: None})]
+        subjects = [Subject(model, BASE, model, dtype or "float32", None, None, {NO_EXPERT: None})]
     elif base and subjects:
         first = subjects[0]
         plain = {NO_EXPERT: None}
@@ -178,7 +184,7 @@ def evaluate(
 
     Runs on the accelerator where there is one. `advance` is told the number of items done. `chat_template` is for
     tasks; versions are asked as in training. Raises RunError or ModelError where a run or its base cannot be loaded
-    after all, or where its log-likelihoods are no numbers.
+    after all, where its log-likelihoods are no numbers, or where an option is longer than what the model reads.
     """
     for subject in subjects:
         model, tokenizer = _load(subject)
@@ -205,6 +211,12 @@ def evaluate(
                     raise RunError(
                         f"{subject.name} ({mode}) on {one.name}: {error}; train it with --dtype bfloat16 or float32, "
                         "or at a smaller learning rate"
+                    ) from None
+                except TooLongError as error:
+                    item = f", item {one.ids[error.query]!r}" if isinstance(one, VersionSet) else ""
+                    raise RunError(
+                        f"{subject.name} on {one.name}{item}: {error}; evaluate a model with a longer context, or "
+                        "without this set"
                     ) from None
                 clean = None if one.clean is None else scores[one.clean]
                 yield Result(subject, mode, one, scores[one.name], clean)

@@ -54,9 +54,8 @@ def _local(name: str, data_dir: Path) -> Any:
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
-    data = {"test": Dataset.from_list(load_task(name, data_dir))}
-    if shots := load_shots(name, data_dir):
-        data["shots"] = Dataset.from_list(shots)
+    rows = {"test": load_task(name, data_dir), "shots": load_shots(name, data_dir)}
+    data = {split: Dataset.from_list(of_split) for split, of_split in rows.items()}  # lm-eval looks up both
     with quiet_harness():
         # version and the like come as keywords
         return _with_shots(ConfigurableTask(config={**template(name), "custom_dataset": lambda **_: data}))

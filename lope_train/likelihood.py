@@ -30,6 +30,15 @@ class Query:
     options: list[list[int]]
 
 
+class TooLongError(ValueError):
+    """An option that does not fit the context: of one that is cut, the log-likelihood would be another."""
+
+    def __init__(self, query: int, tokens: int, limit: int) -> None:
+        super().__init__(f"an option has {tokens} tokens, and the model reads {limit}")
+        self.query = query
+        """Its index."""
+
+
 class Scored(NamedTuple):
     """An option after its prompt."""
 
@@ -56,12 +65,13 @@ def score_options(
     prompt, a template's preamble) runs once, each prompt once, and options run as a batch on their prompt's
     cache; where prompts are short beside their options, each option runs with its prompt. Nothing is padded on the
     left: positions are the plain ones, and what pads on the right comes after all that is read. A query longer than
-    the model's context loses the start of its prompt. An encoder-decoder reads each prompt in its encoder; with virtual
+    the model's context loses the start of its prompt, of which a token at least is kept: TooLongError is raised before
+    any is read where an option alone is longer. An encoder-decoder reads each prompt in its encoder; with virtual
     tokens of an adapter before the prompt, which a cache cannot share, each option is read with its prompt. `advance`
     is told the number of queries done.
     """
     limit = context_length(model)
-    fitted = [_fit(query, limit) for query in queries]
+    fitted = [_fit(index, query, limit) for index, query in enumerate(queries)]
     encoder = bool(model.config.is_encoder_decoder)
     prefix, cache = (0, None) if encoder or has_virtual_tokens(model) else _shared_prefix(model, fitted)
     budget = _TOKENS if model.device.type == "cpu" else _TOKENS * _ACCELERATOR
@@ -87,12 +97,16 @@ def score_options(
     return results
 
 
-def _fit(query: Query, limit: int | None) -> Query:
+def _fit(index: int, query: Query, limit: int | None) -> Query:
     if not query.prompt or not all(query.options):
         raise ValueError("a query needs a prompt and options of at least one token")
-    # the last token of an option is predicted, never read
-    room = None if limit is None else limit - max(map(len, query.options)) + 1
-    return query if room is None or len(query.prompt) <= room else Query(query.prompt[-room:], query.options)
+    if limit is None:
+        return query
+    longest = max(map(len, query.options))
+    room = limit - longest + 1  # the last token of an option is predicted, never read
+    if room < 1:
+        raise TooLongError(index, longest, limit)
+    return query if len(query.prompt) <= room else Query(query.prompt[-room:], query.options)
 
 
 def _shared_prefix(model: Any, queries: Sequence[Query]) -> tuple[int, Any]:

@@ -97,6 +97,11 @@ def fingerprint(model: str, loaded: PreTrainedModel) -> str:
     folder = Path(resolve_model(model))
     if not folder.is_dir():
         return f"commit:{getattr(loaded.config, '_commit_hash', None)}"
+    return folder_fingerprint(folder)
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """A sha256 over the config and the weights in a model's folder."""
     whole = hashlib.sha256()
     for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
         with path.open("rb") as file:

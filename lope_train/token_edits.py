@@ -79,7 +79,7 @@ def place(edits: Sequence[Edit]) -> list[Mark]:
 def _moved(mark: Mark, edits: Sequence[Edit]) -> Mark:
     """The mark after a later op; what that replaced of it counts as its own, what was put in beside it does not."""
     end = _right(mark.end, edits)
-    start = end if mark.start == mark.end else _left(mark.start, edits)
+    start = min(_left(mark.start, edits), end)  # an insertion at a deletion goes to the right of it
     return Mark(mark.path, mark.op, start, end)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lope_data.cli import run_app
 from lope_data.errors import LopeDataError
+from lope_data.visible import neutral
 from pipelines.errors import PipelineError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -87,8 +88,8 @@ def run(
 
     recipe = load(pipeline)
     console = Console(highlight=False, stderr=False)
-    console.print(recipe.title, style="bold", markup=False)
-    console.print(recipe.about, markup=False)
+    console.print(neutral(recipe.title), style="bold", markup=False)
+    console.print(neutral(recipe.about), markup=False)
     started = time.monotonic()
     failed = 0
     if isinstance(recipe, Pipeline):
@@ -100,8 +101,12 @@ def run(
         folder = out or Path("runs") / Path(pipeline).stem
         page = write_report(recipe, follow(recipe, folder, store, console), folder)
     else:
+        from pipelines.study.contents import check_extra
+
+        check_extra()
         from pipelines.study.page import write_page
-        from pipelines.study.run import choose_scale, run_study
+        from pipelines.study.recipe import PAPER
+        from pipelines.study.run import choose_scale, page_name, run_study
         from pipelines.study.terminal import summary_table
 
         if data_dir is None:
@@ -109,9 +114,11 @@ def run(
                 f"{pipeline} is a study: name the folder that holds {recipe.source.file} with --data-dir"
             )
         sizes = {"rows": rows, "questions": questions, "seeds": seeds}
-        chosen = choose_scale(recipe, scale, sizes, {"arms": _names(arms), "tasks": _names(tasks)})
-        folder = out or Path("runs") / (Path(pipeline).parent.name or Path(pipeline).stem)
-        name = f"{Path(pipeline).stem}-{scale}"
+        parts = {"arms": _names(arms), "tasks": _names(tasks)}
+        chosen = choose_scale(recipe, scale, sizes, parts)
+        stem = Path(pipeline).stem
+        folder = out or Path("runs") / ("paper" if (PAPER.parent / f"{pipeline}.toml").parent == PAPER else stem)
+        name = page_name(stem, scale, {**sizes, **parts, "models": model})
         outcome = run_study(recipe, name, scale, chosen, tuple(model or ()), data_dir, folder, store, jobs, console)
         page = folder / f"{name}.html"
         write_page(outcome, page)

@@ -93,10 +93,10 @@ def load_task(name: str, data_dir: Path) -> list[Row]:
     return [row for member in members(name) for row in _read(member, data_dir, _TASKS.get(member, _MMLU).read)]
 
 
-def load_shots(name: str, data_dir: Path) -> list[Row] | None:
-    """As `load_task`, the rows that few-shot prompts of one task show; None where it has none of its own."""
+def load_shots(name: str, data_dir: Path) -> list[Row]:
+    """As `load_task`, the rows that prompts of one task show; none where it shows none, so their file is not needed."""
     reader = _TASKS.get(name, _MMLU).read_shots
-    return None if reader is None else _read(name, data_dir, reader)
+    return _read(name, data_dir, reader) if reader and template(name).get("num_fewshot") else []
 
 
 def _read(name: str, data_dir: Path, reader: _Reader) -> list[Row]:

@@ -40,12 +40,8 @@ def _social_iqa(folder: Path, split: str, task: str) -> list[Row]:
     return rows
 
 
-_ARC_ROW = re.compile(
-    r"Please choose the correct answer to the question: (?P<question>.+?)\s*"
-    r"(?P<options>\bAnswer1: .+?)\s*Answer format: ",
-    re.DOTALL,
-)
-_ARC_OPTION = re.compile(r"\s*\bAnswer(\d+): ")
+_ARC_START, _ARC_END = "Please choose the correct answer to the question: ", "Answer format: "
+_ARC_OPTION = re.compile(r"\bAnswer(\d+): ")
 
 
 def read_arc_easy(folder: Path, task: str) -> list[Row]:
@@ -69,14 +65,14 @@ def _arc(file: Path, task: str) -> list[Row]:
 
 def _arc_row(record: Any, row_id: str, where: str) -> Row:
     instruction, answer = texts(record, ("instruction", "answer"), where)
-    found = _ARC_ROW.match(instruction)
-    if found is None:
+    asked, end, _ = instruction.removeprefix(_ARC_START).partition(_ARC_END)
+    question, *parts = _ARC_OPTION.split(asked)
+    if not instruction.startswith(_ARC_START) or not end or not parts or not question.strip():
         raise TaskError(f"{where}: 'instruction' has no question with 'Answer1: ... Answer format: ...' after it")
-    _, *parts = _ARC_OPTION.split(found["options"])
     numbers, choices = parts[::2], [part.strip() for part in parts[1::2]]
     if numbers != [str(i + 1) for i in range(len(choices))] or len(choices) < 2 or not all(choices):
         raise TaskError(f"{where}: the options are not Answer1, Answer2, ... with a text each")
     known = [f"answer{i}" for i in numbers]
     if answer not in known:
         raise TaskError(f"{where}: the answer is {answer!r}, not one of {', '.join(known)}")
-    return choice_row(row_id, found["question"], choices, known.index(answer))
+    return choice_row(row_id, question.rstrip(), choices, known.index(answer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from lope_train.errors import LopeTrainError
 
 Row = dict[str, Any]
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What JSON can escape, and no UTF-8 can hold."""
 
 
 class TaskError(LopeTrainError):
@@ -34,7 +38,10 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise TaskError(f"{file}: line {line}: cannot be read as UTF-8: {error.reason}") from error
+    except OSError as error:
         raise TaskError(f"{file}: cannot be read: {error}") from error
 
 
@@ -44,6 +51,10 @@ def read_json(text: str, file: Path, line: int | None) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise TaskError(f"{file}: line {line or error.lineno}: not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # of numbers and nesting; these tell no line
+        where = f"{file}: line {line}" if line else f"{file}"
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise TaskError(f"{where}: cannot be read: {reason}") from error
 
 
 def json_lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -66,9 +77,11 @@ def labelled_lines(file: Path, label_file: Path, labels: Sequence[str]) -> Itera
 
 
 def texts(record: Any, keys: Sequence[str], where: str) -> Iterator[str]:
-    """The texts under `keys`; each must be there and not blank."""
+    """The texts under `keys`; each must be there, not blank, and such as can be written."""
     for key in keys:
         value = record.get(key) if isinstance(record, dict) else None
         if not isinstance(value, str) or not value.strip():
             raise TaskError(f"{where}: {key!r} is missing or not a text")
+        if half := _SURROGATE.search(value):
+            raise TaskError(f"{where}: {key!r} holds {half[0]!r}, half of a character")
         yield value

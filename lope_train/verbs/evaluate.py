@@ -48,6 +48,15 @@ def evaluate(
         str | None,
         typer.Option(help="The runs' base model, where it has moved since training.", rich_help_panel=_SUBJECTS),
     ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DTYPE",
+            help="Of --base --model without a run: float32 (the default), bfloat16 or float16. Runs keep that of "
+            "their training.",
+            rich_help_panel=_SUBJECTS,
+        ),
+    ] = None,
     inference: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,7 +112,11 @@ def evaluate(
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(help="Items of each set: a fixed sample, the same for every run.", rich_help_panel=_SETS),
+        typer.Option(
+            help="Items of each set: a fixed sample, the same for every run; a larger limit keeps them, though GSM8K's "
+            "five worked examples are drawn anew.",
+            rich_help_panel=_SETS,
+        ),
     ] = None,
     store: Annotated[
         Path | None,
@@ -124,7 +137,7 @@ def evaluate(
     from lope_train.results_table import results_table, summary
 
     modes = evaluation.lope_modes(_words(inference or []), experts or [])
-    subjects = evaluation.find_subjects(runs or [], base, model, modes)
+    subjects = evaluation.find_subjects(runs or [], base, model, modes, dtype)
     sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit)
     bar = progress.Progress(
         progress.TextColumn("{task.description}"),

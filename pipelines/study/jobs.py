@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from lope_train.errors import LopeTrainError
 from lope_train.recipes import settings_from
 from lope_train.verbs.setting_options import flag
 from pipelines.errors import PipelineError
+from pipelines.study.contents import model_content, run_content
 from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
 
 Kind = Literal["model", "ingest", "build", "items", "train", "evaluate"]
@@ -32,7 +33,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """One command. `words` makes it from the results of `needs`; `cost` compares jobs of one kind."""
+    """One command. `words` makes it from the results of `needs`; `cost` compares jobs of one kind.
+
+    `reads` are the contents of what the words only name.
+    """
 
     id: str
     kind: Kind
@@ -41,15 +45,17 @@ class Job:
     words: Callable[[Results], list[str]]
     cost: float = 1.0
     cell: Cell | None = None
+    reads: Callable[[Results], list[str]] = lambda _: []
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a study is run with, beside its recipe."""
+    """What a study is run with, beside its recipe; `tasks` are the contents of the data of its tasks."""
 
     scale: Scale
     models: tuple[str, ...]
     data_dir: Path
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seeds(self) -> list[int]:
@@ -63,7 +69,8 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     made: dict[str, Job] = {}
     for seed in setting.seeds:
         for arm, condition in study.cells():
-            made |= {job.id: job for job in _versions(arm, condition, seed)}
+            options = _training(arm, condition, setting.scale, seed)
+            made |= {job.id: job for job in _versions(options, condition, seed)}
     jobs += made.values()
     jobs += _questions(study.evaluation, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
@@ -72,8 +79,9 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
         for seed in setting.seeds:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)
-                jobs += [_train(cell, arm, condition, setting, ready)]
-                jobs += [_evaluate(cell, arm, study.evaluation, setting, ready)]
+                options = _training(arm, condition, setting.scale, seed)
+                jobs.append(_train(cell, options, condition, ready))
+                jobs.append(_evaluate(cell, options, study.evaluation, setting, ready))
     return jobs
 
 
@@ -108,12 +116,16 @@ def flags(
 
 
 def check_training(study: Study, scale: Scale) -> None:
-    """That every arm can be trained with its options. Raises PipelineError, with the arm and the option."""
+    """That every arm can be trained with its options, and asked for every K. Raises PipelineError, with the arm."""
     for arm, condition in study.cells():
+        where = f"arm {arm.id!r} on {condition.id!r}"
         try:
-            settings_from({"data": "-", "model": "-", "out": "-"}, _training(arm, condition, scale, FIRST_SEED))
+            given = settings_from({"data": "-", "model": "-", "out": "-"}, _training(arm, condition, scale, FIRST_SEED))
         except LopeTrainError as error:
-            raise PipelineError(f"arm {arm.id!r} on {condition.id!r}: {error}") from error
+            raise PipelineError(f"{where}: {error}") from error
+        normal = given.num_experts - given.num_poisoning
+        if given.method == "lope" and (large := [k for k in study.evaluation.experts if k > normal]):
+            raise PipelineError(f"{where}: experts has {large[0]}, but there are {normal} normal experts")
 
 
 def _training(arm: Arm, condition: Condition, scale: Scale, seed: int) -> dict[str, Option]:
@@ -142,19 +154,19 @@ def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int) -> Job:
     return Job(job_id, "build", title, (parent,), lambda r: ["lope_data", "build", "--from", ref(r[parent]), *words])
 
 
-def _versions(arm: Arm, condition: Condition, seed: int) -> list[Job]:
-    """Nois where the condition has it, and HyNoIse on top; the last is what the arm is trained with."""
+def _versions(options: Mapping[str, Option], condition: Condition, seed: int) -> list[Job]:
+    """Nois where the condition has it, and HyNoIse on top; the last is what is trained with."""
     jobs, parent = [], "source"
     if condition.nois is not None:
         jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed))
         parent = jobs[-1].id
-    hynoise = _hynoise(arm, condition)
+    hynoise = _hynoise(options, condition)
     return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed)]
 
 
-def _hynoise(arm: Arm, condition: Condition) -> Noise:
+def _hynoise(options: Mapping[str, Option], condition: Condition) -> Noise:
     """What never reads HyNoIse is given the paper's, so that conditions which differ in that alone share its runs."""
-    reads = arm.train["method"] == "lope" or arm.train.get("on") == "noisy"
+    reads = options["method"] == "lope" or options.get("on") == "noisy"
     return condition.hynoise if reads else HYNOISE
 
 
@@ -181,7 +193,7 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting) -> lis
         return ["lope_data", "ingest", results[items]["path"], *read]
 
     return [
-        Job(items, "items", f"questions of {task}", (), lambda _: write),
+        Job(items, "items", f"questions of {task}", (), lambda _: write, reads=lambda _: [setting.tasks[task]]),
         Job(clean, "ingest", f"read the questions of {task}", (items,), ingest),
         *(
             _build(
@@ -192,41 +204,53 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting) -> lis
     ]
 
 
-def _train(cell: Cell, arm: Arm, condition: Condition, setting: Setting, ready: tuple[str, ...]) -> Job:
+def _train(cell: Cell, options: Mapping[str, Option], condition: Condition, ready: tuple[str, ...]) -> Job:
     assert cell.seed is not None
-    data = _versions(arm, condition, cell.seed)[-1].id
-    options = _training(arm, condition, setting.scale, cell.seed)
-    passes = float(str(options.get("epochs", 1))) * _STAGES.get(str(arm.train["method"]), 1)
+    data = _versions(options, condition, cell.seed)[-1].id
+    passes = float(str(options.get("epochs", 1))) * _STAGES.get(str(options["method"]), 1)
 
     def words(results: Results) -> list[str]:
         model = _model(cell, results)
         return ["lope_train", "train", "--data", ref(results[data]), "--model", model, *flags(options, flag)]
 
-    return Job(run_id(cell), "train", _title(cell), (*ready, data), words, passes, cell)
+    def reads(results: Results) -> list[str]:
+        return [model_content(_model(cell, results))]
+
+    return Job(run_id(cell), "train", _title(cell), (*ready, data), words, passes, cell, reads)
 
 
-def _evaluate(cell: Cell, arm: Arm | None, evaluation: Evaluation, setting: Setting, ready: tuple[str, ...]) -> Job:
+def _evaluate(
+    cell: Cell, options: Mapping[str, Option] | None, evaluation: Evaluation, setting: Setting, ready: tuple[str, ...]
+) -> Job:
+    """Of the untrained model where there are no `options` of training."""
     noisy = [noisy_id(task, ratio) for task in evaluation.tasks for ratio in evaluation.noise]
-    needs = [*ready, *noisy, *([] if arm is None else [run_id(cell)]), *(["test"] if evaluation.test else [])]
+    needs = [*ready, *noisy, *([] if options is None else [run_id(cell)]), *(["test"] if evaluation.test else [])]
     modes = 1
     asked: dict[str, Option] = {}
     if evaluation.tasks:
         asked |= {"tasks": ",".join(evaluation.tasks), "data_dir": str(setting.data_dir)}
     if setting.scale.questions is not None:
         asked["limit"] = setting.scale.questions
-    if arm is not None and arm.train["method"] == "lope":
+    if options is None and "dtype" in setting.scale.train:
+        asked["dtype"] = setting.scale.train["dtype"]
+    if options is not None and options["method"] == "lope":
         asked["inference"] = ",".join(evaluation.inference)
         asked["experts"] = [str(k) for k in evaluation.experts]
         modes = len(evaluation.inference) + len(evaluation.experts)
 
     def words(results: Results) -> list[str]:
-        subject = ["--base", "--model", _model(cell, results)] if arm is None else [results[run_id(cell)]["path"]]
+        subject = ["--base", "--model", _model(cell, results)] if options is None else [results[run_id(cell)]["path"]]
         sets = {"data": ref(results["test"])} if evaluation.test else {}
         noise = {"noise": [ref(results[name]) for name in noisy]}
         return ["lope_train", "evaluate", *subject, *flags({**sets, **asked, **noise})]
 
+    def reads(results: Results) -> list[str]:
+        model = model_content(_model(cell, results))
+        run = [] if options is None else [run_content(Path(results[run_id(cell)]["path"]))]
+        return [model, *run, *(setting.tasks[task] for task in evaluation.tasks)]
+
     cost = modes * (1 + len(evaluation.noise))
-    return Job(f"evaluate {run_id(cell)}", "evaluate", _title(cell), tuple(needs), words, cost, cell)
+    return Job(f"evaluate {run_id(cell)}", "evaluate", _title(cell), tuple(needs), words, cost, cell, reads)
 
 
 def _model(cell: Cell, results: Results) -> str:

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lope_data.visible import neutral
 from pipelines.study.jobs import Job
 from pipelines.study.schedule import Finished
 
@@ -55,7 +56,7 @@ class Progress:
             took = f"{finished.seconds:.0f} s" if finished.state == "done" else finished.state
             line = f"{len(self._finished)}/{len(self._jobs)}  {job.kind} {job.title}  {took}"
             line += f": {finished.reason}" if finished.reason else self._left(", about {} left")
-            self._console.print(line, markup=False, soft_wrap=True, highlight=False)
+            self._console.print(neutral(line), markup=False, soft_wrap=True, highlight=False)
 
     def tick(self) -> None:
         if self._live is not None:
@@ -103,7 +104,9 @@ class Progress:
         ]
         done = f"{len(self._finished)} of {len(self._jobs)} jobs done{self._left(', about {} left')}"
         legend = "· waits  ▸ runs  ◐ trained  ● evaluated  ✗ failed"
-        return Group(table, Text(legend, style="dim"), *map(Text, running), Text(done, style="bold"))
+        return Group(
+            table, Text(legend, style="dim"), *(Text(neutral(line)) for line in running), Text(done, style="bold")
+        )
 
     def _state(self, job: Job, before: str | None) -> str:
         """Of training, then of the evaluation that follows it."""

@@ -28,7 +28,8 @@ class Answers:
     ids: tuple[str, ...]
     right: tuple[bool, ...]
     """Item by item, in the order of `ids`: the same items for every run of the study, clean or noisy."""
-    chance: float
+    chance: float | None
+    """None where answers are generated: there is nothing to guess among."""
 
     @property
     def accuracy(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -14,23 +15,26 @@ import lope_data
 from lope_data.visible import brief, neutral
 from pipelines.study.outcome import Outcome
 from pipelines.study.page_facts import libraries, settings_table, versions_table
-from pipelines.study.page_findings import place_label, summary, who_label
+from pipelines.study.page_findings import floor_notes, place_label, summary, who_label
 from pipelines.study.page_labels import arm_label, p_value, points
 from pipelines.study.page_tables import accuracy_tables
 from pipelines.study.plots import figures
 from pipelines.study.plots_svg import labelled
-from pipelines.study.statistics import Comparison, Findings, Kind, analyse
+from pipelines.study.statistics import GENERATED_CHANCE, Comparison, Findings, Kind, analyse
 from pipelines.study.statistics_tests import RESAMPLES, SEEDS_TO_TEST
 
 _TITLES: dict[Kind, str] = {"arm": "With the reference", "mode": "Between modes", "noise": "Noisy questions"}
 
 
 def write_page(outcome: Outcome, path: Path) -> None:
-    """Writes the page, whole or not at all; an older one is replaced. Raises OSError where it cannot."""
+    """Writes the page, whole or not at all, whoever else writes it; an older one is replaced. Raises OSError."""
     page = render_page(outcome, analyse(outcome))
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")  # tempfile's would be nobody else's to read
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def render_page(outcome: Outcome, findings: Findings) -> str:
@@ -72,12 +76,13 @@ def _content(outcome: Outcome, findings: Findings) -> dict[str, Any]:
             (kind, title, *_forest(outcome, findings.of(kind))) for kind, title in _TITLES.items() if findings.of(kind)
         ],
         "unpaired": len(findings.unpaired),
-        "floors": [(model, task, floor) for (model, task), floor in findings.floors.items() if floor != "above floor"],
+        "floors": floor_notes(outcome, findings),
         "drawings": figures(outcome, findings),
         "setting_columns": columns,
         "arms": arms,
         "versions": versions_table(outcome),
         "libraries": libraries(outcome),
+        "generated_chance": GENERATED_CHANCE,
         "resamples": RESAMPLES,
         "seeds_to_test": SEEDS_TO_TEST,
     }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.study.outcome import Outcome
+from pipelines.study.outcome import Outcome, Run
 from pipelines.study.page_labels import condition_label
 
 _SHOWN = {
@@ -20,10 +19,13 @@ _SHOWN = {
     "num_experts": "experts",
     "num_poisoning": "of them poisoning",
     "hynoise": "HyNoIse",
+    "router_input": "router reads",
+    "embedding_alpha": "embedding noise",
     "target_modules": "adapted",
     "dtype": "base in",
 }
-_OF_EXPERTS = ("num_experts", "num_poisoning")
+_ROUTED = ("lope", "hydralora")
+_OF_EXPERTS = {"num_experts": _ROUTED, "num_poisoning": ("lope",), "router_input": _ROUTED}
 _FEW = 4
 
 
@@ -31,24 +33,21 @@ def settings_table(outcome: Outcome) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns, and a row for each way that an arm was trained, conditions apart where they differ."""
     rows = []
     for arm in outcome.study.arms:
-        ways: dict[str, list[Any]] = {}
+        ways: dict[tuple[str, ...], list[Run]] = {}
         for run in outcome.runs:
             if run.arm == arm.id:
-                settings = run.record.get("settings", {})
-                ways.setdefault(json.dumps([settings.get(name) for name in _SHOWN], default=str), []).append(run)
+                ways.setdefault(tuple(_settings(run.record)), []).append(run)
         typed = " ".join(f"{name}={_value(value)}" for name, value in arm.train.items())
         if not ways:
             rows.append({"label": arm.label, "on": "", "typed": typed, "values": [], "runs": 0})
-        for runs in ways.values():
+        for way, runs in ways.items():
             conditions = dict.fromkeys(condition_label(outcome.study, run.condition) for run in runs)
-            record = runs[0].record
-            stages = record.get("stages", [])
             rows.append(
                 {
                     "label": arm.label,
                     "on": ", ".join(conditions) if len(ways) > 1 else "",
                     "typed": typed,
-                    "values": [*_settings(record.get("settings", {})), _trained(stages), _seconds(runs)],
+                    "values": [*way, _trained(runs[0].record.get("stages", [])), _seconds(runs)],
                     "runs": len(runs),
                 }
             )
@@ -70,12 +69,14 @@ def libraries(outcome: Outcome) -> dict[str, str]:
     return found
 
 
-def _settings(settings: Mapping[str, Any]) -> list[str]:
-    values = []
+def _settings(record: Mapping[str, Any]) -> list[str]:
+    settings, values = record.get("settings", {}), []
     for name in _SHOWN:
         value = settings.get(name)
-        if name in _OF_EXPERTS and settings.get("method") not in ("lope", *(("hydralora",) * (name == "num_experts"))):
+        if name in _OF_EXPERTS and settings.get("method") not in _OF_EXPERTS[name]:
             values.append("–")
+        elif name == "embedding_alpha":
+            values.append(_embedding_noise(settings, record.get("stages", [])))
         elif name == "target_modules" and value is None:
             values.append("query, value" if settings.get("method") not in ("prefix", "ptuning") else "–")
         elif name == "hynoise" and value is None:
@@ -83,6 +84,13 @@ def _settings(settings: Mapping[str, Any]) -> list[str]:
         else:
             values.append("–" if value is None else _value(value))
     return values
+
+
+def _embedding_noise(settings: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
+    """As the stages had it: where no strength is asked for, it is the version's."""
+    used = [f"{stage['embedding_alpha']:g}" for stage in stages if stage.get("embedding_alpha")]
+    scale = settings.get("embedding_scale", "none")
+    return " / ".join(dict.fromkeys(used)) + ("" if scale == "none" else f", {scale}") if used else "–"
 
 
 def _value(value: Any) -> str:
@@ -95,7 +103,7 @@ def _trained(stages: Sequence[Mapping[str, Any]]) -> str:
     return " / ".join(f"{stage['trained_parameters']:,}" for stage in stages if "trained_parameters" in stage) or "–"
 
 
-def _seconds(runs: Sequence[Any]) -> str:
+def _seconds(runs: Sequence[Run]) -> str:
     totals = [sum(stage.get("seconds", 0.0) for stage in run.record.get("stages", [])) for run in runs]
     return f"{sum(totals) / len(totals):,.0f}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipelines.study.outcome import Outcome
 from pipelines.study.page_labels import arm_label, condition_label, p_value, points, task_label
-from pipelines.study.statistics import Comparison, Findings, Key, Kind
+from pipelines.study.statistics import GENERATED_CHANCE, MEAN, Comparison, Findings, Floor, Key, Kind, is_test
 from pipelines.study.statistics_tests import SEEDS_TO_TEST
 
 _MANY = 6
@@ -17,6 +17,10 @@ _WITH: dict[Kind, str] = {
     "mode": "with the same runs’ first mode",
     "noise": "with the clean questions",
 }
+
+
+_AT: dict[Floor, str] = {"at floor": "is at floor", "floor unknown": "may be at floor"}
+_NO_CLAIM = "Comparisons on it carry no claim."
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,28 @@ def who_label(outcome: Outcome, one: Comparison) -> str:
     return ", ".join([*parts, one.key.mode] if one.kind == "mode" else parts)
 
 
+def floor_notes(outcome: Outcome, findings: Findings) -> list[tuple[str, str]]:
+    """Each task that is not above the floor, and what is the matter with it."""
+    return [
+        (task_label(outcome.study, task), f"{_AT[floor]} for {model}: {_why(outcome, findings, model, task)}")
+        for (model, task), floor in findings.floors.items()
+        if floor != "above floor"
+    ]
+
+
+def _why(outcome: Outcome, findings: Findings, model: str, task: str) -> str:
+    unknown = findings.floors[model, task] == "floor unknown"
+    if task == MEAN:
+        return "a task in it may be." if unknown else f"a task in it is. {_NO_CLAIM}"
+    if is_test(outcome.study, task):
+        return "no trained run has answered it." if unknown else f"no arm is shown to be above chance. {_NO_CLAIM}"
+    if unknown:
+        return "the untrained model has not answered it."
+    generated = any(one.chance is None for key, one in findings.accuracies.items() if key.task == task)
+    level = f"{100 * GENERATED_CHANCE:g} %" if generated else "chance"
+    return f"the 95 % interval of the untrained model reaches down to {level}. {_NO_CLAIM}"
+
+
 def _failures(outcome: Outcome) -> list[str]:
     failed = sum(step.state == "failed" for step in outcome.steps)
     if not failed:
@@ -77,11 +103,11 @@ def _floors(outcome: Outcome, findings: Findings) -> list[str]:
         )
         if low:
             said.append(
-                f"At floor{where}: {', '.join(low)}. The untrained model is not shown to be above chance there, so "
+                f"At floor{where}: {', '.join(low)}. Answers there are not shown to be better than guesses, so "
                 "comparisons carry no claim."
             )
         if unknown:
-            said.append(f"Whether the untrained model is above chance{where} is not known: {', '.join(unknown)}.")
+            said.append(f"Whether answers{where} are better than guesses is not known: {', '.join(unknown)}.")
     return said
 
 

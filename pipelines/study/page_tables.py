@@ -120,7 +120,7 @@ def _row(
     figures = [[_figure(outcome, findings, key, model, task) for task in columns] for model, columns in papers]
     return Row(
         label,
-        first_mode(outcome.study, modes_of(findings, key.model, key.arm, key.condition)) == key.mode,
+        key.arm == BASE or first_mode(outcome.study, modes_of(findings, key.model, key.arm, key.condition)) == key.mode,
         mode,
         cells,
         figures,
@@ -130,9 +130,17 @@ def _row(
 def _cell(outcome: Outcome, findings: Findings, key: Key) -> Cell:
     one = findings.accuracies.get(key)
     if one is None:
-        return Cell(None, FAILED if outcome.failed else ABSENT)
+        failed = {step.title for step in outcome.failed if step.kind in ("train", "evaluate")}
+        return Cell(None, FAILED if failed & _steps_of(outcome, key) else ABSENT)
     wanted = 1 if key.arm == BASE else len(wanted_seeds(outcome))
     return Cell(one, seeds=f"{len(one.by_seed)} of {wanted} seeds" if len(one.by_seed) < wanted else "")
+
+
+def _steps_of(outcome: Outcome, key: Key) -> set[str]:
+    """The titles of the steps that train and evaluate the cell."""
+    if key.arm == BASE:
+        return {key.model}
+    return {f"{key.model} {key.arm} {key.condition} {seed}" for seed in wanted_seeds(outcome)}
 
 
 def _figure(outcome: Outcome, findings: Findings, key: Key, model: str, task: str) -> float | None:

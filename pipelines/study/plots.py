@@ -67,7 +67,8 @@ def _bars(pen: Draughtsman, outcome: Outcome, findings: Findings, bars: list[Acc
         for place, colour, one in zip(places, colours, bars, strict=True):
             values = [100 * share for share in one.by_seed.values()]
             axes.plot(values, [place] * len(values), "o", color=colour, markersize=3, markeredgewidth=0)
-        axes.axvline(100 * bars[0].chance, color=INK, linewidth=0.8, linestyle=":")
+        if bars[0].chance is not None:
+            axes.axvline(100 * bars[0].chance, color=INK, linewidth=0.8, linestyle=":")
         axes.set_yticks(places, labels)
         axes.set(xlabel="accuracy, %", xlim=(0, None), ylim=(-depth, _GAP))
         axes.tick_params(axis="y", length=0)

@@ -110,17 +110,17 @@ def draw_sweep(pen: Draughtsman, outcome: Outcome, findings: Findings, plot: Plo
     used: set[str] = set()
     for task in ordered_tasks(study, asked):
         name = task_label(study, task)
-        sets: list[tuple[str, _Lines, float | None]] = []
+        sets: list[tuple[str, _Lines, float | None, bool]] = []
         for model in outcome.models:
             found = [one for one in clean if (one.key.model, one.key.task) == (model, task)]
             title = f"{name}, {model}" if len(outcome.models) > 1 else name
-            sets.append((title, sweep.ours(found, findings), found[0].chance if found else None))
-        sets += [(f"{name}, the paper’s {paper}", sweep.papers(paper, task), None) for paper in papers]
+            sets.append((title, sweep.ours(found, findings), found[0].chance if found else None, False))
+        sets += [(f"{name}, the paper’s {paper}", sweep.papers(paper, task), None, True) for paper in papers]
         drawn = [one for one in sets if any(len(points) > 1 for points in one[1].values())]
-        span = max((_ends(lines)[1] - _ends(lines)[0] for _, lines, _ in drawn), default=0)
-        for title, lines, chance in drawn:
+        span = max((_ends(lines)[1] - _ends(lines)[0] for _, lines, _, _ in drawn), default=0)
+        for title, lines, chance, paper in drawn:
             used |= lines.keys()
-            panels.append(_panel(pen, title, lines, plot.axis, looks, span, chance))
+            panels.append(_panel(pen, title, lines, plot.axis, looks, span, chance, paper))
     note = " Shaded are the paper’s figures, whose own axis spans as many points of accuracy as ours beside it."
     caption = _INTERVALS + (note if any(panel.paper for panel in panels) else "")
     missing = [] if panels else ["There is nothing to draw: fewer than two points of this sweep have answers."]
@@ -192,8 +192,9 @@ def _panel(
     looks: dict[str, Look],
     span: float,
     chance: float | None,
+    paper: bool = False,
 ) -> Panel:
-    """A panel whose y axis spans `span` points; without chance it is the paper's. `looks` grows by what it has not."""
+    """A panel whose y axis spans `span` points. `looks` grows by what it has not."""
     low, high = _ends(lines)
     middle, half = (low + high) / 2, 0.55 * span + 0.5
     with pen.drawing(2.5) as (figure, made):
@@ -212,7 +213,7 @@ def _panel(
         if chance is not None:
             axes.axhline(100 * chance, color=INK, linewidth=0.8, linestyle=":")
     said = (f"{label}: {', '.join(f'{p.y:.1f} % at {p.x:g}' for p in points)}" for label, points in lines.items())
-    return Panel(shown(title, 100), made[0], shown(f"{title}. {'; '.join(said)}", 2000), paper=chance is None)
+    return Panel(shown(title, 100), made[0], shown(f"{title}. {'; '.join(said)}", 2000), paper=paper)
 
 
 def _ticks(lines: Iterable[Sequence[Point]]) -> list[float]:

@@ -17,11 +17,14 @@ SCALES = PAPER / "scales.toml"
 FIRST_SEED = 614
 """The paper's. Further seeds count up from it; each varies the noise and the training."""
 Option = str | int | float | bool | list[str]
+_Ratio = Annotated[float, Field(gt=0, le=1)]
+_RESERVED = ("data", "model", "out", "store", "seed", "held_out", "report_to")
+"""Options of training that the study itself gives, or that would change what runs are compared by."""
 _Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(_Strict):
@@ -36,7 +39,7 @@ class Source(_Strict):
 class Noise(_Strict):
     """One build: the share of rows it touches and by what; `level` is the share of a touched row's units."""
 
-    ratio: Annotated[float, Field(gt=0, le=1)]
+    ratio: _Ratio
     mix: str | None = None
     level: float | None = None
 
@@ -79,12 +82,12 @@ class Evaluation(_Strict):
 
     tasks: tuple[str, ...] = ()
     test: Source | None = None
-    noise: tuple[float, ...] = ()
+    noise: tuple[_Ratio, ...] = ()
     noise_mix: str = "char=1,word=1"
     inference: Annotated[tuple[Literal["compensated", "masked", "unmasked"], ...], Field(min_length=1)] = (
         "compensated",
     )
-    experts: tuple[int, ...] = ()
+    experts: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
 
 class Plot(_Strict):
@@ -139,7 +142,7 @@ class Study(_Strict):
     plots: tuple[Plot, ...] = ()
     paper: tuple[Figure, ...] = ()
     paper_note: str = ""
-    scales: dict[str, Scale] = Field(default_factory=dict)
+    scales: dict[_Id, Scale] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Study:
@@ -149,6 +152,14 @@ class Study(_Strict):
                 raise ValueError(f"two {what} are called {twice[0]!r}")
         if self.reference not in arms:
             raise ValueError(f"reference is {self.reference!r}, which is no arm; arms: {', '.join(arms)}")
+        if "base" in arms:
+            raise ValueError("no arm can be called 'base': that is the untrained model")
+        tables = [("arm", arm.id, arm.train) for arm in self.arms]
+        tables += [("condition", c.id, options) for c in self.conditions for options in c.train.values()]
+        tables += [("scale", name, scale.train) for name, scale in self.scales.items()]
+        for what, name, options in tables:
+            if taken := [option for option in options if option in _RESERVED]:
+                raise ValueError(f"{what} {name!r}: train cannot set {taken[0]!r}, the study does")
         for arm in self.arms:
             if "method" not in arm.train:
                 raise ValueError(f"arm {arm.id!r}: train has no method")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import platform
@@ -16,7 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 
+from lope_train.versions import default_store
 from pipelines.errors import PipelineError
+from pipelines.study.contents import RECORD, task_content
 from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
 from pipelines.study.live import Progress
 from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
@@ -58,6 +61,13 @@ def choose_scale(
         raise PipelineError(f"scale {name!r}: {error.errors()[0]['msg']}") from error
 
 
+def page_name(study: str, scale: str, typed: Mapping[str, object]) -> str:
+    """What the page is called: a study of another size, or of a part, has another name than the whole."""
+    other = {key: value for key, value in sorted(typed.items()) if value}
+    digest = hashlib.sha256(json.dumps(other).encode()).hexdigest()[:6]
+    return f"{study}-{scale}-{digest}" if other else f"{study}-{scale}"
+
+
 def slots(jobs: int | None) -> tuple[dict[str, str], ...]:
     """What each job that runs at once gets: a GPU, or its share of the cores. `jobs` is how many; None: as fit."""
     import torch
@@ -91,14 +101,15 @@ def run_study(
     study = study.scaled(scale)
     check_training(study, scale)
     _check_data(study, data_dir)
-    setting = Setting(scale, models or scale.models, data_dir)
+    tasks = {task: task_content(task, data_dir) for task in study.evaluation.tasks}
+    setting = Setting(scale, models or scale.models, data_dir, tasks)
     if not setting.models:
         raise PipelineError(f"scale {scale_name!r} names no model; give one with --model")
     planned = plan(study, setting, CACHED)
     places = slots(jobs)
     progress = Progress(planned, len(places), console)
     with progress.shown():
-        finished = Pool(folder, store, places).run(planned, progress)
+        finished = Pool(folder, store or default_store(), places).run(planned, progress)
     return Outcome(
         study=study,
         name=name,
@@ -159,7 +170,7 @@ def _answers(study: Study, finished: Iterable[Finished]) -> list[Answers]:
                     ratio,
                     tuple(one["ids"]),
                     tuple(mark == "1" for mark in entry["right"]),
-                    one["chance"] or 0.0,  # none to guess among
+                    one["chance"],
                 )
             )
     return answers
@@ -173,7 +184,7 @@ def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished]) -> l
                 made = finished[run_id(Cell(model, arm.id, condition.id, seed))]
                 if made.result:
                     path = Path(made.result["path"])
-                    record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+                    record = json.loads((path / RECORD).read_text(encoding="utf-8"))
                     runs.append(Run(model, arm.id, condition.id, seed, path, record))
     return runs
 

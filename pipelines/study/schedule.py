@@ -1,7 +1,7 @@
-"""Runs the jobs of a study, several at once, each once ever: a result is kept under the hash of its command.
+"""Runs the jobs of a study, several at once, each once ever.
 
-References to versions carry their ids and the paths of runs their keys, so a key changes with the data and settings
-of everything before it. It does not cover the code: after changing that, use another --out.
+A result is kept under the hash of its command, and of the contents of what the command names: versions by their ids;
+models, runs and tasks by their files. It does not cover the code: after changing that, use another --out.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event, Lock
 from typing import Any, Literal, Protocol
 
 from pipelines.errors import PipelineError
+from pipelines.study.contents import RECORD, is_run
 from pipelines.study.jobs import Job, Results
 
 State = Literal["done", "kept", "failed", "not run"]
@@ -58,7 +60,7 @@ class Pool:
     """
 
     folder: Path
-    store: Path | None
+    store: Path
     slots: tuple[dict[str, str], ...]
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> dict[str, Finished]:
@@ -74,12 +76,9 @@ class Pool:
             raise PipelineError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
         done: dict[str, Finished] = {}
         left = {job.id: job for job in jobs}
-        free: SimpleQueue[dict[str, str]] = SimpleQueue()
-        for slot in self.slots:
-            free.put(slot)
-        processes: list[subprocess.Popen[str]] = []
+        workers = _Workers(self.slots, watch)
+        commands: dict[str, _Command] = {}
         running: dict[Future[Finished], Path] = {}
-        executor = ThreadPoolExecutor(len(self.slots))
 
         def end(finished: Finished) -> None:
             done[finished.job.id] = finished
@@ -92,30 +91,29 @@ class Pool:
                         reason = f"needs: {done[broken].job.title} ({done[broken].job.kind})"
                         end(Finished(left.pop(job.id), "not run", "", {}, 0.0, reason))
                         continue
-                    command = self._command(job, {name: ended.result for name, ended in done.items()})
+                    if job.id not in commands:
+                        commands[job.id] = self._command(job, {name: ended.result for name, ended in done.items()})
+                    command = commands[job.id]
                     if kept := command.kept():
                         del left[job.id]
                         end(kept)
                     # of two jobs with one command the second finds the result of the first
                     elif len(running) < len(self.slots) and command.file not in running.values():
                         del left[job.id]
-                        running[executor.submit(_run, command, free, processes, watch)] = command.file
+                        running[workers.submit(command)] = command.file
                 ready, _ = wait(running, timeout=_PAUSE, return_when=FIRST_COMPLETED)
                 for future in ready:
                     del running[future]
                     end(future.result())
                 watch.tick()
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
-            raise
-        executor.shutdown()
+        finally:
+            workers.stop()
         return {job.id: done[job.id] for job in jobs}
 
     def _command(self, job: Job, results: Results) -> _Command:
         words = job.words(results)
-        key = hashlib.sha256("\0".join([*words, str(self.store)]).encode()).hexdigest()[:12]
+        content = [*words, str(self.store), *job.reads(results)]
+        key = hashlib.sha256("\0".join(content).encode()).hexdigest()[:12]
         name = f"{job.kind}-{key}"
         file, log = self.folder / "results" / f"{name}.json", self.folder / "logs" / f"{name}.log"
         return _Command(job, [*words, *self._places(job, key)], file, log)
@@ -123,7 +121,7 @@ class Pool:
     def _places(self, job: Job, key: str) -> list[str]:
         """Where the command reads and writes; no part of what it computes."""
         words = []
-        if self.store is not None and job.kind in ("ingest", "build", "train", "evaluate"):
+        if job.kind in ("ingest", "build", "train", "evaluate"):
             words += ["--store", str(self.store)]
         if job.kind == "train":
             assert job.cell is not None
@@ -146,25 +144,22 @@ class _Command:
         return Finished(self.job, state, shlex.join(["python", "-m", *self.words]), result, seconds, reason)
 
     def kept(self) -> Finished | None:
-        """The result from before. A source is read again, since it can have changed: that costs little."""
+        """The result from before, where all of it is there. A source is read again: it can have changed."""
         if self.job.kind == "ingest":
             return None
         try:
+            if self.job.kind == "train":
+                out = Path(self.words[self.words.index("--out") + 1])
+                if not is_run(out):
+                    return None
+                # from the run itself: the study may have been killed before the result was written down
+                result = {"path": str(out), **json.loads((out / RECORD).read_text(encoding="utf-8"))}
+                return self.finished("kept", result, sum(float(stage["seconds"]) for stage in result["stages"]))
             record = json.loads(self.file.read_text(encoding="utf-8"))
-            if Path(record["result"].get("path", ".")).exists():
-                return self.finished("kept", record["result"], record["seconds"])
-        except (FileNotFoundError, ValueError):
-            pass
-        return self._trained() if self.job.kind == "train" else None
-
-    def _trained(self) -> Finished | None:
-        """A run that was whole when the study was killed, before its result could be written down."""
-        out = Path(self.words[self.words.index("--out") + 1])
-        if not (out / "run.json").is_file():
+            there = Path(record["result"].get("path", ".")).exists()
+            return self.finished("kept", record["result"], float(record["seconds"])) if there else None
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):  # or made again
             return None
-        record = json.loads((out / "run.json").read_text(encoding="utf-8"))
-        seconds = sum(stage["seconds"] for stage in record["stages"])
-        return self.finished("kept", {"path": str(out), **record}, seconds)
 
     def keep(self, result: dict[str, Any], seconds: float) -> None:
         partial = self.file.with_suffix(".partial")
@@ -172,18 +167,48 @@ class _Command:
         partial.replace(self.file)
 
 
-def _run(
-    command: _Command, free: SimpleQueue[dict[str, str]], processes: list[subprocess.Popen[str]], watch: Watch
-) -> Finished:
-    """Runs it in a free slot, unless another study has run it meanwhile."""
-    with _alone(command.file.with_suffix(".lock")) as lock:
-        if kept := command.kept():
-            return kept
-        slot = free.get()
-        watch.started(command.job)
+class _Workers:
+    """Threads that run commands, each in a slot of its own, until they are stopped."""
+
+    def __init__(self, slots: Sequence[dict[str, str]], watch: Watch) -> None:
+        self._free: SimpleQueue[dict[str, str]] = SimpleQueue()
+        for slot in slots:
+            self._free.put(slot)
+        self._watch = watch
+        self._executor = ThreadPoolExecutor(len(slots))
+        self._stopped = Event()
+        self._starting = Lock()
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def submit(self, command: _Command) -> Future[Finished]:
+        return self._executor.submit(self._run, command)
+
+    def stop(self) -> None:
+        """Ends what is running, and starts nothing more."""
+        with self._starting:
+            self._stopped.set()
+            for process in self._processes:
+                process.terminate()
+        self._executor.shutdown(cancel_futures=True)
+
+    def _run(self, command: _Command) -> Finished:
+        """Unless another study has run it meanwhile."""
+        with _alone(command.file.with_suffix(".lock"), self._stopped) as lock:
+            if kept := command.kept():
+                return kept
+            slot = self._free.get()
+            try:
+                return self._call(command, lock, slot)
+            finally:
+                self._free.put(slot)
+
+    def _call(self, command: _Command, lock: int, slot: dict[str, str]) -> Finished:
+        self._watch.started(command.job)
         started = time.monotonic()
-        try:
-            with command.log.open("w", encoding="utf-8") as errors:
+        with command.log.open("w", encoding="utf-8") as errors:
+            with self._starting:
+                if self._stopped.is_set():
+                    return command.finished("not run", {}, 0.0, "interrupted")
                 process = subprocess.Popen(
                     [sys.executable, "-m", *command.words, "--json"],
                     stdout=subprocess.PIPE,
@@ -192,25 +217,31 @@ def _run(
                     env={**os.environ, **slot},
                     pass_fds=(lock,),  # it may outlive this process, and then still is the only one
                 )
-                processes.append(process)
-                out, _ = process.communicate()
-        finally:
-            free.put(slot)
+                self._processes.append(process)
+            out, _ = process.communicate()
+            self._processes.remove(process)
         seconds = time.monotonic() - started
         if process.returncode:
             reason = f"{_last_line(command.log)} (exit code {process.returncode}; {command.log})"
             return command.finished("failed", {}, seconds, reason)
-        *_, last = out.strip().splitlines()
-        result = json.loads(last)
+        try:
+            result = json.loads(out.strip().splitlines()[-1])
+        except (IndexError, ValueError):
+            return command.finished("failed", {}, seconds, f"its last line is no JSON ({command.log})")
         command.keep(result, seconds)
         return command.finished("done", result, seconds)
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[int]:
+def _alone(file: Path, stopped: Event) -> Iterator[int]:
     """Within the context no other study runs the same command: it waits. Gives the lock's file descriptor."""
     with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not stopped.wait(0):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                stopped.wait(_PAUSE)
         yield lock.fileno()
 
 

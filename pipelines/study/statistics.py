@@ -28,6 +28,8 @@ NO_EXPERT = "none"
 """The mode of what has no poisoning expert."""
 MEAN = "mean"
 """The unweighted mean of the study's tasks, which stands as a task where the paper reports it."""
+GENERATED_CHANCE = 0.02
+"""Stands for the chance of generated answers, which have none: of an accuracy near 0 a lucky answer is no skill."""
 Kind = Literal["arm", "mode", "noise"]
 Floor = Literal["above floor", "at floor", "floor unknown"]
 
@@ -58,7 +60,7 @@ class Accuracy:
     deviation: float | None
     by_seed: dict[int | None, float]
     questions: int
-    chance: float
+    chance: float | None
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,10 @@ def analyse(outcome: Outcome) -> Findings:
         if one.ids:
             by_key.setdefault(key, {})[one.seed] = (one,)
     by_key = {key: by_key[key] for key in sorted(by_key, key=_order(outcome))}
-    floors = _floors(by_key)
     if any(MEAN in figure.values for figure in outcome.study.paper) and len(outcome.study.evaluation.tasks) > 1:
         by_key |= _means(by_key, outcome.study.evaluation.tasks)
-        floors |= _floors_of_means(floors)
+    accuracies = {key: _accuracy(key, seeds) for key, seeds in by_key.items()}
+    floors = _floors(outcome.study, accuracies)
     compared, unpaired = [], []
     for kind, key, other in _pairs(outcome.study, by_key):
         found = _compare(kind, key, other, by_key, floors[key.model, key.task])
@@ -148,7 +150,6 @@ def analyse(outcome: Outcome) -> Findings:
             unpaired.append((kind, key, other))
         else:
             compared.append(found)
-    accuracies = {key: _accuracy(key, seeds) for key, seeds in by_key.items()}
     return Findings(accuracies, tuple(_adjusted(compared)), floors, tuple(unpaired))
 
 
@@ -181,24 +182,30 @@ def first_mode(study: Study, modes: Iterable[str]) -> str:
     return NO_EXPERT if NO_EXPERT in modes else MODES[study.evaluation.inference[0]]
 
 
-def _floors(by_key: Mapping[Key, _Seeds]) -> dict[tuple[str, str], Floor]:
-    """At floor is a task where the Wilson interval of the base model reaches down to chance: it may be guessing."""
-    floors: dict[tuple[str, str], Floor] = {(key.model, key.task): "floor unknown" for key in by_key}
-    for key, seeds in by_key.items():
-        if key.arm == BASE and key.noise == 0:
-            ((answers,),) = seeds.values()
-            low, _ = wilson(sum(answers.right), len(answers.right))
-            floors[key.model, key.task] = "at floor" if low <= answers.chance else "above floor"
+def is_test(study: Study, task: str) -> bool:
+    """Whether it is the study's test set, whose labels training teaches."""
+    return task not in (*study.evaluation.tasks, MEAN)
+
+
+def _floors(study: Study, accuracies: Mapping[Key, Accuracy]) -> dict[tuple[str, str], Floor]:
+    """At floor is a task where the base model's Wilson interval reaches down to chance: it may be guessing.
+
+    The untrained model guesses on a test set by nature, so one is at floor where that holds of every arm instead. A
+    mean is where one of its tasks is.
+    """
+    floors: dict[tuple[str, str], Floor] = {(key.model, key.task): "floor unknown" for key in accuracies}
+    for key, one in accuracies.items():
+        if key.noise or key.task == MEAN or (key.arm == BASE) == is_test(study, key.task):
+            continue
+        low, _ = wilson(round(one.mean * one.questions), one.questions)
+        if low > (GENERATED_CHANCE if one.chance is None else one.chance):
+            floors[key.model, key.task] = "above floor"
+        elif floors[key.model, key.task] == "floor unknown":
+            floors[key.model, key.task] = "at floor"
+    for model in [model for model, task in floors if task == MEAN]:
+        averaged = [floors[model, task] for task in study.evaluation.tasks]
+        floors[model, MEAN] = next(one for one in ("at floor", "floor unknown", "above floor") if one in averaged)
     return floors
-
-
-def _floors_of_means(floors: Mapping[tuple[str, str], Floor]) -> dict[tuple[str, str], Floor]:
-    """A mean is above the floor where one of its tasks is."""
-    means: dict[tuple[str, str], Floor] = {}
-    for model in {model for model, _ in floors}:
-        tasks = {floor for (name, _), floor in floors.items() if name == model}
-        means[model, MEAN] = next(one for one in ("above floor", "floor unknown", "at floor") if one in tasks)
-    return means
 
 
 def _means(by_key: Mapping[Key, _Seeds], tasks: Sequence[str]) -> dict[Key, _Seeds]:
@@ -235,6 +242,7 @@ def _accuracy(key: Key, seeds: _Seeds) -> Accuracy:
     scores = [_matrix(answers) for answers in zip(*seeds.values(), strict=True)]
     assert all(one.size for one in scores), "the runs of a study answer the same questions"
     by_seed = _by_seed(seeds, scores)
+    chances = [one.chance for one in next(iter(seeds.values())) if one.chance is not None]
     return Accuracy(
         key=key,
         mean=float(np.mean([*by_seed.values()])),
@@ -242,7 +250,7 @@ def _accuracy(key: Key, seeds: _Seeds) -> Accuracy:
         deviation=float(np.std([*by_seed.values()], ddof=1)) if len(by_seed) > 1 else None,
         by_seed=by_seed,
         questions=sum(one.shape[1] for one in scores),
-        chance=float(np.mean([answers.chance for answers in next(iter(seeds.values()))])),
+        chance=float(np.mean(chances)) if len(chances) == len(scores) else None,
     )
 
 

@@ -66,7 +66,9 @@ def _cell(cell: Cell | None, against: dict[Key, Comparison]) -> Text:
 
 
 def _chance(column: Column | None) -> str:
-    return "" if column is None or column.chance is None else f"{100 * column.chance:.1f}"
+    if column is None:
+        return ""
+    return "–" if column.chance is None else f"{100 * column.chance:.1f}"
 
 
 def _text(text: str) -> Text:

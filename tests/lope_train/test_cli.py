@@ -323,6 +323,8 @@ def test_train_refuses_a_folder_without_weights_and_a_taken_run(shell: Shell) ->
         (["evaluate"], "nothing to evaluate: name the folder of at least one run, or a model with --base --model"),
         (["evaluate", "nowhere"], "nowhere: no such folder"),
         (["evaluate", "."], "no run.json"),
+        (["evaluate", "run", "--dtype", "float16"], "runs are evaluated in the dtype they were trained with"),
+        (["evaluate", "--base", "--model", "MODEL", "--dtype", "f16"], "no dtype 'f16'"),
         (["evaluate", "run", "--limit", "0"], "limit is 0"),
         (["evaluate", "run", "--limit", "x"], "Invalid value for '--limit'"),
         (["evaluate", "run", "--data", "tiny", "--noise", "tiny-noisy"], "text noise alone"),

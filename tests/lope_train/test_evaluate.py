@@ -19,6 +19,7 @@ from lope_train.errors import ModelError, RunError, SettingsError, VersionError
 from lope_train.eval_sets import build_sets
 from lope_train.evaluate import LOPE_MODES, Result, count_steps, evaluate, find_subjects
 from lope_train.local_tasks import TaskError
+from lope_train.models import load_base
 from lope_train.prompts import PromptTemplate
 from lope_train.results_table import _short, summary
 from lope_train.score import discordant, score, wilson
@@ -178,6 +179,7 @@ def test_the_held_out_sample_is_the_default_unless_tasks_are_asked_for(store: Pa
         ({"data": "tiny-text", "noise": ["tiny"]}, VersionError, "tiny@.* was not made from tiny-text@"),
         ({"data": "tiny-text", "noise": ["tiny-label"]}, VersionError, "was not made from"),
         ({"noise": ["tiny-txt"]}, VersionError, "did you mean 'tiny-text'"),
+        ({"noise": ["tiny"]}, SettingsError, "'tiny' is asked for twice"),
         ({"limit": 0}, SettingsError, "limit is 0"),
         ({"limit": -3}, SettingsError, "limit is -3"),
         ({"tasks": ["pica"], "data_dir": Path()}, TaskError, "did you mean 'piqa'"),
@@ -325,6 +327,45 @@ def test_a_run_that_is_none_is_refused_before_anything_is_loaded(
 def _rename_model(run: Path, name: str) -> None:
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**record, "model": name}))
+
+
+def test_a_base_without_runs_is_loaded_in_the_dtype_asked_for(
+    runs: dict[str, Path], tiny_model: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[torch.dtype] = []
+
+    def load(*given: Any) -> Any:
+        model = load_base(*given)
+        loaded.append(model.dtype)
+        return model
+
+    monkeypatch.setattr("lope_train.evaluate.load_base", load)
+    for dtype in (None, "bfloat16"):
+        subjects = find_subjects([], base=True, model=str(tiny_model), dtype=dtype)
+        assert len(list(evaluate(subjects, sets_of(store, limit=2)))) == 1
+    assert loaded == [torch.float32, torch.bfloat16]
+    for folders, base in (([runs["lora"]], True), ([], False)):
+        with pytest.raises(SettingsError, match="runs are evaluated in the dtype they were trained with"):
+            find_subjects(folders, base, dtype="bfloat16")
+    with pytest.raises(SettingsError, match=r"no dtype 'float61'; did you mean 'float16'\?"):
+        find_subjects([], base=True, model=str(tiny_model), dtype="float61")
+
+
+def test_an_option_beyond_the_context_is_named(
+    tiny_model: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lope_train.likelihood.context_length", lambda model: 3)
+    subjects = find_subjects([], base=True, model=str(tiny_model))
+    with pytest.raises(
+        RunError, match=r"llama on tiny, item 'row-1\d': an option has \d tokens, and the model reads 3;"
+    ):
+        list(evaluate(subjects, sets_of(store)))
+    pytest.importorskip("lm_eval")
+    asked = sets_of(store, None, tasks=["piqa"], data_dir=piqa(tmp_path, 20))
+    with pytest.raises(
+        RunError, match=r"llama on piqa: an option has \d+ tokens, and the model reads 3;.*longer context"
+    ):
+        list(evaluate(subjects, asked))
 
 
 def test_no_runs_at_all() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +22,7 @@ from lope_train.evaluate import Subject, evaluate, find_subjects, lope_modes
 from lope_train.harness_sets import TaskSet, build_task_sets
 from lope_train.harness_tasks import describe, load_local, metric_of
 from lope_train.likelihood import has_virtual_tokens
-from lope_train.local_tasks import TaskError, load_task, members
+from lope_train.local_tasks import TaskError, load_task, members, task_file
 from lope_train.models import load_base, load_tokenizer
 from lope_train.results_table import results_table, summary
 
@@ -132,7 +133,9 @@ HUB_FILES = {
     ("name", "shots"),
     [*((name, None) for name in HUB_FILES), ("gsm8k", 3), ("mmlu_high_school_european_history", 3)],
 )
-def test_our_task_files_ask_and_score_as_those_of_lm_eval(data: Path, name: str, shots: int | None) -> None:
+def test_our_task_files_ask_and_score_as_those_of_lm_eval(
+    data: Path, name: str, shots: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
@@ -142,7 +145,10 @@ def test_our_task_files_ask_and_score_as_those_of_lm_eval(data: Path, name: str,
         config |= yaml.safe_load((files("lm_eval") / "tasks" / file).read_text())
     config.pop("include", None)
     config.pop("tag", None)
-    theirs, ours = ConfigurableTask(config=config), load_local(name, data)[name]
+    theirs = ConfigurableTask(config=config)
+    if shots is not None and name.startswith("mmlu"):  # else its examples are not read
+        monkeypatch.setitem(task_file("mmlu_subject"), "num_fewshot", shots)
+    ours = load_local(name, data)[name]
     for task in (theirs, ours):
         task.set_fewshot_seed(1234)
         if shots is not None:
@@ -160,6 +166,15 @@ def test_every_subject_is_described_as_in_lm_eval() -> None:
         theirs = yaml.safe_load((files("lm_eval") / f"tasks/mmlu/default/{member}.yaml").read_text())["description"]
         subject = member.removeprefix("mmlu_").replace("_", " ")
         assert theirs == f"The following are multiple choice questions (with answers) about {subject}.\n\n"
+
+
+def test_examples_that_no_prompt_shows_are_not_needed(data: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(data, tmp_path / "data"))
+    shutil.rmtree(copy / "mmlu/dev")
+    (one,) = sets_of(copy, "mmlu_prehistory")
+    assert one.ids == sets_of(data, "mmlu_prehistory")[0].ids
+    hashes = [describe(load_local("mmlu_prehistory", folder))["tasks"] for folder in (copy, data)]
+    assert hashes[0] == hashes[1]
 
 
 def test_training_splits_are_tasks_with_the_same_prompts(data: Path) -> None:
@@ -324,7 +339,9 @@ def test_the_summary_holds_every_item(tiny_model: Path, data: Path) -> None:
     assert [entry["accuracy_norm"] is None for entry in found["results"]] == [False, True, True]
     assert set(found["lm_eval"]["tasks"]) == {"piqa", "social_iqa", "gsm8k"}
     assert found["lm_eval"]["tasks"]["gsm8k"]["version"] == 3.0
-    assert "–" in str([*results_table(results, sets).columns[-1].cells])
+    assert found["sets"][-1]["chance"] is None
+    chances = [[*column.cells][-1] for column in results_table(results, sets).columns]
+    assert chances == ["chance", "", "", "50.0", "33.3", "–"]
 
 
 def test_the_config_hash_is_of_prompts_not_of_data(data: Path) -> None:

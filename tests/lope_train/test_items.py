@@ -13,6 +13,7 @@ import pytest
 from lope_data import cli as data_cli
 from lope_train import cli
 from lope_train.errors import VersionError
+from lope_train.eval_sets import build_sets
 from lope_train.harness_sets import build_task_sets
 
 RECIPE = Path(__file__).parents[2] / "pipelines/data/items.toml"
@@ -156,3 +157,25 @@ def test_a_version_named_as_the_task_gets_its_whole_name(chain: Chain) -> None:
     clean, again = sets_with(chain, store, "piqa")
     assert (clean.name, again.clean) == ("piqa", "piqa")
     assert again.name.startswith("piqa@")
+
+
+def test_a_version_and_a_task_of_one_name_are_two_sets(chain: Chain, tiny_model: Path) -> None:
+    pytest.importorskip("lm_eval")
+    chain.noise("piqa")
+    subject = ["--base", "--model", tiny_model, "--data-dir", chain.data, "--tasks", "piqa", "--data", "piqa"]
+    found = json.loads(chain.train("evaluate", *subject, "--limit", "5", "--json"))
+    first, second = (one["name"] for one in found["sets"])
+    assert first.startswith("piqa@")
+    assert second == "piqa"
+    assert [entry["data"] for entry in found["results"]] == [first, second]
+    said = chain.refused("evaluate", *subject, "--noise", first)
+    assert f"'{first}' is asked for twice in --data, --noise and --tasks; name it once" in said
+
+
+def test_the_noise_on_a_version_is_paired_whatever_tasks_are_called(chain: Chain) -> None:
+    pytest.importorskip("lm_eval")
+    store = chain.noise("piqa")
+    chain.make("build", "--from", "piqa", "--name", "gsm8k", "--ratio", "1.0", "--mix", "char=1,word=1")
+    clean, noisy, task = build_sets("piqa", ["gsm8k"], ["gsm8k"], chain.data, store, 5)
+    assert (clean.name, noisy.clean, task.name) == ("piqa", "piqa", "gsm8k")
+    assert noisy.name.startswith("gsm8k@")

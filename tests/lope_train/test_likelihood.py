@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from lope_train.config import LopeConfig
-from lope_train.likelihood import Query, log_likelihoods, score_options
+from lope_train.likelihood import Query, TooLongError, log_likelihoods, score_options
 from lope_train.models import load_base
 from lope_train.stages import lope_experts, set_mode
 from lope_train.tuner import attach
@@ -148,6 +148,16 @@ def test_a_prompt_beyond_the_context_loses_its_start(model: Any) -> None:
     options = [[7, 8, 9], [10]]
     kept = Query(prompt[-(limit - 2) :], options)
     assert log_likelihoods(model, [Query(prompt, options)]) == log_likelihoods(model, [kept])
+
+
+def test_an_option_beyond_the_context_is_refused(model: Any) -> None:
+    limit = model.config.max_position_embeddings
+    fits, longer = ([3 + i * i % 290 for i in range(size)] for size in (limit, limit + 1))
+    check(model, [Query([5], [fits, [10]])])
+    assert log_likelihoods(model, [Query([9, 5], [fits])]) == log_likelihoods(model, [Query([5], [fits])])
+    with pytest.raises(TooLongError, match=f"an option has {limit + 1} tokens, and the model reads {limit}") as caught:
+        log_likelihoods(model, [Query([5], [[10]]), Query([5, 6], [longer, [10]])])
+    assert caught.value.query == 1
 
 
 @pytest.mark.parametrize("query", [Query([], [[1]]), Query([1], [[1], []])])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 
+from lope_train import local_tasks
 from lope_train.local_tasks import GROUPS, TaskError, load_shots, load_task, members, template
 
 PIQA = [
@@ -82,6 +84,13 @@ def test_arc_easy_with_three_to_five_options(data: Path) -> None:
         ("valid.jsonl", json.dumps(PIQA[0]) + "\n{\n", r"valid\.jsonl: line 2: not JSON"),
         ("valid.jsonl", json.dumps(PIQA[0]) + "\n[1]\n", r"valid\.jsonl: line 2: 'goal' is missing or not a text"),
         ("valid.jsonl", json.dumps(PIQA[0] | {"sol2": None}) + "\n{}\n", r"valid\.jsonl: line 1: 'sol2' is missing"),
+        ("valid.jsonl", f'{json.dumps(PIQA[0])}\n{{"goal": {"9" * 5000}}}', r"jsonl: line 2: .* too many digits"),
+        ("valid.jsonl", "[" * 200_000, r"valid\.jsonl: line 1: cannot be read: nested too deeply"),
+        (
+            "valid.jsonl",
+            f"{json.dumps(PIQA[0])}\n" + json.dumps(PIQA[1] | {"sol2": "\ud800"}),
+            r"line 2: 'sol2' .*ud800",
+        ),
         ("valid.jsonl", None, r"valid\.jsonl: no such file"),
         ("valid-labels.lst", None, r"valid-labels\.lst: no such file"),
     ],
@@ -108,6 +117,8 @@ def test_a_malformed_piqa(data: Path, file: str, text: str | None, message: str)
             "row 1: the options are not",
         ),
         (["text"], "row 1: 'instruction' is missing"),
+        ([ARC[0], arc("Who?", ["a", "\ud800"], "answer1")], "row 2: 'instruction' holds .*ud800', half of a character"),
+        ([arc(" ", ["a", "b"], "answer1")], "row 1: 'instruction' has no question"),
         ({"rows": []}, "must hold a JSON array"),
         ([], "no rows"),
     ],
@@ -123,9 +134,26 @@ def test_broken_files(data: Path) -> None:
     file.write_text('[\n  {"instruction": 1,}\n]')
     with pytest.raises(TaskError, match=r"ARC-Easy_test\.json: line 2: not JSON"):
         load_task("arc_easy", data)
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(TaskError, match="cannot be read"):
+    file.write_bytes(b"[\n\n\xed\xa0\x80")  # a surrogate as UTF-8 does not have it
+    with pytest.raises(TaskError, match=r"ARC-Easy_test\.json: line 3: cannot be read as UTF-8"):
         load_task("arc_easy", data)
+    for text in ("[" * 200_000, "9" * 5000):
+        file.write_text(text)
+        with pytest.raises(TaskError, match=r"ARC-Easy_test\.json: cannot be read: (nested too|a number has too)"):
+            load_task("arc_easy", data)
+
+
+def test_much_white_space_in_arc_easy_is_read_at_once(data: Path) -> None:
+    space = " " * 300_000
+    rows = [arc(f"Which{space}?", [f"a{space}b", "c"], "answer2"), {**ARC[0], "instruction": f"Which?{space}"}]
+    file = data / "arc_easy/ARC-Easy_test.json"
+    file.write_text(json.dumps(rows[:1]))
+    started = perf_counter()
+    assert load_task("arc_easy", data)[0]["choices"] == [f"a{space}b", "c"]
+    file.write_text(json.dumps(rows))
+    with pytest.raises(TaskError, match="row 2: 'instruction' has no question"):
+        load_task("arc_easy", data)
+    assert perf_counter() - started < 5  # a quadratic way takes minutes
 
 
 SIQA = [
@@ -171,17 +199,19 @@ def test_gsm8k_rows_are_instructions(more: Path) -> None:
         "output": "It is <<1+1=2>>2.\n#### 2",
     }
     assert load_shots("gsm8k", more) == [row]
-    assert load_shots("piqa", more) is None
+    assert load_shots("piqa", more) == []
 
 
 @pytest.mark.parametrize("header", [HEADER, ""])
-def test_mmlu_as_published_first_or_with_a_header(more: Path, header: str) -> None:
+def test_mmlu_as_published_first_or_with_a_header(more: Path, header: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (more / "mmlu/test/astronomy_test.csv").write_text(header + MMLU.format("C") + MMLU.format("1"))
     rows = load_task("mmlu_astronomy", more)
     assert [row["answer"] for row in rows] == [2, 1]
     assert rows[0]["question"] == 'What,\n"is" it?'
     assert rows[0]["subject"] == "astronomy"
-    assert [row["answer"] for row in load_shots("mmlu_astronomy", more) or ()] == [2, 0]
+    assert load_shots("mmlu_astronomy", more) == []
+    monkeypatch.setitem(local_tasks.task_file("mmlu_subject"), "num_fewshot", 5)
+    assert [row["answer"] for row in load_shots("mmlu_astronomy", more)] == [2, 0]
 
 
 def test_groups_are_those_of_the_paper() -> None:

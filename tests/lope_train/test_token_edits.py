@@ -52,6 +52,15 @@ def test_a_deletion_stays_where_it_was() -> None:
     assert spans([edit(4, 6, 0), edit(4, 4, 2, "char.b", 1)]) == [(4, 4), (4, 6)]
 
 
+def test_a_deletion_in_what_a_later_op_replaces_is_in_the_replacement() -> None:
+    for later, where in ((edit(4, 8, 3, "char.b", 1), (4, 7)), (edit(4, 8, 0, "char.b", 1), (4, 4))):
+        assert spans([edit(5, 6, 0), later]) == [where, where]
+    mark, _ = place([edit(5, 6, 0), edit(4, 8, 3, "char.b", 1)])
+    assert not mark.touches(7, 9)
+    assert spans([edit(4, 6, 0), edit(4, 8, 3, "char.b", 1)]) == [(4, 4), (4, 7)]
+    assert spans([edit(8, 9, 0), edit(4, 8, 3, "char.b", 1)]) == [(7, 7), (4, 7)]
+
+
 def test_values_are_apart_and_so_are_steps_with_the_same_op() -> None:
     assert spans([edit(0, 0, 3, path="input"), edit(4, 5, 1, path="text")]) == [(0, 3), (4, 5)]
     assert spans([edit(4, 5, 1, step=0), edit(2, 2, 5, step=1)]) == [(9, 10), (2, 7)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pipelines.study.jobs import Setting, plan
 from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.page import write_page
 from pipelines.study.page_findings import summary
@@ -22,7 +24,7 @@ from pipelines.study.terminal import summary_table
 
 HOSTILE = (
     "<script>top.pwned=1</script>\"><img src=x onerror=top.pwned=1>' onmouseover='x $\\frac{1}$ \u202e{{ 7*7 }} [bold]"
-    "</style></svg><iframe src=javascript:top.pwned=1>"
+    "\x1b[31m</style></svg><iframe src=javascript:top.pwned=1>"
 )
 COMPENSATED = "masked + compensated"
 TASKS = {"piqa": (0.5, 0.66), "arc_easy": (0.25, 0.52), "mmlu": (0.25, 0.25)}
@@ -107,7 +109,9 @@ def run(arm: str, condition: str, seed: int) -> Run:
     settings: dict[str, Any] = {"method": "hydralora" if arm == "hydra" else arm, "r": 4, "lora_alpha": 32}
     settings |= {"learning_rate": 2e-4, "epochs": 1.0, "batch_size": 8, "max_length": 512, "target_modules": None}
     settings |= {"num_experts": 4, "num_poisoning": 1, "compensation_experts": None, "dtype": "bfloat16"}
+    settings |= {"router_input": "latent", "embedding_alpha": None, "embedding_scale": "none"}
     stage = {"stage": "stage I", "trained_parameters": 230400, "seconds": 574.7}
+    stage["embedding_alpha"] = 0.05 if arm == "lope" else 0.0
     record = {"settings": settings, "stages": [stage], "libraries": {"torch": "2.13.0", "peft": "0.21.2"}}
     return Run("smollm2-135m", arm, condition, seed, Path("/runs") / arm, record)
 
@@ -309,7 +313,9 @@ def test_it_shows_what_it_was_made_of(whole: Page) -> None:
     assert whole.row("random-9k@")[4] == "clean source"
     lope = whole.row("LoPE r=4 (3+1)", "lope")
     assert lope[1:11] == ["lope", "4", "32", "0.0002", "1", "8", "512", "4", "1", "both"]
-    assert lope[11:] == ["query, value", "bfloat16", "230,400", "575", "5", "method=lope"]
+    assert lope[11:] == ["latent", "0.05", "query, value", "bfloat16", "230,400", "575", "5", "method=lope"]
+    assert whole.row("HydraLoRA", "hydralora")[8:13] == ["4", "–", "–", "latent", "–"]
+    assert whole.row("LoRA", "lora")[8:13] == ["–"] * 5
     assert len(whole.ids) == len(set(whole.ids))
     assert whole.tags.count("svg") > 20
 
@@ -318,8 +324,8 @@ def test_what_failed_comes_first_and_is_called_so(tmp_path: Path) -> None:
     whole = outcome(seeds=2)
     given = [one for one in whole.answers if one.arm != "lora" and (one.arm, one.seed) != ("prefix", FIRST_SEED + 1)]
     steps = [
-        Step("lora nois 614", "train", "python -m lope_train train", 3.0, "failed", "out of memory"),
-        Step("lora nois 614", "evaluate", "", 0.0, "not run", "needs lora nois 614"),
+        Step("smollm2-135m lora nois 614", "train", "python -m lope_train train", 3.0, "failed", "out of memory"),
+        Step("smollm2-135m lora nois 614", "evaluate", "", 0.0, "not run", "needs the run"),
         *whole.steps,
     ]
     given_outcome = replace(whole, answers=given, steps=steps)
@@ -327,7 +333,8 @@ def test_what_failed_comes_first_and_is_called_so(tmp_path: Path) -> None:
     assert found.text.index("2 of 4 steps did not succeed") < found.text.index("Findings")
     assert "out of memory" in found.text
     assert "1 step of 4 failed, so 1 step could not run." in found.text
-    assert found.row("LoRA r=4", "failed")[1:4] == ["failed"] * 3
+    rows = [row[1:4] for row in found.rows if row and row[0] == "LoRA r=4" and len(row) == 7]
+    assert rows == [["no result"] * 3, ["failed"] * 3]  # on clean data nothing failed
     assert "1 of 2 seeds" in found.row("Prefix tuning")[1]
     assert "no p-value below five seeds" in found.text
     assert "significant" not in " ".join(f.text for f in summary(given_outcome, analyse(given_outcome)))
@@ -347,8 +354,30 @@ def test_without_any_result_there_is_a_page(tmp_path: Path) -> None:
     failed = [Step("read", "ingest", "c", 0.0, "failed", "no such file")]
     found = page(outcome(answers=[], runs=[], versions={}, steps=failed), tmp_path)
     assert "There is no result." in found.text
-    assert found.row("LoPE r=4 (3+1)")[1:4] == ["failed"] * 3
+    assert found.row("LoPE r=4 (3+1)")[1:4] == ["no result"] * 3  # none of its own steps is there
     assert found.text.count("There is nothing to draw") >= 4
+
+
+def _empty_cells(steps: Iterable[Step], folder: Path) -> list[str]:
+    """What a page without any answer says of the untrained model, then of arms by condition."""
+    found = page(outcome(answers=[], runs=[], steps=list(steps), study=study(plots=[])), folder)
+    labels = ("untrained model", *LABELS.values())
+    return [row[1] for row in found.rows if len(row) == 7 and row[0].startswith(labels)]
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_cell_failed_where_a_step_of_its_own_did(tmp_path: Path, kind: str) -> None:
+    """By the titles that the plan gives its jobs."""
+    jobs = plan(study(), Setting(Scale(), ("smollm2-135m",), Path("data")), ())
+    done = [Step(job.title, job.kind, "c", 0.0, "done") for job in jobs]
+    own = [step for step in done if step.kind == kind]
+    places = range(9)[-len(own) :]  # the untrained model is not trained
+    assert len(own) == 8 + (kind == "evaluate")
+    for place, mine in zip(places, own, strict=True):
+        said = _empty_cells((replace(step, state="not run") if step is mine else step for step in done), tmp_path)
+        assert said[:9] == ["failed" if i == place else "no result" for i in range(9)]
+    elsewhere = [replace(step, state="failed") for step in done if step.kind not in ("train", "evaluate")]
+    assert "failed" not in _empty_cells(elsewhere, tmp_path)
 
 
 def test_two_models_stand_apart(tmp_path: Path) -> None:
@@ -364,7 +393,7 @@ def test_hostile_texts_are_shown_and_run_nothing(tmp_path: Path) -> None:
     found = page(hostile(), tmp_path)
     assert found.text.count("<script>top.pwned=1</script>") > 100
     assert "{{ 7*7 }}" in found.text
-    assert "\u202e" not in found.text
+    assert not {"\u202e", "\x1b"} & set(found.text)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Content-Security-Policy" in text
     assert text.count("<style") == 1
@@ -374,6 +403,82 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="gone"):
         write_page(outcome(seeds=1, answers=[]), tmp_path / "gone" / "page.html")
     assert not any(tmp_path.iterdir())
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_page(outcome(seeds=1, answers=[]), tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_two_studies_may_write_a_page_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, rename = tmp_path / "page.html", Path.replace
+
+    def overtaken(partial: Path, place: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", rename)
+        write_page(outcome(seeds=1, name="faster", answers=[]), target)
+        return partial.replace(place)
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    write_page(outcome(seeds=1, name="slower", answers=[]), target)
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert "slower" in target.read_text(encoding="utf-8")
+
+
+def _with_trec_and_gsm8k() -> Outcome:
+    """The untrained model guesses on a test set, which training teaches, and generates one right answer."""
+    guesses = ((True, *[False] * 5) * 34)[:200]
+    given = []
+    for one in answered(5, 200):
+        if one.noise == 0 and one.task == "piqa":
+            given += [one, replace(one, task="gsm8k", chance=None, right=(False,) * 199 + (True,))]
+            given.append(replace(one, task="trec", chance=1 / 6, right=guesses if one.arm == BASE else one.right))
+    evaluation = {"tasks": ["piqa", "gsm8k"], "test": {"file": "trec"}, "inference": ["compensated", "masked"]}
+    paper = [{"arm": "lope", "condition": "nois", "values": {"mean": 44.9}}]
+    return outcome(study=study(evaluation=evaluation, paper=paper), answers=given)
+
+
+def test_the_floor_of_each_kind_of_task_is_told(tmp_path: Path) -> None:
+    given = _with_trec_and_gsm8k()
+    found = page(given, tmp_path)
+    assert found.row("chance")[1:5] == ["50.0", "– at floor", "16.7", "– at floor"]  # piqa, gsm8k, trec, mean
+    interval = "is at floor for smollm2-135m: the 95 % interval of the untrained model reaches down to"
+    assert f"gsm8k {interval} 2 %." in found.text
+    assert "mean of 2 tasks is at floor for smollm2-135m: a task in it is." in found.text
+    assert "trec is at floor" not in found.text
+    assert re.search(r"chance +50\.0 +– +16\.7 +–", _on_terminal(given))
+    few = [replace(one, right=(False,) * 200) if one.task != "gsm8k" else one for one in given.answers]
+    text = page(replace(given, answers=few), tmp_path).text
+    assert f"piqa {interval} chance." in text
+    assert "trec is at floor for smollm2-135m: no arm is shown to be above chance." in text
+
+
+def test_of_what_nobody_answered_the_floor_is_not_known(tmp_path: Path) -> None:
+    given = _with_trec_and_gsm8k()
+    trained = page(replace(given, answers=[one for one in given.answers if one.arm != BASE]), tmp_path).text
+    assert "piqa may be at floor for smollm2-135m: the untrained model has not answered it." in trained
+    assert "mean of 2 tasks may be at floor for smollm2-135m: a task in it may be." in trained
+    untrained = page(replace(given, answers=[one for one in given.answers if one.arm == BASE]), tmp_path).text
+    assert "trec may be at floor for smollm2-135m: no trained run has answered it." in untrained
+
+
+def test_the_methods_say_how_floors_and_families_are_made(whole: Page) -> None:
+    methods = whole.text[whole.text.index("How the numbers were made") :]
+    for said in (
+        "three families",
+        "A mean of tasks counts in its family",
+        "down to chance, or to 2 % where answers are generated",
+        "On a test set whose labels training teaches, the untrained model guesses by nature",
+        "A mean is at floor where one of its tasks is.",
+    ):
+        assert said in methods
+
+
+def test_settings_that_differ_stand_in_rows_of_their_own(tmp_path: Path) -> None:
+    clean, nois = run("lope", "clean", FIRST_SEED), run("lope", "nois", FIRST_SEED)
+    clean.record["settings"] |= {"router_input": "hidden", "embedding_scale": "neftune", "embedding_alpha": 5.0}
+    clean.record["stages"][0]["embedding_alpha"] = 5.0
+    found = page(outcome(answers=[], runs=[clean, nois]), tmp_path)
+    assert found.row("LoPE r=4 (3+1) Orig", "lope")[11:13] == ["hidden", "5, neftune"]
+    assert found.row("LoPE r=4 (3+1) Nois 5 %", "lope")[11:13] == ["latent", "0.05"]
 
 
 def _on_terminal(given: Outcome) -> str:
@@ -396,4 +501,5 @@ def test_the_terminal_has_the_same_verdicts() -> None:
 def test_the_terminal_shows_hostile_labels_as_text() -> None:
     text = _on_terminal(hostile())
     assert "[bold]" in re.sub(r"\s", "", text)
-    assert "\u202e" not in text
+    assert "␛" in text
+    assert not {"\u202e", "\x1b"} & set(text)

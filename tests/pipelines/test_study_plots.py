@@ -37,15 +37,16 @@ def draw(*plots: dict[str, Any], **changed: Any) -> list[Drawing]:
         "plots": [{"title": "p", **plot} for plot in plots],
     }
     study = Study.model_validate(given | changed.pop("study", {}))
+    chance = changed.get("chance", 0.25)
     found = [
-        Answers("m", arm, condition.id, seed, mode, "piqa", noise, ("1", "2", "3", "4"), right, 0.25)
+        Answers("m", arm, condition.id, seed, mode, "piqa", noise, ("1", "2", "3", "4"), right, chance)
         for arm, modes in {"lope": (COMPENSATED, "masked", f"{COMPENSATED}, K=1"), "hydra": ("none",)}.items()
         for condition in study.conditions
         for seed, right in ((614, (True, True, False, True)), (615, (True, False, False, True)))
         for mode in modes
         for noise in (0.0, 0.5)
     ]
-    found.append(Answers("m", BASE, BASE, None, "none", "piqa", 0.0, ("1", "2", "3", "4"), (True,) * 4, 0.25))
+    found.append(Answers("m", BASE, BASE, None, "none", "piqa", 0.0, ("1", "2", "3", "4"), (True,) * 4, chance))
     settings = {"num_experts": 4, "num_poisoning": 1, "compensation_experts": None}
     runs = [Run("m", arm, "c5", 614, Path("/gone") / arm, {"settings": settings}) for arm in ("lope", "hydra")]
     outcome = Outcome(study, "n", "s", Scale(), ("m",), "c", "h", "d", 1.0, changed.get("answers", found), runs)
@@ -81,6 +82,14 @@ def test_a_sweep_has_the_paper_beside_it() -> None:
     assert [label for _, label in drawing.legend] == ["LoPE", HOSTILE]  # the page escapes it
     (alone,) = draw({"kind": "sweep"})
     assert "paper" not in alone.caption
+
+
+def test_where_there_is_no_chance_no_line_is_drawn() -> None:
+    plots = [{"kind": kind} for kind in ("bars", "sweep", "robustness")]
+    lines = [panel.svg.count("stroke-dasharray: 0.8,") for one in draw(*plots) for panel in one.panels]
+    without = [panel for one in draw(*plots, chance=None) for panel in one.panels]
+    assert [panel.svg.count("stroke-dasharray: 0.8,") + 1 for panel in without] == lines
+    assert not any(panel.paper for panel in without)
 
 
 def test_a_sweep_over_arms_or_experts() -> None:

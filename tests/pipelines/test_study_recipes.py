@@ -11,7 +11,7 @@ from pipelines.errors import PipelineError
 from pipelines.recipe import load
 from pipelines.study.jobs import Cell, Setting, check_training, plan, run_id
 from pipelines.study.recipe import PAPER, SCALES, Scale, Study, load_scales
-from pipelines.study.run import choose_scale
+from pipelines.study.run import choose_scale, page_name
 
 STUDIES = sorted(path.stem for path in PAPER.glob("*.toml") if path != SCALES)
 RECIPE = """
@@ -142,6 +142,11 @@ def test_the_base_model_is_evaluated_once(tmp_path: Path) -> None:
         (("ratio = 0.5", "ratio = 50"), "conditions.1.nois.ratio"),
         (('train = { method = "lora" }', "train = {}"), "arm 'lora': train has no method"),
         (("[source]", "[sauce]"), "source"),
+        (('id = "lope"', 'id = "base"'), "no arm can be called 'base'"),
+        (("r = 2", 'data = "other"'), "arm 'lope': train cannot set 'data', the study does"),
+        (('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.0]'), "evaluation.noise.0"),
+        (('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [-1]'), "evaluation.experts.0"),
+        (('label = "Orig"', 'label = "Orig"\nx = inf'), "conditions.0.x"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -154,6 +159,29 @@ def test_an_unknown_option_of_training_is_found_before_anything_runs(tmp_path: P
     study = written(tmp_path, RECIPE.replace("r = 2", "rnk = 2"))
     with pytest.raises(PipelineError, match=re.escape("arm 'lope' on 'nois': unknown setting 'rnk'")):
         check_training(study, Scale())
+
+
+def test_more_experts_than_there_are_is_found_before_anything_runs(tmp_path: Path) -> None:
+    study = written(tmp_path, RECIPE.replace('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [1, 4]'))
+    with pytest.raises(PipelineError, match=re.escape("experts has 4, but there are 3 normal experts")):
+        check_training(study, Scale())
+
+
+def test_what_a_condition_sets_for_an_arm_counts_everywhere(tmp_path: Path) -> None:
+    noisy = 'nois = { ratio = 0.5 }\nhynoise = { ratio = 0.15 }\ntrain = { lora = { on = "noisy" } }'
+    words = commands(written(tmp_path, RECIPE.replace("nois = { ratio = 0.5 }", noisy)), Scale())
+    trained = words[run_id(Cell("m", "lora", "nois", 614))]
+    data = trained[trained.index("--data") + 1]
+    (built,) = [line for name, line in words.items() if f"{name.replace(' ', '-')}@0" == data]
+    assert built[built.index("--ratio") + 1] == "0.15"
+
+
+def test_a_page_of_another_size_has_another_name() -> None:
+    whole = page_name("table1", "small", {"rows": None, "arms": (), "models": None})
+    assert whole == "table1-small"
+    part = page_name("table1", "small", {"rows": 5, "arms": ("lora",), "models": None})
+    assert part.startswith("table1-small-")
+    assert part != page_name("table1", "small", {"rows": 6, "arms": ("lora",), "models": None})
 
 
 @pytest.mark.parametrize(

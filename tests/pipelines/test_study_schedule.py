@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -19,9 +20,16 @@ ROOT = Path(__file__).parents[2]
 COMMAND = """
 import json, os, sys, time
 from pathlib import Path
-name, *rest = [word for word in sys.argv[1:] if not word.startswith("--")]
+name, *rest = [word for word in sys.argv[1:] if not word.startswith(("--", "/"))]
 with open("calls.txt", "a") as calls:
     calls.write(f"{name} {os.environ.get('SLOT')}\\n")
+if "--out" in sys.argv:
+    out = Path(sys.argv[sys.argv.index("--out") + 1])
+    out.mkdir(parents=True)
+    (out / "adapter_model.safetensors").touch()
+    (out / "run.json").write_text('{"method": "lora", "stages": [{"seconds": 5}]}')
+if "--quiet" in sys.argv:
+    sys.exit()
 if "--fail" in sys.argv:
     print("working", file=sys.stderr)
     sys.exit("error: no luck with " + name)
@@ -32,12 +40,17 @@ if "--wait" in sys.argv:
 print("talk")
 print(json.dumps({"path": os.getcwd(), "said": name, "saw": rest}))
 """
-KILLED = """
-import sys
+WAITS = """
+import signal
 from pathlib import Path
-from tests_schedule import job, Quiet
-from pipelines.study.schedule import Pool
-Pool(Path("pool"), None, ({"SLOT": "a"},)).run([job("first"), job("second", "first", "--wait")], Quiet())
+from tests_schedule import job, pool, Quiet
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner may have started this with it ignored
+pool(Path.cwd()).run([job("first"), job("second", "first", "--wait")], Quiet())
+"""
+KILLED = """
+from pathlib import Path
+from tests_schedule import job, pool, Quiet
+pool(Path.cwd(), 1).run([job("first"), job("second", "first", "--wait")], Quiet())
 """
 
 
@@ -70,7 +83,7 @@ def calls(place: Path) -> list[str]:
 
 
 def pool(place: Path, slots: int = 2) -> Pool:
-    return Pool(place / "pool", None, tuple({"SLOT": str(i)} for i in range(slots)))
+    return Pool(place / "pool", place / "store", tuple({"SLOT": str(i)} for i in range(slots)))
 
 
 def test_results_reach_what_needs_them_and_are_kept(place: Path) -> None:
@@ -170,16 +183,60 @@ def test_a_command_that_outlives_its_study_is_waited_for(place: Path) -> None:
     assert done["second"].state == "done"
 
 
-def test_a_run_that_was_whole_when_the_study_was_killed_is_taken(place: Path) -> None:
-    def trains(name: str) -> Job:
-        return Job(name, "train", name, (), job(name).words, cell=Cell("m", "lora", "nois", 614))
+def trains(name: str) -> Job:
+    return Job(name, "train", name, (), job(name).words, cell=Cell("m", "lora", "nois", 614))
 
-    first = pool(place).run([trains("a")], Quiet())["a"]
-    out = Path(first.command.split("--out ")[1])
-    out.mkdir()
-    (out / "run.json").write_text('{"method": "lora", "stages": [{"seconds": 5}]}')
+
+def test_a_run_that_was_whole_when_the_study_was_killed_is_taken(place: Path) -> None:
+    out = pool(place).run([trains("a")], Quiet())["a"].command.split("--out ")[1].split()[0]
     for file in (place / "pool" / "results").glob("train-*.json"):
         file.unlink()
     again = pool(place).run([trains("a")], Quiet())["a"]
     assert (again.state, again.seconds) == ("kept", 5)
-    assert again.result == {"path": str(out), "method": "lora", "stages": [{"seconds": 5}]}
+    assert again.result == {"path": out, "method": "lora", "stages": [{"seconds": 5}]}
+
+
+def test_a_run_of_which_something_is_missing_is_trained_again(place: Path) -> None:
+    out = Path(pool(place).run([trains("a")], Quiet())["a"].command.split("--out ")[1].split()[0])
+    (out / "adapter_model.safetensors").unlink()
+    (out / "run.json").unlink()
+    out.rmdir()
+    assert pool(place).run([trains("a")], Quiet())["a"].state == "done"
+    assert calls(place) == ["a", "a"]
+
+
+def test_changed_contents_of_what_is_read_make_it_again(place: Path) -> None:
+    def reading(content: str) -> Job:
+        return Job("a", "evaluate", "a", (), job("a").words, reads=lambda _: [content])
+
+    states = [pool(place).run([reading(c)], Quiet())["a"].state for c in ("old", "old", "new", "old")]
+    assert states == ["done", "kept", "done", "kept"]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"result": null, "seconds": 1}', '{"result": {}}', '{"result"', "5"])
+def test_a_damaged_result_is_made_again(place: Path, text: str) -> None:
+    pool(place).run([job("a")], Quiet())
+    (file,) = (place / "pool" / "results").glob("build-*.json")
+    file.write_text(text)
+    assert pool(place).run([job("a")], Quiet())["a"].state == "done"
+
+
+def test_a_command_that_says_nothing_has_failed(place: Path) -> None:
+    done = pool(place).run([job("a", "", "--quiet"), job("b")], Quiet())
+    assert (done["a"].state, done["b"].state) == ("failed", "done")
+    assert "its last line is no JSON" in done["a"].reason
+
+
+def test_interrupted_while_it_waits_for_another_study_it_ends_and_starts_nothing(place: Path) -> None:
+    pool(place).run([job("first")], Quiet())
+    command = pool(place)._command(job("second", "first", "--wait"), {"first": {"said": "first"}})
+    (place / "tests_schedule.py").write_text(Path(__file__).read_text(encoding="utf-8"))
+    (place / "waits.py").write_text(WAITS)
+    lock = command.file.with_suffix(".lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = subprocess.Popen([sys.executable, "waits.py"], cwd=place, stderr=subprocess.PIPE)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+    assert "second" not in calls(place)

@@ -13,7 +13,7 @@ from scipy import stats
 
 from pipelines.study.outcome import BASE, Answers, Outcome
 from pipelines.study.recipe import Study
-from pipelines.study.statistics import Comparison, Findings, Key, analyse
+from pipelines.study.statistics import GENERATED_CHANCE, Comparison, Findings, Key, analyse
 from pipelines.study.statistics_tests import holm, question_interval, seed_interval, seed_p_value
 
 STUDY: dict[str, Any] = {
@@ -43,8 +43,10 @@ def base(right: Sequence[int], **changed: Any) -> Answers:
     return answers(BASE, None, right, condition=BASE, **changed)
 
 
-def found(*given: Answers) -> Findings:
-    outcome = Outcome(Study.model_validate(STUDY), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", 1.0, [*given])
+def found(*given: Answers, tasks: Sequence[str] = ("piqa",), mean: bool = False) -> Findings:
+    paper = [{"arm": "lope", "condition": "nois", "values": {"mean": 62.66}}] if mean else []
+    changed = STUDY | {"evaluation": STUDY["evaluation"] | {"tasks": list(tasks)}, "paper": paper}
+    outcome = Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", 1.0, [*given])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         findings = analyse(outcome)
@@ -210,7 +212,7 @@ def test_the_floor(right: int, floor: str) -> None:
 def test_what_is_at_floor_is_not_in_the_family() -> None:
     easy = _arms({"lope": [2, 3, 5, 4, 1]})
     hard = _arms({"lope": [1, -1, 1, 0, 1]}, task="arc")
-    one, other = found(ABOVE, base([0, 1, 0, 0], task="arc"), *easy, *hard).of("arm")
+    one, other = found(ABOVE, base([0, 1, 0, 0], task="arc"), *easy, *hard, tasks=["piqa", "arc"]).of("arm")
     assert (one.holm, one.floor) == (pytest.approx(one.p), "above floor")
     assert (other.holm, other.verdict) == (None, "at floor")
 
@@ -220,6 +222,73 @@ def test_without_the_base_the_floor_is_unknown() -> None:
     assert one.verdict == "significant, higher; floor unknown"
     noisy = base([1] * 9, noise=0.1)
     assert only(found(noisy, *_arms({"lope": [2, 3, 5, 4, 1]}))).floor == "floor unknown"
+
+
+@pytest.mark.parametrize(
+    ("ours", "floor"), [((90, 90), "above floor"), ((34, 34), "above floor"), ((40, 26), "at floor"), ((), "at floor")]
+)
+def test_a_test_set_is_at_floor_where_no_trained_run_is_above_chance(ours: tuple[int, ...], floor: str) -> None:
+    """The untrained model guesses there; each arm counts with its mean, here 33 of 100 or 34."""
+    guesses = base(shares(100, 25)[0], task="trec")
+    theirs = [answers("hydra", s, row, task="trec") for s, row in enumerate(shares(100, 20, 20))]
+    given = [answers("lope", s, row, task="trec") for s, row in enumerate(shares(100, *ours))]
+    findings = found(guesses, *theirs, *given)
+    assert findings.floors == {("m", "trec"): floor}
+    assert [one.floor for one in findings.of("arm")] == [floor] * bool(ours)
+    assert found(guesses, *theirs, *given, tasks=["trec"]).floors == {("m", "trec"): "at floor"}
+
+
+def test_of_a_test_set_the_untrained_model_says_nothing() -> None:
+    good = base([1] * 100, task="trec")
+    assert found(good).floors == {("m", "trec"): "floor unknown"}
+    guessing = answers("lora", 1, shares(100, 25)[0], task="trec")
+    assert found(good, guessing).floors == {("m", "trec"): "at floor"}
+    assert found(answers("lora", 1, [1] * 100, task="trec")).floors == {("m", "trec"): "above floor"}
+
+
+@pytest.mark.parametrize(("right", "floor"), [(0, "at floor"), (1, "at floor"), (13, "at floor"), (14, "above floor")])
+def test_generated_answers_have_a_floor_though_no_chance(right: int, floor: str) -> None:
+    """Wilson's interval of 13 of 400 begins at 0.0191, of 14 at 0.0210."""
+    low = stats.binomtest(right, 400).proportion_ci(method="wilson").low
+    assert (low <= GENERATED_CHANCE) == (floor == "at floor")
+    findings = found(base(shares(400, right)[0], chance=None), *_arms({"lope": [2, 3, 5, 4, 1]}, chance=None))
+    assert findings.floors == {("m", "piqa"): floor}
+    assert {one.chance for one in findings.accuracies.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("arc", "gsm8k", "floor"),
+    [
+        (90, 50, "above floor"),
+        (25, 50, "at floor"),
+        (90, 0, "at floor"),
+        (90, None, "floor unknown"),
+        (25, None, "at floor"),
+    ],
+)
+def test_a_mean_is_at_floor_where_a_task_in_it_is(arc: int, gsm8k: int | None, floor: str) -> None:
+    """The test set is at floor and not in the mean."""
+    given = [ABOVE, base(shares(100, arc)[0], task="arc")]
+    given += [base(shares(100, gsm8k)[0], task="gsm8k", chance=None)] if gsm8k is not None else []
+    for task, chance in (("piqa", 0.25), ("arc", 0.25), ("gsm8k", None), ("trec", 0.9)):
+        given += _arms({"lope": [1, 2, 3, 1, 2]}, task=task, chance=chance)
+    findings = found(*given, tasks=["piqa", "arc", "gsm8k"], mean=True)
+    assert findings.floors["m", "trec"] == "at floor"
+    assert findings.floors["m", "mean"] == floor
+    (one,) = (one for one in findings.of("arm") if one.key.task == "mean")
+    assert (one.floor, one.holm is None) == (floor, floor == "at floor")
+    assert findings.accuracies[one.key].chance is None
+
+
+def test_a_mean_counts_in_its_family() -> None:
+    given = [base([1] * 9, task=task) for task in ("piqa", "arc")]
+    for task, gains in (("piqa", [2, 3, 5, 4, 1]), ("arc", [3, 0, 1, 2, 1])):
+        given += _arms({"lope": gains}, task=task)
+    findings = found(*given, tasks=["piqa", "arc"], mean=True)
+    least = min(findings.of("arm"), key=lambda one: one.p or 1)
+    assert len(findings.of("arm")) == 3
+    assert least.p is not None
+    assert least.holm == pytest.approx(3 * least.p)
 
 
 def test_modes_and_noise_are_compared_within_an_arm() -> None:
@@ -284,5 +353,4 @@ def test_a_mean_of_tasks_stands_where_the_paper_has_one() -> None:
     assert (mean.questions, mean.chance) == (6, 0.25)
     (one,) = (one for one in findings.of("arm") if one.key.task == "mean")
     assert one.by_seed == {0: 0.375, 1: 0.0}  # half of 0.5 and 0.25, and nothing
-    assert one.floor == "above floor"
     assert findings.floors["m", "arc"] == "at floor"
