@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import sys
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair; this process ends with its input
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what nlpaug prints is no reply
-    # nlpaug imports these where it finds them; no augmenter that is run here needs them, and they take seconds.
-    for heavy in ("torch", "transformers"):
-        sys.modules[heavy] = None  # type: ignore[assignment]
+    sys.meta_path.insert(0, Absent())
     augmenters: dict[str, Any] = {}
     for line in sys.stdin:
         request = json.loads(line)
@@ -40,6 +39,15 @@ def main() -> None:
             reply = {"words": [_change(augmenters[key], *question) for question in request["ask"]]}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
+
+
+class Absent(MetaPathFinder):
+    """Finds that torch and transformers are not there: nlpaug imports them where it can, no augmenter that is run here
+    needs them, and they take seconds. None in `sys.modules` would do as well, but not for scipy, which looks there."""
+
+    def find_spec(self, fullname: str, *_: Any) -> None:
+        if fullname in ("torch", "transformers"):
+            raise ModuleNotFoundError(f"{fullname} is left out here", name=fullname)
 
 
 def _build(name: str, options: dict[str, Any]) -> Any:

@@ -65,7 +65,8 @@ def test_words_are_nlpaugs_own(tmp_path: Path) -> None:
     """The same seed, set by hand before nlpaug is called as its manual says, gives the same word."""
     code = """
 import json, random, sys
-sys.modules["torch"] = sys.modules["transformers"] = None
+from lope_data.noise.nlpaug_worker import Absent
+sys.meta_path.insert(0, Absent())
 import numpy as np, nlpaug.augmenter.char as nac, nlpaug.augmenter.word as naw
 words = []
 for aug in (nac.KeyboardAug(aug_char_max=1), naw.SplitAug()):
@@ -299,7 +300,8 @@ def test_options_are_those_of_nlpaug() -> None:
     """Each option in the table is a parameter of its augmenter, so that none is refused later."""
     code = """
 import inspect, json, sys
-sys.modules["torch"] = sys.modules["transformers"] = None
+from lope_data.noise.nlpaug_worker import Absent
+sys.meta_path.insert(0, Absent())
 import nlpaug.augmenter.char as char, nlpaug.augmenter.word as word
 kinds = {f"{m}.{n}": getattr(globals()[m], n) for m, n in (name.split(".") for name in sys.argv[1:])}
 print(json.dumps({name: list(inspect.signature(kind).parameters) for name, kind in kinds.items()}))
