@@ -68,7 +68,7 @@ def _build(name: str, options: dict[str, Any]) -> Any:
 
 def _probe(augmenter: Any) -> None:
     """Looks a word up, so that missing data is told at once and is not met word by word."""
-    import nltk  # type: ignore[import-not-found, unused-ignore]
+    import nltk
 
     nltk.download = _no_download
     try:
