@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import xxhash
 
 from lope_train import checkpoint
 from lope_train.auroc import F64, areas
@@ -18,11 +17,9 @@ from lope_train.detector_lines import LABEL, Line, Lines, make_lines
 from lope_train.detector_tables import DETECTORS, Group, Verdict, groups_of, verdicts
 from lope_train.detector_weights import F32, layer_names, weigh
 from lope_train.errors import ModelError, RunError, SettingsError, VersionError
+from lope_train.eval_sets import pick
 from lope_train.token_edits import Mark, level_of, read_marks
 from lope_train.versions import Version, resolve
-
-_KEY = 614
-"""Keys which rows a limit takes."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def score(request: Request, advance: Callable[[int], object] | None = None) -> S
 
     def lines_of(version: Version, marks: dict[str, list[Mark]]) -> Lines:
         table = version.dataset()
-        picked = _pick(table["lope_row_id"][:], request.limit)
+        picked = pick(table["lope_row_id"][:], request.limit)
         rows = table.select(picked).to_list() if request.limit else table.to_list()
         made = make_lines(rows, marks, tokenizer, settings.get("max_length", 512), settings.get("truncate", False))
         if not made.lines:
@@ -218,9 +215,3 @@ def _choose(
 def _mean(values: F64) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _pick(ids: list[str], limit: int | None) -> list[int]:
-    """Indices of the first `limit` ids by a keyed hash, in the version's order."""
-    ranked = sorted(range(len(ids)), key=lambda n: (xxhash.xxh3_64_intdigest(ids[n].encode(), seed=_KEY), ids[n]))
-    return sorted(ranked[:limit])
