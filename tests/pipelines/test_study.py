@@ -22,11 +22,6 @@ file = "train.txt"
 pattern = '(?P<label>[A-Z]+):\\S+ (?P<text>.+)'
 
 [[conditions]]
-id = "clean"
-label = "clean labels"
-x = 0
-
-[[conditions]]
 id = "flip"
 label = "half flipped"
 nois = { ratio = 0.5, mix = "label.flip=1" }
@@ -50,8 +45,7 @@ file = "test.txt"
 pattern = '(?P<label>[A-Z]+):\\S+ (?P<text>.+)'
 
 [[plots]]
-kind = "sweep"
-axis = "flipped labels"
+kind = "bars"
 title = "Accuracy"
 
 [scales.tiny]
@@ -87,10 +81,10 @@ def test_a_study_runs_once_and_shows_what_it_found(place: Path, tiny_model: Path
     assert "half flipped" in text
     assert "<svg" in text
     answers = [json.loads(path.read_text()) for path in (place / "runs" / "tiny" / "results").glob("evaluate-*.json")]
-    assert len(answers) == 9  # two arms on two conditions with two seeds, and the base model
+    assert len(answers) == 5  # two arms with two seeds, and the base model
     assert {len(one["result"]["sets"][0]["ids"]) for one in answers} == {4}
     runs = {path: path.stat().st_mtime_ns for path in place.rglob("run.json")}
-    assert len(runs) == 8
+    assert len(runs) == 4
     seeds = {json.loads(path.read_text())["settings"]["seed"] for path in runs}
     assert seeds == {614, 615}
 
