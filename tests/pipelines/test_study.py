@@ -78,7 +78,7 @@ def test_a_study_runs_once_and_shows_what_it_found(place: Path, tiny_model: Path
     (page,) = (place / "runs" / "tiny").glob("tiny-tiny-*.html")
     text = page.read_text(encoding="utf-8")
     assert "Tiny &lt;b&gt;study&lt;/b&gt;" in text
-    assert "half flipped" in text
+    assert "label.flip" in text
     assert "<svg" in text
     answers = [json.loads(path.read_text()) for path in (place / "runs" / "tiny" / "results").glob("evaluate-*.json")]
     assert len(answers) == 5  # two arms with two seeds, and the base model
