@@ -149,7 +149,7 @@ def _check_folder(folder: Path) -> None:
         raise ModelError(f"{folder}: not a model folder (no config.json there)")
     if any(folder.glob("*.safetensors")):
         return
-    pickled = next((path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)), None)
+    pickled = min((path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)), default=None)
     if pickled:
         raise ModelError(
             f"{folder}: {pickled} is a pickle file, which can run code when read; only *.safetensors weights "

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,3 +61,38 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Shows a page in a real Chromium, with more flags: gives its document afterwards, and what its console said."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs Chromium")
+
+    def show(page: Path, *more: str) -> tuple[str, str]:
+        command = [
+            found,
+            "--headless",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            *(["--no-sandbox"] if os.geteuid() == 0 else []),
+            *more,
+            "--dump-dom",
+            page.as_uri(),
+        ]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as browser:
+            try:
+                out, err = browser.communicate(timeout=90)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(browser.pid, signal.SIGKILL)
+        return out, "\n".join(line for line in err.splitlines() if "CONSOLE" in line)
+
+    return show

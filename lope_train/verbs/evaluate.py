@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from lope_train.verbs.app import app
-from lope_train.verbs.options import JsonOption
+from lope_train.verbs.counting import counted
+from lope_train.verbs.options import SETS, JsonOption, StoreOption
 from lope_train.verbs.quiet import quiet_libraries
 
 _EXAMPLES = """
@@ -30,7 +31,6 @@ _EXAMPLES = """
 """
 
 _SUBJECTS = "What is evaluated"
-_SETS = "On what"
 
 
 @app.command(epilog=_EXAMPLES)
@@ -79,7 +79,7 @@ def evaluate(
         typer.Option(
             metavar="NAME[@VERSION]",
             help="Clean version with options; default: sample-heldout, unless --tasks is given.",
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ] = None,
     noise: Annotated[
@@ -87,7 +87,7 @@ def evaluate(
         typer.Option(
             metavar="NAME[@VERSION]",
             help="A version made by text noise alone from --data, or from a task's items. Repeat for several.",
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ] = None,
     tasks: Annotated[
@@ -95,7 +95,7 @@ def evaluate(
         typer.Option(
             metavar="NAME,...",
             help="Tasks, groups or tags of lm-evaluation-harness, with commas between.",
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ] = None,
     data_dir: Annotated[
@@ -103,25 +103,22 @@ def evaluate(
         typer.Option(
             metavar="DIR",
             help="Folder with piqa/, siqa/, arc_easy/, mmlu/, gsm8k/ as published; default: the hub's data.",
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ] = None,
     chat_template: Annotated[
         bool,
-        typer.Option("--chat-template", help="Ask tasks in the model's chat template.", rich_help_panel=_SETS),
+        typer.Option("--chat-template", help="Ask tasks in the model's chat template.", rich_help_panel=SETS),
     ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
             help="Items of each set: a fixed sample, the same for every run; a larger limit keeps them, though GSM8K's "
             "five worked examples are drawn anew.",
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.", rich_help_panel=_SETS),
-    ] = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Accuracy on the same items, clean and noisy, in one table.
@@ -130,8 +127,6 @@ def evaluate(
     by lm-evaluation-harness: pip install 'lope\\[eval]'.
     """
     quiet_libraries()
-    from rich import progress
-
     from lope_train import evaluate as evaluation
     from lope_train.eval_sets import build_sets
     from lope_train.results_table import results_table, summary
@@ -139,17 +134,8 @@ def evaluate(
     modes = evaluation.lope_modes(_words(inference or []), experts or [])
     subjects = evaluation.find_subjects(runs or [], base, model, modes, dtype)
     sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit)
-    bar = progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("evaluating", total=evaluation.count_steps(subjects, sets))
-        results = list(evaluation.evaluate(subjects, sets, lambda done: bar.advance(task, done), chat_template))
+    with counted("evaluating", evaluation.count_steps(subjects, sets)) as advance:
+        results = list(evaluation.evaluate(subjects, sets, advance, chat_template))
     console = Console(stderr=as_json, highlight=False)
     console.print(results_table(results, sets))
     for one in sets:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 OUTPUT = "Output"
+SETS = "On what"
 
 JsonOption = Annotated[
     bool,
@@ -17,4 +18,8 @@ JsonOption = Annotated[
 ]
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="The run folder that train wrote.", show_default=False)
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.", rich_help_panel=SETS),
 ]

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lope_train.verbs.app import app
-from lope_train.verbs.options import OUTPUT, JsonOption, RunArgument
+from lope_train.verbs.counting import counted
+from lope_train.verbs.options import OUTPUT, SETS, JsonOption, RunArgument, StoreOption
 from lope_train.verbs.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _EXAMPLES = """
 In Python: polars.read_ipc("runs/lope-scores-heldout-noisy/tokens.arrow")
 """
 
-_SETS = "On what"
 _HEADS = {
     "weight_mean": "weight\nmean",
     "weight_best": "weight\nbest\nlayer",
@@ -52,7 +52,7 @@ def score(
             metavar="NAME[@VERSION]",
             help="A noisy version, best one that the run was not trained on.",
             show_default=False,
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ],
     choose_on: Annotated[
@@ -60,20 +60,17 @@ def score(
         typer.Option(
             metavar="NAME[@VERSION]",
             help="Another noisy version, on which the best layer is chosen; without it there is none.",
-            rich_help_panel=_SETS,
+            rich_help_panel=SETS,
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(help="Rows of each version: a fixed sample, the same for every run.", rich_help_panel=_SETS),
+        typer.Option(help="Rows of each version: a fixed sample, the same for every run.", rich_help_panel=SETS),
     ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.", rich_help_panel=_SETS),
-    ] = None,
+    store: StoreOption = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The run's base model, where it has moved since training.", rich_help_panel=_SETS),
+        typer.Option(help="The run's base model, where it has moved since training.", rich_help_panel=SETS),
     ] = None,
     out: Annotated[
         Path | None,
@@ -93,24 +90,13 @@ def score(
     More than one layer to choose from is an advantage: the untrained router's best layer is chosen in the same way.
     """
     quiet_libraries()
-    from rich import progress
-
     from lope_train import detector
     from lope_train.detector_output import REPORT, SCORES, ScoreFolder
 
     request = detector.ask(run, data, choose_on, store, limit, model)
     folder = ScoreFolder(out, request)
-    bar = progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("scoring rows", total=request.rows)
-        scored = detector.score(request, lambda done: bar.advance(task, done))
+    with counted("scoring rows", request.rows) as advance:
+        scored = detector.score(request, advance)
     path = folder.write(scored)
     console = Console(stderr=as_json, highlight=False)
     _show(console, scored)

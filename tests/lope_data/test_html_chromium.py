@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from lope_data.builder import Options, build, ingest
 from lope_data.html_report import render_report
 from lope_data.recipe import Recipe
 from lope_data.version import Version
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+Chromium = Callable[..., tuple[str, str]]
 HOSTILE = [
     "<script>top.pwned=1</script>",
     '"><img src=x onerror=top.pwned=1>',
@@ -36,7 +29,7 @@ HOSTILE = [
 ]
 
 
-def _in_chromium(pages: dict[str, tuple[int, str]], folder: Path) -> dict[str, Any]:
+def _in_chromium(pages: dict[str, tuple[int, str]], folder: Path, chromium: Chromium) -> dict[str, Any]:
     """For each (width, page) how wide its content is, how many elements stick out, and whether it ran anything."""
     frames = "".join(
         f'<iframe id="{name}" style="border:0;width:{width}px;height:800px" srcdoc="{html.escape(page)}"></iframe>'
@@ -54,35 +47,14 @@ def _in_chromium(pages: dict[str, tuple[int, str]], folder: Path) -> dict[str, A
       document.title = JSON.stringify(found); }"""
     wrapper = folder / "frames.html"
     wrapper.write_text(f"<!doctype html><meta charset=utf-8><body>{frames}<script>{measure}</script>", encoding="utf-8")
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--no-first-run",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={folder / 'profile'}",
-        *(["--no-sandbox"] if os.geteuid() == 0 else []),
-        "--dump-dom",
-        wrapper.as_uri(),
-    ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    ) as browser:
-        try:
-            out, _ = browser.communicate(timeout=60)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(browser.pid, signal.SIGKILL)
+    out, _ = chromium(wrapper)
     title = re.search(r"<title>(\{.*?\})</title>", out)
     assert title is not None, out[:500]
     return dict(json.loads(html.unescape(title.group(1))))
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_in_chromium_it_fits_and_runs_nothing(
-    noisy: Callable[..., Version], sample: Version, options: Options, tmp_path: Path
+    noisy: Callable[..., Version], sample: Version, options: Options, tmp_path: Path, chromium: Chromium
 ) -> None:
     rows = [{"text": f"{HOSTILE[i % 10]} and {i}", "label": HOSTILE[-1 - i % 10], HOSTILE[0]: "x"} for i in range(80)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
@@ -96,7 +68,7 @@ def test_in_chromium_it_fits_and_runs_nothing(
     without_policy = re.sub(r"<meta http-equiv.*?>\n", "", texts["hostile"])
     assert without_policy != texts["hostile"]
     pages = {f"{name}{width}": (width, text) for name, text in texts.items() for width in (390, 1280)}
-    found = _in_chromium(pages | {"bare": (390, without_policy)}, tmp_path)
+    found = _in_chromium(pages | {"bare": (390, without_policy)}, tmp_path, chromium)
     assert found.pop("pwned") is False
     assert len(found) == 7
     for name, page in found.items():
@@ -108,10 +80,9 @@ def test_in_chromium_it_fits_and_runs_nothing(
     assert found["noisy1280"]["sides"] == 2
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_the_test_in_chromium_can_fail(tmp_path: Path) -> None:
+def test_the_test_in_chromium_can_fail(tmp_path: Path, chromium: Chromium) -> None:
     bad = "<!doctype html><title>x</title><body><script>top.pwned=1</script><div style='width:900px'>wide</div>"
-    found = _in_chromium({"bad": (390, bad)}, tmp_path)
+    found = _in_chromium({"bad": (390, bad)}, tmp_path, chromium)
     assert found["pwned"] is True
     assert found["bad"]["scroll"] == 900 + 8
     assert found["bad"]["out"] == 1

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import importlib.util
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,7 @@ import pytest
 
 from pipelines.study.page import write_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+Chromium = Callable[..., tuple[str, str]]
 MEASURE = """onload = () => { const found = {pwned: !!window.pwned};
   for (const frame of document.querySelectorAll("iframe")) {
     const page = frame.contentDocument, root = page.documentElement;
@@ -42,35 +37,7 @@ def _samples() -> Any:
     return module
 
 
-def _chromium(page: Path, folder: Path, *more: str) -> tuple[str, str]:
-    """The document after it was shown, and what was said on the console."""
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--no-first-run",
-        "--disable-dev-shm-usage",
-        "--enable-logging=stderr",
-        f"--user-data-dir={folder / 'profile'}",
-        *(["--no-sandbox"] if os.geteuid() == 0 else []),
-        *more,
-        "--dump-dom",
-        page.as_uri(),
-    ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as browser:
-        try:
-            out, err = browser.communicate(timeout=90)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(browser.pid, signal.SIGKILL)
-    return out, "\n".join(line for line in err.splitlines() if "CONSOLE" in line)
-
-
-def test_it_fits_a_phone_and_a_desktop_and_runs_nothing(tmp_path: Path) -> None:
+def test_it_fits_a_phone_and_a_desktop_and_runs_nothing(chromium: Chromium, tmp_path: Path) -> None:
     samples = _samples()
     frames = ""
     for name, given in (("whole", samples.outcome()), ("hostile", samples.hostile())):
@@ -86,7 +53,7 @@ def test_it_fits_a_phone_and_a_desktop_and_runs_nothing(tmp_path: Path) -> None:
             )
     wrapper = tmp_path / "frames.html"
     wrapper.write_text(f"<!doctype html><meta charset=utf-8><body>{frames}<script>{MEASURE}</script>", encoding="utf-8")
-    out, _ = _chromium(wrapper, tmp_path)
+    out, _ = chromium(wrapper)
     title = re.search(r"<title>(\{.*?\})</title>", out)
     assert title is not None, out[:500]
     found = dict(json.loads(html.unescape(title.group(1))))
@@ -102,11 +69,11 @@ def test_it_fits_a_phone_and_a_desktop_and_runs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_console_stays_empty(tmp_path: Path, width: int) -> None:
+def test_the_console_stays_empty(chromium: Chromium, tmp_path: Path, width: int) -> None:
     write_page(_samples().outcome(seeds=2), tmp_path / "page.html")
-    out, said = _chromium(tmp_path / "page.html", tmp_path, f"--window-size={width},900")
+    out, said = chromium(tmp_path / "page.html", f"--window-size={width},900")
     assert "Findings" in out
     assert said == ""
     bad = tmp_path / "bad.html"
     bad.write_text("<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\"><script>1</script>")
-    assert "CONSOLE" in _chromium(bad, tmp_path)[1]
+    assert "CONSOLE" in chromium(bad)[1]
