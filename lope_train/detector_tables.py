@@ -121,7 +121,8 @@ def verdicts(groups: Sequence[Group]) -> list[Verdict]:
 
 def _sentence(group: Group, detector: str, beats: list[str], undecided: list[str], loses: list[str]) -> str:
     def told(verb: str, names: list[str]) -> str:
-        listed = [f"{BASELINES[name]} ({group.detectors[name].value:.2f})" for name in names]
+        by = group.differences[detector]
+        listed = [f"{BASELINES[name]} ({group.detectors[name].value:.2f}, {by[name].value:+.3f})" for name in names]
         return f"{verb} {' and '.join([', '.join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)}"
 
     figure = group.detectors[detector]

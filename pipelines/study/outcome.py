@@ -66,8 +66,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of a study. `versions` are the manifests of the data, by reference; `seconds` are those of all commands,
-    also of such whose result was there before."""
+    """All of a study. `versions` are the manifests of the data, by reference."""
 
     study: Study
     name: str
@@ -77,11 +76,15 @@ class Outcome:
     command: str
     hardware: str
     date: str
-    seconds: float
     answers: list[Answers] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Of all commands, also of those whose result was there before."""
+        return sum(step.seconds for step in self.steps)
 
     @property
     def failed(self) -> list[Step]:

@@ -75,7 +75,7 @@ def slots(jobs: int | None) -> tuple[dict[str, str], ...]:
     gpus = torch.cuda.device_count()
     if gpus:
         return tuple({"CUDA_VISIBLE_DEVICES": str(i % gpus)} for i in range(jobs or gpus))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = _cores()
     count = jobs or max(1, min(cores, _memory() // _MEMORY_A_JOB))
     return ({"OMP_NUM_THREADS": str(max(1, cores // count))},) * count
 
@@ -119,7 +119,6 @@ def run_study(
         command=shlex.join(["python", "-m", "pipelines", *sys.argv[1:]]),
         hardware=_hardware(),
         date=datetime.now(UTC).date().isoformat(),
-        seconds=sum(f.seconds for f in finished.values()),
         answers=_answers(study, finished.values()),
         runs=_runs(study, setting, finished),
         steps=[Step(f.job.title, f.job.kind, f.command, f.seconds, f.state, f.reason) for f in finished.values()],
@@ -197,6 +196,11 @@ def _versions(finished: Iterable[Finished]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _memory() -> int:
     """Bytes of memory that are free for use."""
     try:
@@ -216,5 +220,4 @@ def _hardware() -> str:
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores"
+    return f"{model}, {_cores()} cores"

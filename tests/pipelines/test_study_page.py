@@ -146,12 +146,11 @@ def outcome(seeds: int = 5, **changed: Any) -> Outcome:
         "command": "python -m pipelines run paper/table1 --data-dir DATA --scale small",
         "hardware": "AMD EPYC 7B13, 2 cores",
         "date": "2026-11-24",
-        "seconds": 18423.0,
         "answers": answered(seeds),
         "runs": [run(arm, "nois", FIRST_SEED + i) for arm in GAINS for i in range(seeds)],
         "steps": [
             Step("read alpaca/random_9k.json", "ingest", "python -m lope_data ingest DATA", 1.2, "done"),
-            Step("lope nois 614", "train", "python -m lope_train train --seed 614", 574.0, "kept"),
+            Step("lope nois 614", "train", "python -m lope_train train --seed 614", 18421.8, "kept"),
         ],
         "versions": {
             noisy: manifest("nois", "b0a2843254176ed7", [parent]),

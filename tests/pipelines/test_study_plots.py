@@ -49,7 +49,7 @@ def draw(*plots: dict[str, Any], **changed: Any) -> list[Drawing]:
     found.append(Answers("m", BASE, BASE, None, "none", "piqa", 0.0, ("1", "2", "3", "4"), (True,) * 4, chance))
     settings = {"num_experts": 4, "num_poisoning": 1, "compensation_experts": None}
     runs = [Run("m", arm, "c5", 614, Path("/gone") / arm, {"settings": settings}) for arm in ("lope", "hydra")]
-    outcome = Outcome(study, "n", "s", Scale(), ("m",), "c", "h", "d", 1.0, changed.get("answers", found), runs)
+    outcome = Outcome(study, "n", "s", Scale(), ("m",), "c", "h", "d", changed.get("answers", found), runs)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return figures(outcome, analyse(outcome))

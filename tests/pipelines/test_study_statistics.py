@@ -46,7 +46,7 @@ def base(right: Sequence[int], **changed: Any) -> Answers:
 def found(*given: Answers, tasks: Sequence[str] = ("piqa",), mean: bool = False) -> Findings:
     paper = [{"arm": "lope", "condition": "nois", "values": {"mean": 62.66}}] if mean else []
     changed = STUDY | {"evaluation": STUDY["evaluation"] | {"tasks": list(tasks)}, "paper": paper}
-    outcome = Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", 1.0, [*given])
+    outcome = Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", [*given])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         findings = analyse(outcome)
@@ -346,7 +346,7 @@ def test_a_mean_of_tasks_stands_where_the_paper_has_one() -> None:
         *(answers("hydra", s, row, task="arc") for s, row in enumerate(([1, 0, 0, 0], [0, 0, 0, 1]))),
     ]
     findings = analyse(
-        Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", 1.0, given)
+        Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", given)
     )
     mean = findings.accuracies[Key("m", "lope", "nois", COMPENSATED, "mean", 0.0)]
     assert mean.by_seed == {0: 0.75, 1: 0.375}
