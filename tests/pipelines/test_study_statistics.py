@@ -345,9 +345,7 @@ def test_a_mean_of_tasks_stands_where_the_paper_has_one() -> None:
         *(answers("hydra", s, row) for s, row in enumerate(([1, 0], [1, 0], [1, 1]))),
         *(answers("hydra", s, row, task="arc") for s, row in enumerate(([1, 0, 0, 0], [0, 0, 0, 1]))),
     ]
-    findings = analyse(
-        Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", given)
-    )
+    findings = analyse(Outcome(Study.model_validate(changed), "n", "small", STUDY_SCALE, ("m",), "c", "h", "d", given))
     mean = findings.accuracies[Key("m", "lope", "nois", COMPENSATED, "mean", 0.0)]
     assert mean.by_seed == {0: 0.75, 1: 0.375}
     assert (mean.questions, mean.chance) == (6, 0.25)
