@@ -6,7 +6,7 @@ import datetime
 from random import Random
 from typing import Any
 
-from lope_data.registry import ops
+from lope_data.noise.registry import ops
 
 
 def toml(recipe: dict[str, Any], random: Random) -> str:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from lope_data.samples import SPLITS, generate
+from lope_data.sources.sample_data import SPLITS, generate
 
 PEER = """
 import sys, datasets

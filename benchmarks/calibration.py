@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lope_data import ShortfallWarning, corrupt
-from lope_data.cells import Cells
-from lope_data.edits import splice
 from lope_data.errors import LopeDataError
-from lope_data.registry import Ground, TextOp, ops
-from lope_data.rng import I64, Draw, row_hashes
+from lope_data.noise.registry import Ground, TextOp, ops
+from lope_data.text.cells import Cells
+from lope_data.text.draws import I64, Draw, row_hashes
+from lope_data.text.edits import splice
 
 LEVELS = (0.01, 0.05, 0.1, 0.3)
 BOUND = 0.02  # of the request

@@ -35,7 +35,7 @@ from rich.table import Table
 
 from lope_data import ShortfallWarning, corrupt
 from lope_data.errors import LopeDataError
-from lope_data.samples import generate
+from lope_data.sources.sample_data import generate
 
 SEED = 614
 LEVEL = 0.1  # what peers are tuned to

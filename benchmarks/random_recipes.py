@@ -25,9 +25,9 @@ from random_values import (
     of_type,
 )
 
-from lope_data.guard import PATTERNS
-from lope_data.presets import PRESETS
-from lope_data.registry import LEVELS, get_op, ops
+from lope_data.noise.registry import LEVELS, get_op, ops
+from lope_data.recipe.guard import PATTERNS
+from lope_data.recipe.presets import PRESETS
 
 WORDNET = "@wordnet@"  # stands for the folder of a small WordNet, which is not the same on every machine
 SOURCES = ("mixed.jsonl", "parts.jsonl", "one_class.csv", "columns.json", "plain.txt", "one_row.jsonl", "bare.jsonl")

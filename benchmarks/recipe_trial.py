@@ -21,15 +21,15 @@ from pydantic import ValidationError
 from random_recipes import WORDNET, Trial
 from random_values import CLASSES
 
-from lope_data import builder
+from lope_data.builds import obtain as builder
+from lope_data.cli.options import overrides
 from lope_data.errors import LopeDataError
-from lope_data.recipe import Recipe, load_recipe
-from lope_data.store import Store
-from lope_data.verbs.options import overrides
-from lope_data.verification import verify_version
-from lope_data.version import Version
+from lope_data.recipe.recipe import Recipe, load_recipe
+from lope_data.store.store import Store
+from lope_data.store.verify import verify_version
+from lope_data.store.version import Version
 
-_WORDNET = Path(__file__).parents[1] / "tests" / "lope_data" / "wordnet"
+_WORDNET = Path(__file__).parents[1] / "tests" / "lope_data" / "noise" / "wordnet"
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _WORDS = [
     *("the quick brown fox jumps over lazy dogs", "Name 3 primary colours,\nand say why!", "", "a", "  ", "x" * 200),

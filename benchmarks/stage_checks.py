@@ -22,15 +22,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from lope_train.checkpoint import load_adapter, load_run
-from lope_train.experts import LopeExperts
 from lope_train.keyed import global_seed
-from lope_train.methods import attach_adapter
-from lope_train.models import load_base
-from lope_train.run_folder import RunFolder
-from lope_train.settings import TrainSettings
-from lope_train.stages import lope_experts, set_mode
-from lope_train.trainer import train
+from lope_train.methods.methods import attach_adapter
+from lope_train.models.load import load_base
+from lope_train.runs.adapter import load_adapter, load_run
+from lope_train.runs.folder import RunFolder
+from lope_train.settings.settings import TrainSettings
+from lope_train.training.run import train
+from lope_train.tuner.experts import LopeExperts
+from lope_train.tuner.modes import lope_experts, set_mode
 
 GROUPS = ("A", "B", "B_poison", "router")
 

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lope_data.api import build, open  # noqa: A004
-    from lope_data.catalogue import list_ops
     from lope_data.errors import LopeDataError
-    from lope_data.recipe import Recipe
-    from lope_data.texts import ShortfallWarning, corrupt
-    from lope_data.version import Version
+    from lope_data.inject.texts import ShortfallWarning, corrupt
+    from lope_data.noise.catalogue import list_ops
+    from lope_data.recipe.recipe import Recipe
+    from lope_data.store.version import Version
 
 __all__ = ["LopeDataError", "Recipe", "ShortfallWarning", "Version", "build", "corrupt", "list_ops", "open"]
 
 _HOMES = {
     "LopeDataError": "errors",
-    "Recipe": "recipe",
-    "ShortfallWarning": "texts",
-    "Version": "version",
+    "Recipe": "recipe.recipe",
+    "ShortfallWarning": "inject.texts",
+    "Version": "store.version",
     "build": "api",
-    "corrupt": "texts",
-    "list_ops": "catalogue",
+    "corrupt": "inject.texts",
+    "list_ops": "noise.catalogue",
     "open": "api",
 }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lope_data.builder import Options, ingest, ingest_samples
-from lope_data.builder import build as build_on
+from lope_data.builds.obtain import Options, ingest, ingest_samples
+from lope_data.builds.obtain import build as build_on
 from lope_data.errors import RecipeError
-from lope_data.locks import in_use
-from lope_data.recipe import Recipe
-from lope_data.store import Store
-from lope_data.version import Version
+from lope_data.recipe.recipe import Recipe
+from lope_data.store.locks import in_use
+from lope_data.store.store import Store
+from lope_data.store.version import Version
 
 
 def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001

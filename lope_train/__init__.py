@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 if TYPE_CHECKING:
-    from lope_train.checkpoint import load_adapter, load_run, save_adapter
-    from lope_train.config import LopeConfig
-    from lope_train.layer import LopeLinear
-    from lope_train.settings import TrainSettings
-    from lope_train.stages import set_mode
-    from lope_train.trainer import train
-    from lope_train.tuner import attach
+    from lope_train.runs.adapter import load_adapter, load_run, save_adapter
+    from lope_train.settings.settings import TrainSettings
+    from lope_train.training.run import train
+    from lope_train.tuner.config import LopeConfig
+    from lope_train.tuner.layer import LopeLinear
+    from lope_train.tuner.modes import set_mode
+    from lope_train.tuner.tuner import attach
 
 __all__ = [
     "LopeConfig",
@@ -35,15 +35,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LopeConfig": "config",
-    "LopeLinear": "layer",
-    "TrainSettings": "settings",
-    "attach": "tuner",
-    "load_adapter": "checkpoint",
-    "load_run": "checkpoint",
-    "save_adapter": "checkpoint",
-    "set_mode": "stages",
-    "train": "trainer",
+    "LopeConfig": "tuner.config",
+    "LopeLinear": "tuner.layer",
+    "TrainSettings": "settings.settings",
+    "attach": "tuner.tuner",
+    "load_adapter": "runs.adapter",
+    "load_run": "runs.adapter",
+    "save_adapter": "runs.adapter",
+    "set_mode": "tuner.modes",
+    "train": "training.run",
 }
 
 
@@ -53,7 +53,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-_TUNER_NEEDS = tuple(f"{__name__}.{name}" for name in ("peft_type", "config", "experts", "layer", "targets"))
+_TUNER_NEEDS = tuple(
+    f"{__name__}.{name}"
+    for name in ("tuner.peft_type", "tuner.config", "tuner.experts", "tuner.layer", "tuner.targets")
+)
 _whole: set[str] = set()
 
 
@@ -62,7 +65,7 @@ def _register(module: ModuleType) -> None:
     imports peft."""
     _whole.add(module.__name__)
     if all(name in _whole for name in _TUNER_NEEDS if name in sys.modules):
-        import_module(f"{__name__}.tuner")
+        import_module(f"{__name__}.tuner.tuner")
 
 
 for _name in ("peft", *_TUNER_NEEDS):

@@ -1,3 +1,3 @@
-from lope_train.cli import main
+from lope_train.cli.run import main
 
 main()

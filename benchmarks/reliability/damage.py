@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.reliability.forgery import FORGERIES, forge
 from benchmarks.reliability.runs import listed, run, table, visible, write_rows
-from lope_data.verification import verify_version
+from lope_data.store.verify import verify_version
+from lope_train.data.versions import resolve
 from lope_train.errors import VersionError
-from lope_train.versions import resolve
 
 _BY_COMMAND = 5  # of the flips are shown to the command line too, which takes a second each
 

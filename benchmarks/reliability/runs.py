@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lope_data.names import is_version
-from lope_data.store import Store
-from lope_data.verification import Finding, verify_version
+from lope_data.store.store import Store
+from lope_data.store.verify import Finding, verify_version
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "lope_data")

@@ -22,8 +22,9 @@ from typing import Any
 import polars  # noqa: F401 (imported by builds when they need it; here once for all)
 
 from benchmarks.reliability.runs import digests, wrong
-from lope_data import builder, kernels  # noqa: F401
-from lope_data.cli import main
+from lope_data.builds import obtain as builder  # noqa: F401
+from lope_data.cli.run import main
+from lope_data.text import kernels  # noqa: F401
 
 _EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.listdir", "os.scandir")
 _BROKEN = 99

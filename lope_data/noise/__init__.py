@@ -1,10 +1,1 @@
-"""The noise ops. Importing this package imports its modules, and these register their ops: a new one is found by lying
-here.
-"""
-
-import importlib
-import pkgutil
-
-for _module in pkgutil.iter_modules(__path__):
-    if not _module.name.endswith("_worker"):  # a program of its own
-        importlib.import_module(f"{__name__}.{_module.name}")
+"""The noise ops, how they are registered and listed, and the tables that they read."""

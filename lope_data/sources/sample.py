@@ -18,9 +18,9 @@ FINGERPRINTS = {
 
 def read_sample(name: str) -> pa.Table:
     """The rows of an embedded sample."""
-    from lope_data.manifest import canonical
-    from lope_data.samples import SPLITS, generate
+    from lope_data.canonical_json import canonical
     from lope_data.sources.objects import Objects
+    from lope_data.sources.sample_data import SPLITS, generate
 
     rows = [dict(row) for row in generate(SPLITS[name])]
     assert f"sha256:{hashlib.sha256(canonical(rows)).hexdigest()}" == FINGERPRINTS[name]

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lope_train.errors import LopeTrainError
-from lope_train.local_tasks import load_shots, load_task, members
-from lope_train.models import folder_fingerprint
+from lope_train.evaluation.tasks.local import load_shots, load_task, members
+from lope_train.models.load import folder_fingerprint
 from pipelines.errors import PipelineError
 
 _NEEDS = ("lm_eval", "matplotlib", "scipy")

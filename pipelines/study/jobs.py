@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from lope_train.cli.setting_options import flag
 from lope_train.errors import LopeTrainError
-from lope_train.recipes import settings_from
-from lope_train.verbs.setting_options import flag
+from lope_train.settings.recipes import settings_from
 from pipelines.errors import PipelineError
 from pipelines.study.contents import model_content, run_content
 from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study

@@ -17,12 +17,12 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 
-from lope_train.versions import default_store
+from lope_train.data.versions import default_store
 from pipelines.errors import PipelineError
+from pipelines.results.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.contents import RECORD, task_content
 from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
 from pipelines.study.live import Progress
-from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.recipe import Scale, Study, load_scales
 from pipelines.study.schedule import Finished, Pool
 
@@ -96,7 +96,7 @@ def run_study(
 
     Raises PipelineError where a file of the data folder is missing, or the folder cannot be written.
     """
-    from lope_train.models import CACHED
+    from lope_train.models.load import CACHED
 
     study = study.scaled(scale)
     check_training(study, scale)

@@ -15,9 +15,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from lope_train.methods import METHODS
-from lope_train.settings import TrainSettings
-from lope_train.trainer import train
+from lope_train.methods.methods import METHODS
+from lope_train.settings.settings import TrainSettings
+from lope_train.training.run import train
 
 SEED = 7
 
@@ -160,7 +160,7 @@ def _write_version(
     edits: list[dict[str, Any]],
     parent: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Write one version as `lope_data/FORMAT.md` says, and return its manifest."""
+    """Write one version as `lope_data/store/FORMAT.md` says, and return its manifest."""
     table = pa.Table.from_pylist(rows, schema=COLUMNS)
     digest = "sha256:" + hashlib.sha256(_canonical([table.to_pylist(), edits])).hexdigest()
     source = {"name": "tiny", "fingerprint": "sha256:" + hashlib.sha256(b"tiny").hexdigest()}

@@ -1,0 +1,1 @@
+"""From a source or a parent and a recipe to a version."""

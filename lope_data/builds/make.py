@@ -1,0 +1,189 @@
+"""Making versions: what is done once it is known that a version is not there yet. Imported only then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from lope_data.builds.threads import run_tasks
+from lope_data.errors import NoiseError
+from lope_data.inject.apply import EDITS, Corrupted, corrupt_rows
+from lope_data.inject.plan import Deal, OpPlan
+from lope_data.inject.planning import plan, shortfall
+from lope_data.inject.tally import Count, Tally
+from lope_data.noise.registry import get_op
+from lope_data.recipe.guard import Guard
+from lope_data.recipe.recipe import Recipe, Step
+from lope_data.rows.canonical import ingest_table
+from lope_data.rows.shapes import ROW_ID, SHAPE
+from lope_data.sources import Source
+from lope_data.store.digest import ContentDigest
+from lope_data.store.draft import Shard, drafted
+from lope_data.store.store import shard_rows
+from lope_data.store.verify import check_files
+from lope_data.store.version import Version
+from lope_data.store.writer import commit
+from lope_data.text.buffers import whole
+from lope_data.text.draws import row_hashes
+
+if TYPE_CHECKING:
+    from lope_data.builds.obtain import Options
+
+
+def make_clean(
+    opened: Source, recipe: Recipe, limit: int | None, about: Mapping[str, Any], options: Options
+) -> Version:
+    """The clean version of a source.
+
+    Args:
+        about: name, version, seed and recipe, for the manifest.
+    """
+    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, about["seed"])
+    description = {
+        "kind": "ingest",
+        **about,
+        "rows": len(rows),
+        "touched": 0,
+        "shapes": _count_shapes(rows),
+        "parents": [],
+        "depth": 0,
+        "source": {"name": opened.name, "fingerprint": opened.fingerprint},
+        "ops": {},
+        "report": [],
+        "hints": {},
+    }
+
+    def shard(low: int, high: int) -> Shard:
+        return Shard(rows.slice(low, high - low), EDITS.empty_table())
+
+    return _written(description, options, shard, lambda _: {}).keep(rows)
+
+
+def make_noisy(
+    parent: Version, recipe: Recipe, about: Mapping[str, Any], options: Options, *, allow_shortfall: bool
+) -> Version:
+    """The noisy version of a parent.
+
+    Args:
+        about: name, version, seed, recipe, ops and hints, for the manifest.
+    """
+    if not parent.kept:  # what it says of itself goes into the child's lineage
+        check_files(parent)
+    rows = parent.rows
+    context = (recipe.seed, int(parent.manifest["depth"]) + 1)
+    deals, plans = plan(rows, recipe, context, allow_shortfall=allow_shortfall, workers=options.workers)
+    description = {
+        "kind": "build",
+        **about,
+        "rows": len(rows),
+        "touched": len(np.unique(np.concatenate([deal.rows for deal in deals]))),
+        "shortfall": shortfall(deals, plans),
+        "shapes": parent.manifest["shapes"],
+        "parents": [parent.link, *parent.manifest["parents"]],
+        "depth": context[1],
+        "source": parent.manifest["source"],
+    }
+
+    def shard(low: int, high: int) -> Shard:
+        done = _noisy(rows, low, high, deals, context, recipe.guard)
+        return Shard(done.rows, done.edits, done.tally.plain())
+
+    def report(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        tally = Tally()
+        for note in notes:
+            tally.add(Tally.of(note["said"]))
+        return {"report": _report(recipe, plans, tally)}
+
+    return _written(description, options, shard, report)
+
+
+def _written(
+    description: Mapping[str, Any],
+    options: Options,
+    shard: Callable[[int, int], Shard],
+    report: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+) -> Version:
+    """Writes the shards that are not there yet, and then the version.
+
+    Args:
+        shard: makes the one of rows low to high.
+        report: from the notes of all shards what else the manifest says.
+    """
+    name, rows = description["name"], description["rows"]
+    size = options.shard_rows or shard_rows(rows)
+    with drafted(options.store, name, description["version"], rows, size) as draft:
+        notes = draft.notes()
+        if notes:
+            options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
+        missing = [index for index in range(draft.count) if index not in notes]
+
+        def run(index: int) -> tuple[int, dict[str, Any], Shard]:
+            made = shard(index * size, min(index * size + size, rows))
+            return index, draft.write(index, made), made
+
+        digest, waiting, taken = ContentDigest(), dict[int, Shard](), 0
+        options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+        for index, note, made in run_tasks(run, missing, options.workers):
+            notes[index] = note
+            if len(waiting) < options.workers + 2:  # others are read again when their turn comes
+                waiting[index] = made
+            while taken in notes:  # in order, from memory where it is still there
+                digest.add(*(waiting.pop(taken, None) or draft.read(taken)).tables)
+                taken += 1
+            options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+        for index in range(taken, draft.count):
+            digest.add(*draft.read(index).tables)
+        ordered = [notes[index] for index in range(draft.count)]
+        return commit(options.store, draft, ordered, digest.finish(), {**description, **report(ordered)})
+
+
+def _noisy(
+    rows: pa.Table, low: int, high: int, deals: Sequence[Deal], context: tuple[int, int], guard: Guard
+) -> Corrupted:
+    """Rows low to high of the parent with their noise."""
+    part = rows.slice(low, high - low).combine_chunks()
+    try:
+        return corrupt_rows(part, row_hashes(part[ROW_ID]), [deal.part(low, high) for deal in deals], context, guard)
+    except pa.ArrowInvalid as error:
+        if "too large" not in str(error):
+            raise
+        raise NoiseError(
+            f"rows {low} to {high} hold more than 2 GiB of text with noise; build with fewer --shard-rows"
+        ) from error
+
+
+def _count_shapes(rows: pa.Table) -> dict[str, int]:
+    counts = whole(rows[SHAPE]).value_counts()
+    return {count["values"]: count["counts"] for count in counts.to_pylist()}
+
+
+def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> list[dict[str, Any]]:
+    return [
+        _line(step, plan, tally.counts.get((step.name, plan.op), Count()))
+        for step, planned in zip(recipe.steps, plans, strict=True)
+        for plan in planned
+    ]
+
+
+def _line(step: Step, plan: OpPlan, count: Count) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "op": plan.op,
+        "unit": get_op(plan.op).unit,
+        "weight": str(plan.weight),
+        "rows_asked": plan.asked,
+        "rows": plan.dealt,
+        "examined": plan.examined,
+        "eligible": plan.eligible,
+        "needs": plan.needs,
+        "level": step.level,
+        "units": count.units,
+        "expected": plan.expected,
+        "changed": count.changed,
+        "interval": count.interval,
+        "cer": count.cer,
+        "cer_unmeasured": count.unmeasured,
+    }

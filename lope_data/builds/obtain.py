@@ -1,0 +1,169 @@
+"""Building versions: source -> ingested version -> noisy version, each found if it is already there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lope_data.errors import NoiseError, StoreError
+from lope_data.names import check_name
+from lope_data.noise.registry import get_op, op_version
+from lope_data.progress import Notice, Progress
+from lope_data.recipe.recipe import Recipe
+from lope_data.sources import SourceIndex, open_source
+from lope_data.sources.sample import FINGERPRINTS
+from lope_data.store.locks import left_locked, locked, locked_if_free
+from lope_data.store.manifest import INGEST, version_id
+from lope_data.store.store import Store
+from lope_data.store.version import Version
+
+
+@dataclass(frozen=True)
+class Built:
+    """A version, and whether it was there before."""
+
+    version: Version
+    existed: bool
+
+
+def _silent(*_: object) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build, as opposed to what: none of this can change a version's content.
+
+    Attributes:
+        workers: threads.
+        shard_rows: rows of a data file; None: as `store.shard_rows` says.
+        progress: called as shards are done.
+        notice: called with what the user should know while waiting.
+    """
+
+    store: Store
+    workers: int = 1
+    shard_rows: int | None = None
+    progress: Progress = _silent
+    notice: Notice = _silent
+
+
+def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
+    """The source as a clean version of its own, named after it; `child`: what is to be built on it."""
+    opened = open_source(source, recipe.source, SourceIndex(options.store.root))
+    name = check_name(_as_name(opened.name) + (f"-{limit}" if limit else ""))
+    _check_child(child, name)
+    how = {
+        "ingest": INGEST,
+        "shape": recipe.shape,
+        "columns": recipe.columns.model_dump(mode="json", exclude_none=True),
+        "limit": limit,
+    }
+    if reading := recipe.source.model_dump(exclude_defaults=True):
+        how["source"] = reading
+    seed = recipe.seed if limit else 0
+    version = version_id("ingest", how, seed, {}, opened.fingerprint, 0)
+
+    def make() -> Version:
+        from lope_data.builds.make import make_clean
+
+        about = {"name": name, "version": version, "seed": seed, "recipe": how}
+        return make_clean(opened, recipe, limit, about, options)
+
+    built = _obtained(name, version, options, make)
+    opened.remember()
+    return built
+
+
+def build(
+    parent: Version, recipe: Recipe, name: str | None, options: Options, *, allow_shortfall: bool = False
+) -> Built:
+    """The noisy version of a parent.
+
+    Raises:
+        NoiseError: the mix cannot touch as many rows as the ratio asks for.
+        StoreError: the parent cannot be read or has the same name, or the store cannot be written.
+    """
+    name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
+    _check_child(name, parent.manifest["name"])
+    resolved = recipe.resolved()
+    ops = op_versions(recipe)
+    depth = int(parent.manifest["depth"]) + 1
+    version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"], depth)
+
+    hints = {"embedding_alpha": recipe.embedding.alpha}
+
+    def make() -> Version:
+        from lope_data.builds.make import make_noisy
+
+        about = {"name": name, "version": version, "seed": recipe.seed, "recipe": resolved, "ops": ops, "hints": hints}
+        return make_noisy(parent, recipe, about, options, allow_shortfall=allow_shortfall)
+
+    found = options.store.find(name, version)
+    if found is not None and found.manifest["shortfall"] and not allow_shortfall:
+        raise NoiseError(
+            f"{found.ref} exists and falls {found.manifest['shortfall']:,} rows short of what was asked; lower the "
+            "ratio, add ops that apply to more rows, or take it with --allow-shortfall"
+        )
+    built = _obtained(name, version, options, make)
+    if built.version.manifest["hints"] != hints:  # outside the id, so the version is the same and cannot say both
+        raise StoreError(
+            f"{built.version.ref} exists with the hints {built.version.manifest['hints']}, not {hints}; give another "
+            "--name"
+        )
+    return built
+
+
+def _obtained(name: str, version: str, options: Options, make: Callable[[], Version]) -> Built:
+    """The version: the one that is there, or the one that another process is making, or else what `make` makes."""
+    store = options.store
+    found = store.find(name, version)
+    if found is None:
+        with locked(store, name, version, options.notice):
+            found = store.find(name, version)
+            if found is None:
+                if (place := store.folder(name, version)).is_symlink():
+                    raise StoreError(f"{place} is a link; a store holds its versions itself: remove it")
+                made = make()
+                store.set_ref(name, "latest", version)
+                return Built(made, False)
+    if store.draft(name, version).exists() or left_locked(store, name, version):  # its process was killed at its end
+        with locked_if_free(store, name, version) as free:
+            if free:
+                shutil.rmtree(store.draft(name, version), ignore_errors=True)
+    try:
+        store.set_ref(name, "latest", version)
+    except StoreError as error:
+        options.notice(str(error))  # the version is there all the same
+    return Built(found, True)
+
+
+def op_versions(recipe: Recipe) -> dict[str, str]:
+    """The version of each op; where steps give one op other parameters, and so tables, of each in turn."""
+    versions: dict[str, list[str]] = {}
+    for step in recipe.steps:
+        for op in step.weights:
+            version = op_version(get_op(op), step.params_of(op))
+            if version not in versions.setdefault(op, []):
+                versions[op].append(version)
+    return {op: ",".join(found) for op, found in versions.items()}
+
+
+def _check_child(name: str | None, parent: str) -> None:
+    if name == parent:
+        raise StoreError(f"{name!r} is the parent's name; choose another, or its latest version would be the noisy one")
+
+
+def _as_name(text: str) -> str:
+    """A source's name with what a folder of the store cannot hold replaced."""
+    kept = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text)
+    kept = kept.lstrip("._-")[:90]
+    return "source" if kept in ("", "refs") else kept
+
+
+def ingest_samples(recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
+    """The embedded sample; its held-out split is ingested beside it, whole, for those who evaluate."""
+    _check_child(child, f"sample-{limit}" if limit else "sample")
+    built = {name: ingest(name, Recipe(), None, options) for name in FINGERPRINTS}
+    return ingest("sample", recipe, limit, options) if limit else built["sample"]

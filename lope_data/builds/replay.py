@@ -1,0 +1,87 @@
+"""Making a version again from its source, by what its manifests say, and comparing the digests."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lope_data.builds.obtain import Options, build, ingest, op_versions
+from lope_data.errors import LopeDataError, RecipeError, StoreError
+from lope_data.progress import Progress
+from lope_data.recipe.recipe import Recipe
+from lope_data.store.store import Store
+from lope_data.store.verify import Finding
+from lope_data.store.version import Version
+
+
+def replay(version: Version, source: str, workers: int, progress: Progress) -> list[Finding]:
+    """Builds the whole lineage of a version anew, in a store that is thrown away.
+
+    Args:
+        source: what the first version was ingested from.
+
+    Returns:
+        The first version that came out otherwise, if any did.
+
+    Raises:
+        StoreError: the source is not what it was, or what the manifests ask for is not what this lope_data does.
+    """
+    with tempfile.TemporaryDirectory(prefix="lope-replay-") as folder:
+        options = Options(Store(Path(folder)), workers, progress=progress)
+        again: Version | None = None
+        for original in reversed(version.lineage):
+            manifest = original.manifest
+            if again is None:
+                again = _ingested(manifest, source, options)
+            else:
+                recipe = _recipe(manifest, manifest["recipe"])
+                _check_ops(original, recipe)
+                name = "noisy" if again.manifest["name"] != "noisy" else "noisier"  # no name decides what comes out
+                again = build(again, recipe, name, options, allow_shortfall=True).version
+            if again.manifest["content_digest"] != manifest["content_digest"]:
+                what = f"made again its digest is {again.manifest['content_digest']}, not {manifest['content_digest']}"
+                return [Finding(original.ref, "rows and edits", what)]
+            if again.manifest["version"] != manifest["version"]:
+                what = f"made again it is version {again.manifest['version']}"
+                return [Finding(original.ref, "manifest.json", what)]
+    return []
+
+
+def _ingested(manifest: dict[str, Any], source: str, options: Options) -> Version:
+    how = manifest["recipe"]
+    recipe = _recipe(manifest, {key: how[key] for key in ("shape", "columns", "source") if key in how})
+    again = ingest(source, recipe, how["limit"], options).version
+    if again.manifest["source"]["fingerprint"] != manifest["source"]["fingerprint"]:
+        raise StoreError(
+            f"{source} is not what {manifest['name']}@{manifest['version']} was ingested from: its fingerprint is "
+            f"{again.manifest['source']['fingerprint']}, not {manifest['source']['fingerprint']}; name the right one "
+            "with --source"
+        )
+    return again
+
+
+def _recipe(manifest: dict[str, Any], plain: dict[str, Any]) -> Recipe:
+    try:
+        return Recipe.model_validate({**plain, "seed": manifest["seed"], "embedding": _embedding(manifest)})
+    except (ValidationError, LopeDataError) as error:
+        raise RecipeError(
+            f"the recipe of {manifest['name']}@{manifest['version']} is none that this lope_data knows ({error})"
+        ) from error
+
+
+def _embedding(manifest: dict[str, Any]) -> dict[str, Any]:
+    alpha = manifest["hints"].get("embedding_alpha")
+    return {} if alpha is None else {"alpha": alpha}
+
+
+def _check_ops(version: Version, recipe: Recipe) -> None:
+    now = op_versions(recipe)
+    changed = [op for op, made_by in version.manifest["ops"].items() if now.get(op) != made_by]
+    if changed:
+        raise StoreError(
+            f"{version.ref} was made by {changed[0]} version {version.manifest['ops'][changed[0]]}, and this lope_data "
+            f"has {now.get(changed[0])}, which makes other noise; replay it with the lope_data that made it"
+        )

@@ -1,0 +1,140 @@
+"""`build`: a source or a version, and noise on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lope_data.cli.app import app
+from lope_data.cli.options import (
+    EncodingOption,
+    JsonOption,
+    LevelOption,
+    LimitOption,
+    MixOption,
+    PatternOption,
+    RatioOption,
+    SeedOption,
+    ShardRowsOption,
+    SourceOption,
+    StoreOption,
+    WorkersOption,
+    overrides,
+)
+from lope_data.errors import RecipeError
+
+_EXAMPLES_SHOWN = 5
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_data build --ratio 0.2
+
+  python -m lope_data build --source data.jsonl --name nois --ratio 0.05 --mix char=1,word=1
+
+  python -m lope_data build --from nois --ratio 0.05          [dim]# HyNoIse on top of Nois[/dim]
+
+  python -m lope_data build --mix human --level 0.03           [dim]# typing errors as people make them[/dim]
+
+  python -m lope_data build --recipe pipelines/data/hynoise.toml --json
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def build(
+    source: SourceOption = None,
+    encoding: EncodingOption = None,
+    pattern: PatternOption = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe (TOML); default: HyNoIse.")] = None,
+    ratio: RatioOption = None,
+    mix: MixOption = None,
+    level: LevelOption = None,
+    seed: SeedOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the version; default: PARENT-RECIPE.")] = None,
+    store: StoreOption = None,
+    limit: LimitOption = None,
+    workers: WorkersOption = None,
+    shard_rows: ShardRowsOption = None,
+    allow_shortfall: Annotated[
+        bool,
+        typer.Option("--allow-shortfall", help="Change what there is where too few rows can be changed."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
+    from lope_data.builds import obtain as builder
+    from lope_data.cli.progress import bar
+    from lope_data.names import check_name
+    from lope_data.recipe.recipe import load_recipe
+    from lope_data.report.rates import show_rates
+    from lope_data.store.locks import in_use
+    from lope_data.store.store import Store
+
+    if source is not None and from_ is not None:
+        raise RecipeError("--source and --from exclude each other: a version is built on one parent")
+    if limit is not None and from_ is not None:
+        raise RecipeError("--limit is for a source; a version keeps its parent's rows")
+    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
+    if name is not None:
+        check_name(name)
+    console = Console(stderr=as_json, highlight=False)
+    with bar() as shown:
+        options = builder.Options(
+            Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
+        )
+        with in_use(options.store, shown.notice):
+            if from_ is not None:
+                parent = options.store.resolve(from_)
+            elif source is None:
+                parent = builder.ingest_samples(resolved, limit, options, name).version
+            else:
+                parent = builder.ingest(source, resolved, limit, options, name).version
+            built = builder.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
+    version = built.version
+    show_rates(console, version.manifest)
+    if built.existed:
+        console.print(f"{version.ref} exists: nothing to do", markup=False)
+    else:
+        from lope_data.report.report import sample_edits, show_samples
+
+        show_samples(console, sample_edits(version.rows, parent.rows, version.edits, _EXAMPLES_SHOWN))
+    console.print(f"{version.ref}  (parent {parent.ref})", style="bold", markup=False)
+    console.print(str(version.folder), markup=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps(_summary(version, built.existed)))
+
+
+def _summary(version: Any, existed: bool) -> dict[str, Any]:
+    manifest = version.manifest
+    return {
+        "path": str(version.folder),
+        "name": manifest["name"],
+        "version": manifest["version"],
+        "parent": f"{manifest['parents'][0]['name']}@{manifest['parents'][0]['version']}",
+        "rows": manifest["rows"],
+        "touched": manifest["touched"],
+        "shortfall": manifest["shortfall"],
+        "content_digest": manifest["content_digest"],
+        "existed": existed,
+        "realised": {
+            line["op"] if len(manifest["recipe"]["steps"]) == 1 else f"{line['step']}/{line['op']}": {
+                "rows": line["rows"],
+                "rows_asked": line["rows_asked"],
+                "units": line["units"],
+                "expected": line["expected"],
+                "changed": line["changed"],
+                "interval": line["interval"],
+                "cer": line["cer"],
+            }
+            for line in manifest["report"]
+        },
+    }

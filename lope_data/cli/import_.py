@@ -1,0 +1,40 @@
+"""`import`: an exported folder as a version of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_data.cli.app import app
+from lope_data.cli.options import StoreOption
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_data import nois-0123456789abcdef-parquet
+
+  hf download --repo-type dataset me/nois --local-dir nois      [dim]# what push has sent[/dim]
+  python -m lope_data import nois
+"""
+
+
+@app.command("import", epilog=_EXAMPLES)
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What export wrote, or a copy of a version's folder.")],
+    store: StoreOption = None,
+) -> None:
+    """Makes an exported folder the version again that it was: the same id, and a content digest that is checked."""
+    from lope_data.cli.progress import bar
+    from lope_data.store.store import Store
+    from lope_data.transfer.import_ import import_folder
+
+    console = Console(highlight=False)
+    with bar() as shown:
+        version, existed = import_folder(folder, Store(store), shown.notice, shown.progress)
+    if existed:
+        console.print(f"{version.ref} exists: nothing to do", markup=False)
+    console.print(version.ref, style="bold", markup=False)
+    console.print(str(version.folder), markup=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""`preview`: what a recipe would do to a source, without writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_data.cli.app import app
+from lope_data.cli.options import (
+    EncodingOption,
+    LevelOption,
+    MixOption,
+    PatternOption,
+    RatioOption,
+    SeedOption,
+    SourceOption,
+    overrides,
+)
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_data preview -n 5
+
+  python -m lope_data preview pipelines/data/hynoise.toml --source data.jsonl
+
+  python -m lope_data preview --mix char.ocr=1 --level 0.3
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def preview(
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe (TOML); default: HyNoIse.", show_default=False)
+    ] = None,
+    source: SourceOption = None,
+    encoding: EncodingOption = None,
+    pattern: PatternOption = None,
+    count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many touched rows to show.")] = 5,
+    ratio: RatioOption = None,
+    mix: MixOption = None,
+    level: LevelOption = None,
+    seed: SeedOption = None,
+) -> None:
+    """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
+    from lope_data.builds.preview import preview as previewed
+    from lope_data.recipe.recipe import load_recipe
+    from lope_data.report.report import sample_edits, show_samples
+
+    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
+    found = previewed("sample" if source is None else source, resolved)
+    console = Console(highlight=False)
+    show_samples(console, sample_edits(found.noisy, found.clean, found.edits, count))
+    console.print(
+        f"{len(found.clean):,} of {found.rows:,} rows would be touched; nothing was written",
+        style="dim",
+        highlight=False,
+    )
+    if found.shortfall:
+        console.print(
+            f"{found.shortfall:,} rows fewer than asked: no op of the mix can change more, and `build` refuses this "
+            "without --allow-shortfall",
+            style="yellow",
+        )

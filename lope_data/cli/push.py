@@ -1,0 +1,44 @@
+"""`push`: a version to a Hugging Face hub."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_data.cli.app import app
+from lope_data.cli.options import RefArgument, StoreOption
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  HF_TOKEN=hf_... python -m lope_data push nois@paper me/nois --private
+
+  python -c "import datasets; print(datasets.load_dataset('me/nois'))"      [dim]# anywhere[/dim]
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def push(
+    ref: RefArgument,
+    hub_id: Annotated[str, typer.Argument(metavar="HUB_ID", help="The dataset repository: OWNER/NAME.")],
+    private: Annotated[bool, typer.Option("--private", help="If the repository is made now, only for you.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Sends a version to the hub: what [bold]export --to parquet[/bold] writes, in one commit.
+
+    The token is $HF_TOKEN, or what [bold]hf auth login[/bold] keeps.
+    """
+    from lope_data.cli.progress import bar
+    from lope_data.store.store import Store
+    from lope_data.transfer.push import check_hub_id
+    from lope_data.transfer.push import push as pushed
+
+    check_hub_id(hub_id)
+    version = Store(store).resolve(ref)
+    with bar() as shown:
+        address = pushed(version, hub_id, private, shown.progress)
+    console = Console(highlight=False)
+    console.print(f"{version.ref}, {version.manifest['rows']:,} rows", style="bold", markup=False)
+    console.print(address, markup=False, soft_wrap=True)

@@ -1,1 +1,0 @@
-"""Where shards are built: here (`local`)."""

@@ -1,0 +1,78 @@
+"""The order in which a step touches rows: the rows at a ratio are a prefix, so they are among those at a larger one."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import pyarrow as pa
+
+from lope_data.rows.fields import targets_of
+from lope_data.text.buffers import whole
+from lope_data.text.draws import I64, U64, Draw, ordered
+
+
+def ranked(population: pa.Table, hashes: U64, draw: Draw, stratify: bool) -> I64:
+    """The places of all rows in the order in which a step touches them.
+
+    Args:
+        hashes: `row_hashes` of the rows' ids, shape (rows,).
+        stratify: every prefix of p rows holds of each class floor or ceil of p times its share.
+    """
+    order = ordered(draw.bits("rank"), hashes)
+    if not stratify:
+        return order
+    classes = _classes(population)[order]
+    within = np.argsort(classes, kind="stable")
+    sizes = np.bincount(classes)
+    first = np.concatenate(([0], np.cumsum(sizes)))
+    turn = interleave(sizes)
+    return order[within[first[turn] + _occurrence(turn)]]
+
+
+def _classes(population: pa.Table) -> I64:
+    """The class of each row as a number, in the order of the classes' names; rows without one are one class more."""
+    found = targets_of(population, "class")
+    codes = whole(found.table["target"]).dictionary_encode()
+    names = codes.dictionary.to_pylist()
+    number = np.empty(len(names), np.int64)
+    number[sorted(range(len(names)), key=lambda i: names[i])] = np.arange(len(names))
+    classes = np.full(len(population), len(names))
+    labelled = np.flatnonzero(np.asarray(codes.is_valid()))
+    classes[found.places[labelled]] = number[np.asarray(codes.indices.drop_null()).astype(np.int64)]
+    return classes
+
+
+def interleave(sizes: I64) -> I64:
+    """A sequence in which class c stands sizes[c] times, and of each prefix of p makes up floor or ceil of
+    p * sizes[c] / sum(sizes).
+
+    The j-th of a class (from 1) may stand from place floor((j - 1) N / n) + 1 and must by ceil(j N / n); taking always
+    the most urgent that may is a schedule that meets all of these (Tijdeman 1980, the chairman assignment problem).
+    """
+    total = int(sizes.sum())
+    waiting = [(0, c) for c, n in enumerate(sizes.tolist()) if n]
+    open_: list[tuple[int, int]] = []
+    count = [0] * len(sizes)
+    size = sizes.tolist()
+    sequence = np.empty(total, np.int64)
+    heapq.heapify(waiting)
+    for place in range(total):
+        while waiting and waiting[0][0] <= place:
+            c = heapq.heappop(waiting)[1]
+            heapq.heappush(open_, (-(-(count[c] + 1) * total // size[c]), c))
+        c = heapq.heappop(open_)[1]
+        sequence[place] = c
+        count[c] += 1
+        if count[c] < size[c]:
+            heapq.heappush(waiting, (count[c] * total // size[c], c))
+    return sequence
+
+
+def _occurrence(values: I64) -> I64:
+    """For each value how many equal ones stand before it."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    result = np.empty_like(values)
+    result[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
+    return result

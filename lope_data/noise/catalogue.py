@@ -1,0 +1,73 @@
+"""What ops there are, and what each of them does: for the command line, the README and Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lope_data.noise.registry import Op, TextOp, get_op, level_of, ops
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an op."""
+
+    name: str
+    default: Any
+    about: str
+
+
+@dataclass(frozen=True)
+class OpInfo:
+    """An op as users see it.
+
+    Attributes:
+        kind: `text`, or what it changes of a row's target: a `response`, a `choice` or a `class`.
+        unit: what its level is a share of.
+        needs: what a row must have to be changed by it.
+        in_default: whether a mix that names its level takes it in.
+    """
+
+    name: str
+    level: str
+    version: int
+    summary: str
+    details: str
+    kind: str
+    unit: str
+    needs: str
+    parameters: tuple[Parameter, ...]
+    in_default: bool
+
+
+def list_ops() -> list[OpInfo]:
+    """Every op, level after level."""
+    return [_info(op) for op in ops().values()]
+
+
+def op_info(name: str) -> OpInfo:
+    """One op.
+
+    Raises:
+        RecipeError: there is none of that name; the nearest is suggested.
+    """
+    return _info(get_op(name))
+
+
+def _info(op: Op) -> OpInfo:
+    parameters = tuple(
+        Parameter(name, field.get_default(call_default_factory=True), field.description or "")
+        for name, field in op.params.model_fields.items()
+    )
+    return OpInfo(
+        op.name,
+        level_of(op.name),
+        op.version,
+        op.summary,
+        op.details,
+        "text" if isinstance(op, TextOp) else op.kind,
+        op.unit,
+        op.needs,
+        parameters,
+        not op.named,
+    )

@@ -1,0 +1,1 @@
+"""The tables that ops read: characters, confusables, words, WordNet."""

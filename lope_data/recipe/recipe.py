@@ -1,0 +1,265 @@
+"""Recipes: what noise, how much of it, from which seed. Read from TOML, checked whole, and resolved to plain data."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lope_data.errors import RecipeError, shown, suggest
+from lope_data.names import PATTERN
+from lope_data.noise.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
+from lope_data.recipe.errors import reason
+from lope_data.recipe.guard import Constraints, Guard, Protect
+from lope_data.recipe.presets import PRESETS
+from lope_data.rows.columns import Columns
+from lope_data.rows.shapes import SHAPES
+from lope_data.sources.reading import Reading
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
+
+
+_DOTS = 500  # in a line: a key of very many parts takes the reader hours
+_LEAST = Fraction(1, 10**6)  # share of an op in a mix
+
+
+def _weight(value: Any) -> Fraction:
+    """A number, or a quotient such as "1/27", in which resolved recipes write weights."""
+    number = isinstance(value, int | float | Fraction) and not isinstance(value, bool) and value == value
+    quotient = isinstance(value, str) and re.fullmatch(r"[0-9]{1,100}(/[1-9][0-9]{0,99})?", value)
+    if not (number and 0 <= value <= 1e6) and not quotient:
+        raise ValueError(f'a weight is a number from 0 to 1000000, or a quotient such as "1/27", not {shown(value)}')
+    return Fraction(str(value))
+
+
+Weight = Annotated[Fraction, BeforeValidator(_weight)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Embedding(_Strict):
+    """A hint to trainers: the scale of the embedding noise of stage I (paper Sec. 3.2.1). No text op reads it."""
+
+    alpha: Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=True)] = 0.05
+
+
+class Step(_Strict):
+    """One pass of noise: the share of rows it touches, the ops it deals to them, and how hard these hit.
+
+    Attributes:
+        ratio: share of rows touched; exactly round(ratio * rows) of them.
+        level: share of a touched row's units that a text op changes; at least one unit.
+        mix: weights of levels and ops, or the name of one, or of a preset; a level's ops share its weight equally.
+        params: parameters of ops, by op.
+        stratify: touch of each class of a classification the same share, to a row.
+    """
+
+    name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
+    ratio: Share = 0.05
+    level: Share = 0.1
+    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_LEVELS, Fraction(1)))
+    params: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    stratify: Annotated[bool, Field(strict=True)] = False
+
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for level, inner in value.items():
+                if level in LEVELS and isinstance(inner, Mapping) and inner:
+                    raise ValueError(
+                        f'{level}.{next(iter(inner))} is a name with a dot: write it in quotes, "{level}.…"'
+                    )
+        if not isinstance(value, str):
+            return value
+        if value in LEVELS or value in ops():
+            return {value: 1.0}
+        if value not in PRESETS:
+            raise ValueError(f"unknown preset, level or op {shown(value)}{suggest(value, [*PRESETS, *LEVELS, *ops()])}")
+        return PRESETS[value]
+
+    @model_validator(mode="after")
+    def _check(self) -> Step:
+        known = ops()
+        for name in self.mix:
+            if name not in LEVELS and name not in known:
+                raise ValueError(f"unknown op or level {shown(name)} in mix{suggest(name, [*LEVELS, *known])}")
+        if not any(self.mix.values()):
+            raise ValueError("the mix has no weight above 0")
+        for op, share in self.weights.items():
+            if share < _LEAST:
+                raise ValueError(f"the share of {op} in the mix is below 0.000001; use 0 to leave it out")
+            if share.denominator >= 10**100:
+                raise ValueError("the weights of the mix have too many digits; round them")
+        for name in self.params:
+            if name not in self.weights:
+                what = "; put it into the mix" if name in known else suggest(name, known)
+                raise ValueError(f"params for {shown(name)}, which the mix does not use{what}")
+        for name in self.weights:
+            try:
+                self.params_of(name)
+            except ValidationError as error:
+                said = reason(error, partial(_known_keys, get_op(name).params))
+                raise ValueError(f"params of {name}: {said}") from error
+        return self
+
+    @cached_property
+    def weights(self) -> dict[str, Fraction]:
+        """The weight of each op in the mix, exact, summing to 1."""
+        weights: dict[str, Fraction] = {}
+        for name, weight in self.mix.items():
+            group = [name] if name in ops() else members(name)
+            for op in group:
+                weights[op] = weights.get(op, Fraction(0)) + weight / len(group)
+        total = sum(weights.values())
+        return {op: weights[op] / total for op in ops() if weights.get(op)}
+
+    def params_of(self, op: str) -> Params:
+        """The parameters of an op, checked."""
+        return get_op(op).params.model_validate(self.params.get(op, {}))
+
+
+class Recipe(_Strict):
+    """A whole recipe. `shape`, `columns` and `source` speak of the source and are used when it is ingested."""
+
+    name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 614
+    shape: str | None = None
+    columns: Columns = Columns()
+    source: Reading = Reading()
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (Step(),)
+    protect: tuple[Protect, ...] = ()
+    constraints: Constraints = Constraints()
+    embedding: Embedding = Embedding()
+
+    @field_validator("shape")
+    @classmethod
+    def _known_shape(cls, value: str | None) -> str | None:
+        if value is not None and value not in SHAPES:
+            raise ValueError(f"unknown shape {shown(value)}{suggest(value, SHAPES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct_steps(self) -> Recipe:
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise ValueError("two steps have the same name; steps are told apart by it")
+        return self
+
+    @property
+    def guard(self) -> Guard:
+        """What noise must leave alone."""
+        return Guard(self.protect, self.constraints)
+
+    def resolved(self) -> dict[str, Any]:
+        """What decides a build's noise, as plain data, with every default and the share of every op spelled out.
+
+        With the seed it is a recipe again, which resolves to the same.
+        """
+        return {
+            "name": self.name,
+            "steps": [
+                {
+                    "name": step.name,
+                    "ratio": step.ratio,
+                    "level": step.level,
+                    "mix": {op: str(weight) for op, weight in step.weights.items()},
+                    "params": {op: step.params_of(op).model_dump(mode="json") for op in step.weights},
+                    "stratify": step.stratify,
+                }
+                for step in self.steps
+            ],
+            "protect": [{"pattern": pattern} for protect in self.protect for pattern in protect.expressions],
+            "constraints": self.constraints.model_dump(mode="json"),
+        }
+
+
+def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
+    """A recipe from a TOML file (None: the default one), with what was typed put over it.
+
+    Args:
+        overrides: `seed`, `encoding` and `pattern` of the source, and `ratio`, `level`, `mix` of a recipe's only step;
+            None stands for not typed.
+
+    Raises:
+        RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.
+    """
+    where = "the recipe" if path is None else str(path)
+    data: dict[str, Any] = {}
+    if path is not None:
+        data = _read(path)
+    recipe = validated(Recipe, data, where)
+    typed = {key: value for key, value in overrides.items() if value is not None}
+    if not typed:
+        return recipe
+    step_keys = [key for key in ("ratio", "level", "mix") if key in typed]
+    if step_keys and len(recipe.steps) > 1:
+        raise RecipeError(f"--{step_keys[0]} speaks of one step and {where} has {len(recipe.steps)}; set it there")
+    data = recipe.model_dump(exclude_unset=True)
+    reading = {key: typed.pop(key) for key in Reading.model_fields if key in typed}
+    data["source"] = data.get("source", {}) | reading
+    data |= {key: value for key, value in typed.items() if key not in step_keys}
+    data["steps"] = [
+        recipe.steps[0].model_dump(exclude_unset=True) | {k: typed[k] for k in step_keys},
+        *data.get("steps", [])[1:],
+    ]
+    return validated(Recipe, data, "the options" if path is None else f"{path} with the options")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.count(".") > _DOTS:
+                raise RecipeError(f"cannot read the recipe {path}: line {number} has a key of more than {_DOTS} parts")
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line_number = error.object[: error.start].count(b"\n") + 1
+        why = f"line {line_number} is not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
+    except RecursionError:
+        why = "it is nested too deeply"
+    except tomllib.TOMLDecodeError as error:
+        why = str(error)
+    except ValueError:  # Python's limit on digits
+        why = "an integer of thousands of digits"
+    except OSError as error:
+        why = str(error.strerror)
+    raise RecipeError(f"cannot read the recipe {path}: {why}")
+
+
+def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
+    """The data as a recipe, or a part of one.
+
+    Raises:
+        RecipeError: says where what is wrong.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {reason(error, partial(_known_keys, model))}") from error
+    except RecursionError:
+        raise RecipeError(f"{where}: nested too deeply") from None
+
+
+def _known_keys(model: type[BaseModel], parents: list[str]) -> list[str]:
+    """The keys that may stand at this place of a model, or of a table in it."""
+    models: dict[tuple[str, ...], type[BaseModel]] = {
+        (): model,
+        ("steps",): Step,
+        ("columns",): Columns,
+        ("source",): Reading,
+        ("embedding",): Embedding,
+        ("protect",): Protect,
+        ("constraints",): Constraints,
+    }
+    found = models.get(tuple(key for key in parents if not key.isdigit()))
+    return list(found.model_fields) if found else []

@@ -1,0 +1,305 @@
+"""A version on one HTML page that needs nothing but itself: no script, no network, every text escaped."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
+
+from lope_data.errors import StoreError
+from lope_data.names import is_version
+from lope_data.report.rates import remarks
+from lope_data.report.side_by_side import Sample, samples
+from lope_data.report.statistics import EditStatistics, column_statistics, edit_statistics
+from lope_data.report.visible import before_and_after, brief, neutral
+from lope_data.rows.shapes import SHAPE
+from lope_data.store.manifest import NAME
+from lope_data.store.version import Version
+
+# What comes of rows, edits and manifests that are not what FORMAT.md says: they are not trusted.
+_NOT_AS_DESCRIBED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TemplateError,
+    TypeError,
+    ValueError,
+    pa.ArrowException,
+)
+_PATHS = 8  # columns of the table of edits
+_CLASSES = 12  # of the table of flips
+_TEXTS = 6  # shown of one row
+_LONG = 1000  # characters shown of a value
+
+
+def write_report(version: Version, out: Path | None, count: int) -> Path:
+    """Writes the page, whole or not at all; an older file of that name is replaced.
+
+    Args:
+        out: the file; by default `NAME-VERSION.html` in the current folder.
+        count: how many sample rows to show.
+
+    Returns:
+        The file.
+
+    Raises:
+        StoreError: the file cannot be written or would be in a version's folder, or the version cannot be read.
+    """
+    path = out or Path(f"{version.manifest['name']}-{version.manifest['version']}.html")
+    _check_place(path, version)
+    page = render_report(version, count)
+    partial = path.with_name(f".{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path} ({error.strerror}); choose another --out") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return path
+
+
+def _check_place(path: Path, version: Version) -> None:
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; --out is a file")
+    for folder in path.resolve().parents:
+        if folder == version.folder.resolve() or (is_version(folder.name) and (folder / NAME).is_file()):
+            raise StoreError(f"{path} would be in the folder of a version, which never changes; choose another --out")
+
+
+def render_report(version: Version, count: int) -> str:
+    """The page.
+
+    Raises:
+        StoreError: the version's files cannot be read, or do not hold what FORMAT.md says.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {"num": _number, "pct": _percent, "asked": _asked, "size": _size, "brief": brief}
+    try:
+        return environment.get_template("html_report.html.jinja").render(_content(version, count))
+    except _NOT_AS_DESCRIBED as error:
+        raise StoreError(f"{version.folder} does not hold what a version holds ({error}); build it again") from error
+
+
+def _content(version: Version, count: int) -> dict[str, Any]:
+    """All that the template shows."""
+    manifest = version.manifest
+    found = edit_statistics(version)
+    noisy = manifest["kind"] == "build"
+    return {
+        "manifest": manifest,
+        "lineage": _lineage(version),
+        "steps": _steps(manifest),
+        "remarks": remarks(manifest) if noisy else [],
+        "edits": found,
+        "table": _table(found, [step["name"] for step in manifest["recipe"].get("steps", ())]),
+        "flips": _flips(found.flips),
+        "columns": column_statistics(version),
+        "samples": [_marked(sample) for sample in samples(version, found, count)],
+        "rows": [] if noisy else _some_rows(version, count),
+        "recipe": json.dumps(manifest["recipe"], indent=2, ensure_ascii=False),
+    }
+
+
+def _lineage(version: Version) -> list[dict[str, Any]]:
+    """The chain from the ingested source to this version, each `{name, version, manifest, problem}`."""
+    chain: list[dict[str, Any]] = [
+        {"name": version.manifest["name"], "version": version.manifest["version"], "manifest": version.manifest}
+    ]
+    root = version.folder.absolute().parent.parent
+    for link in version.manifest["parents"]:
+        entry = {"name": link["name"], "version": link["version"], "manifest": None}
+        chain.append(entry)
+        folder = root / link["name"] / link["version"]
+        if not (folder / NAME).is_file():
+            entry["problem"] = "not in this store"
+            continue
+        try:
+            manifest = Version.at(folder).manifest
+        except StoreError:
+            entry["problem"] = "cannot be read"
+            continue
+        if manifest["content_digest"] == link["content_digest"]:
+            entry["manifest"] = manifest
+        else:
+            entry["problem"] = "holds other rows now"
+    return chain[::-1]
+
+
+def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of the report by step, with the shares that the charts show; `top` is where their axis ends."""
+    asked = {step["name"]: step for step in manifest["recipe"].get("steps", ())}
+    steps: dict[str, list[dict[str, Any]]] = {}
+    for line in manifest["report"]:
+        units = line["units"]
+        shares = {
+            "expected_share": line["expected"] / units if units else None,
+            "realised_share": line["changed"] / units if units else None,
+            "charted": bool(units) and line["unit"] != "target",
+        }
+        steps.setdefault(line["step"], []).append(line | shares)
+    found = []
+    for name, lines in steps.items():
+        ends = [0.01]
+        for line in lines:
+            if line["charted"]:
+                ends += [line["expected_share"], line["realised_share"], (line["interval"] or [0, 0])[1]]
+        found.append(
+            {
+                "name": name,
+                "ratio": asked[name]["ratio"],
+                "level": lines[0]["level"],
+                "lines": lines,
+                "asked": sum(line["rows_asked"] for line in lines),
+                "rows": sum(line["rows"] for line in lines),
+                "top": _round_up(min(max(ends), 1.0)),
+            }
+        )
+    return found
+
+
+def _round_up(share: float) -> float:
+    """The next round share: 1, 2, 4, 5, 10, 20, 40, 50 or 100 %, whose half is round as well, or a step between."""
+    return next(
+        (top for top in (0.01, 0.02, 0.04, 0.06, 0.1, 0.12, 0.16, 0.2, 0.3, 0.4, 0.6, 0.8) if share <= top), 1.0
+    )
+
+
+def _table(found: EditStatistics, steps: Sequence[str]) -> dict[str, Any]:
+    """Edits by op (rows) and path (columns); the least of many paths stand together."""
+    ranked = sorted(found.by_path, key=lambda path: (-found.by_path[path].edits, path))
+    shown = ranked if len(ranked) <= _PATHS else ranked[: _PATHS - 1]
+    lines: dict[tuple[str, str], dict[str, int]] = {}
+    sums: Counter[str] = Counter()
+    for (step, op, path), uses in found.by_op.items():
+        cells = lines.setdefault((step, op), {})
+        column = path if path in shown else ""
+        cells[column] = cells.get(column, 0) + uses.edits
+        sums[column] += uses.edits
+    turn = {step: i for i, step in enumerate(steps)}
+    ordered = sorted(lines.items(), key=lambda line: (turn.get(line[0][0], len(turn)), line[0]))
+    return {
+        "paths": [*shown, *([""] if len(ranked) > len(shown) else [])],
+        "sums": sums,
+        "many": len(ranked) - len(shown),
+        "lines": [{"step": step, "op": op, "cells": cells} for (step, op), cells in ordered],
+        "top": max((edits for cells in lines.values() for edits in cells.values()), default=0),
+        "steps": len({step for step, _ in lines}),
+    }
+
+
+def _flips(flips: Counter[tuple[str, str]]) -> dict[str, Any]:
+    """The flips among the classes that most of them are of; the others stand together."""
+    sizes: Counter[str] = Counter()
+    for (clean, noisy), rows in flips.items():
+        sizes[clean] += rows
+        sizes[noisy] += rows
+    ranked = sorted(sizes, key=lambda name: (-sizes[name], name))
+    shown = sorted(ranked if len(ranked) <= _CLASSES else ranked[:_CLASSES])
+    place = {name: i for i, name in enumerate(shown)}
+    size = len(shown) + (len(ranked) > len(shown))
+    cells = np.zeros((size, size), np.int64)
+    for (clean, noisy), rows in flips.items():
+        cells[place.get(clean, size - 1), place.get(noisy, size - 1)] += rows
+    return {
+        "classes": shown,
+        "others": len(ranked) - len(shown),
+        "cells": cells.tolist(),
+        "top": int(cells.max(initial=0)),
+        "rows": int(cells.sum()),
+    }
+
+
+def _marked(sample: Sample) -> dict[str, Any]:
+    texts = [{"path": path, "sides": before_and_after(pieces)} for path, pieces in sample.texts[:_TEXTS]]
+    return {"row_id": sample.row_id, "ops": sample.ops, "prompt": sample.prompt, "texts": texts} | {
+        "more": len(sample.texts) - len(texts)
+    }
+
+
+def _some_rows(version: Version, count: int) -> list[dict[str, Any]]:
+    """Rows of an ingested version, of each shape about as many, from all over it."""
+    names = sorted(pc.unique(version.rows[SHAPE]).to_pylist())
+    places: list[int] = []
+    for i, name in enumerate(names):
+        mine = np.flatnonzero(pc.equal(version.rows[SHAPE], name).to_numpy())
+        share = min(count // len(names) + (i < count % len(names)), len(mine))
+        places += mine[np.linspace(0, len(mine) - 1, share).astype(int)].tolist()
+    rows = [version.rows.slice(place, 1).to_pylist()[0] for place in sorted(places)]
+    return [
+        {
+            "row_id": row["lope_row_id"],
+            "shape": row[SHAPE],
+            "values": [
+                (name, _shown(row[name])) for name in row if not name.startswith("lope_") and row[name] is not None
+            ],
+        }
+        for row in rows
+    ]
+
+
+def _shown(value: Any) -> str:
+    """A value for people, cut short."""
+    return brief(_plain(value), _LONG)
+
+
+def _plain(value: Any) -> str:
+    """A value for people: of a chat what each said, of choices each with its number."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and "role" in value:
+        return f"{value['role']}: {_plain(value.get('content'))}"
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):  # a part of a message
+        return str(value["text"])
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(f"{i}: {item}" for i, item in enumerate(value))
+    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        return "\n".join(map(_plain, value))
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _finalize(value: Any) -> Any:
+    """What the template is about to show: of texts nothing that could reorder the page or break a line of it."""
+    return neutral(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _number(value: float, digits: int = 0) -> str:
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _asked(share: float) -> str:
+    """A share as it was typed."""
+    return f"{100 * share:.4g} %"
+
+
+def _size(count: int) -> str:
+    """Bytes for people."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:,.0f} B" if unit == "B" else f"{value:,.1f} {unit}"

@@ -1,0 +1,141 @@
+"""Chat messages as sources write them, in one form: lists, nested as they come, around `{role, content, ...}`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lope_data.errors import SourceError
+from lope_data.rows.shapes import MESSAGES, storable
+from lope_data.text.draws import I64
+
+_NAMES = {"from": "role", "value": "content"}  # as ShareGPT has them
+_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}  # in whatever case
+_ROLES |= {role: role for role in ("user", "assistant", "system")}
+
+
+def canonical_messages(column: pa.Array, where: str) -> pa.Array:
+    """The column with a list for each conversation, `role` and `content` in each message, and the roles' usual names.
+
+    Taken are lists of structs, structs of lists (what `datasets` made of a sequence of dicts), fixed-size and large
+    lists, lists around these, and ShareGPT's `from` and `value`. A content is a text, or a list of texts or parts.
+
+    Raises:
+        SourceError: there are no messages in the column, their roles or contents are no texts, or a version cannot
+            hold what else they have.
+    """
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), MESSAGES)
+    if not (_is_list(column.type) or pa.types.is_fixed_size_list(column.type) or _is_struct_of_lists(column.type)):
+        raise _no_messages(column, where)
+    return _canonical(column, np.arange(len(column)), where)
+
+
+def _canonical(column: pa.Array, row: I64, where: str) -> pa.Array:
+    """The same at any depth; `row` is the row of each value, for messages."""
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind):
+        column = column.cast(pa.list_(kind.value_type))
+        kind = column.type
+    if _is_list(kind):
+        return _rebuilt(column, _canonical(column.flatten(), np.repeat(row, _lengths(column)), where))
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), MESSAGES.value_type)
+    names = _canonical_names(kind)
+    if not {"role", "content"} <= set(names):
+        raise _no_messages(column, where)
+    children = {name: _decoded(child) for name, child in zip(names, column.flatten(), strict=True)}
+    if _is_list(children["role"].type):
+        return _canonical(_transposed(children, row, where), row, where)
+    return _message(children, column, where)
+
+
+def _no_messages(column: pa.Array, where: str) -> SourceError:
+    return SourceError(
+        f"{where}, column 'messages': {column.type}, where a list of {{role, content}} is needed; name the column of "
+        "the messages in a recipe's [columns]"
+    )
+
+
+def _canonical_names(kind: pa.DataType) -> list[str]:
+    """The fields of a struct under the usual names; a usual name that is there already stays another field's."""
+    names = [field.name for field in kind] if pa.types.is_struct(kind) else []
+    return [new if (new := _NAMES.get(name, name)) not in names else name for name in names]
+
+
+def _is_struct_of_lists(kind: pa.DataType) -> bool:
+    names = _canonical_names(kind)
+    return "role" in names and _is_list(kind.field(names.index("role")).type)
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def _message(children: dict[str, pa.Array], column: pa.Array, where: str) -> pa.Array:
+    role = children["role"]
+    if not (pa.types.is_string(role.type) or pa.types.is_large_string(role.type) or pa.types.is_null(role.type)):
+        raise SourceError(f"{where}, column 'messages': the roles are {role.type}, where text is needed")
+    known = pc.index_in(pc.utf8_lower(role.cast(pa.string())), pa.array(list(_ROLES)))
+    children["role"] = pc.coalesce(pa.array(list(_ROLES.values())).take(known), role.cast(pa.string()))
+    content = children["content"]
+    if pa.types.is_null(content.type):
+        children["content"] = content.cast(pa.string())
+    elif not _is_text(content.type):
+        raise SourceError(
+            f"{where}, column 'messages': the contents are {content.type}, where text, or a list of texts or of parts "
+            "with a 'text', is needed"
+        )
+    for name, child in children.items():
+        if not storable(child.type):
+            raise SourceError(
+                f"{where}, column 'messages': a version cannot hold {name!r}, which is {child.type}; drop or convert it"
+            )
+    mask = column.is_null() if column.null_count else None
+    return pa.StructArray.from_arrays(list(children.values()), names=list(children), mask=mask)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if _is_list(kind):
+        return _is_text(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(field.name == "text" and _is_text(field.type) for field in kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _lengths(column: pa.Array) -> I64:
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+
+
+def _rebuilt(column: pa.Array, values: pa.Array) -> pa.Array:
+    """A list array with other values."""
+    large = pa.types.is_large_list(column.type)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(_lengths(column)))), pa.int64() if large else pa.int32())
+    mask = column.is_null() if column.null_count else None
+    return (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, values, mask=mask)
+
+
+def _transposed(children: dict[str, pa.Array], row: I64, where: str) -> pa.Array:
+    """A struct of lists as a list of structs."""
+    lengths = _lengths(children["role"])
+    for name, child in children.items():
+        if not _is_list(child.type):
+            raise SourceError(
+                f"{where}, column 'messages': {name!r} is {child.type} beside a list of roles, where a list with one "
+                "value a message is needed"
+            )
+        differs = np.flatnonzero(_lengths(child) != lengths)
+        if len(differs):
+            here, there = _lengths(child)[differs[0]], lengths[differs[0]]
+            raise SourceError(
+                f"{where}, row {row[differs[0]]}, column 'messages': {there} of 'role', but {here} of {name!r}"
+            )
+    values = pa.StructArray.from_arrays([child.flatten() for child in children.values()], names=list(children))
+    return _rebuilt(children["role"], values)

@@ -1,6 +1,0 @@
-"""The embedded sample dataset, written by a small generator: `sample` and `sample-heldout`."""
-
-from lope_data.samples.draw import Row, Split
-from lope_data.samples.generate import SPLITS, generate
-
-__all__ = ["SPLITS", "Row", "Split", "generate"]

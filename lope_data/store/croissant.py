@@ -1,0 +1,229 @@
+"""The Croissant description of a version (mlcommons.org/croissant, 1.1): files, fields, provenance, as JSON-LD."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from lope_data.store.card import about
+
+_TERMS = """arrayShape citeAs column containedIn equivalentProperty extract field fileProperty fileObject fileSet format
+includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
+samplingRate separator source subField transform"""
+_CONTEXT: dict[str, Any] = {  # the standard one of Croissant 1.1, and PROV's
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "sc": "https://schema.org/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    **{term: f"cr:{term}" for term in _TERMS.split()},
+}
+_FORMATS = {
+    ".arrow": "application/vnd.apache.arrow.stream",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".jsonl": "application/jsonlines",
+    ".md": "text/markdown",
+    ".parquet": "application/x-parquet",
+}
+_EDITS = {  # FORMAT.md
+    "row_id": "sc:Text",
+    "step": "sc:Text",
+    "seq": "cr:Int32",
+    "path": "sc:Text",
+    "op": "sc:Text",
+    "start": "cr:Int64",
+    "end": "cr:Int64",
+    "new_end": "cr:Int64",
+    "before": "sc:Text",
+    "after": "sc:Text",
+    "detail": "sc:Text",
+}
+
+
+def croissant(
+    manifest: Mapping[str, Any], schema: pa.Schema, files: Iterable[Mapping[str, Any]], rows: str = "data-*.arrow"
+) -> dict[str, Any]:
+    """The description as JSON-LD.
+
+    `mlcroissant` reads the edits, and rows in Parquet; of Arrow files it has no reader, their format is only stated.
+
+    Args:
+        manifest: of the version; its `files` and hash need not be there yet.
+        schema: of the rows.
+        files: `{path, bytes, sha256}` of the files to describe: all but the manifest and this one.
+        rows: the files of rows, as a glob pattern.
+    """
+    listed = sorted(files, key=lambda file: str(file["path"]))
+    edits = any(fnmatch.fnmatchcase(file["path"], "edits/*.parquet") for file in listed)
+    sets = {"row-files": rows} | ({"edit-files": "edits/*.parquet"} if edits else {})
+    records = [_rows(schema)] + ([_edits()] if edits else [])
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": manifest["name"],
+        "version": manifest["version"],
+        "identifier": manifest["content_digest"],
+        "description": about(manifest),
+        "keywords": ["lope", "noisy" if manifest["kind"] == "build" else "clean"],
+        "prov:wasDerivedFrom": [*map(_parent, manifest["parents"]), _source(manifest["source"])],
+        "distribution": [*(_file_set(name, pattern) for name, pattern in sets.items()), *map(_file, listed)],
+        "recordSet": records,
+    }
+
+
+def croissant_file(
+    manifest: Mapping[str, Any], schema: pa.Schema, files: Iterable[Mapping[str, Any]], rows: str = "data-*.arrow"
+) -> bytes:
+    """What stands in `croissant.json`; the arguments are those of `croissant`."""
+    return json.dumps(croissant(manifest, schema, files, rows), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _parent(link: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "@id": f"{link['name']}@{link['version']}",
+        "@type": "prov:Entity",
+        "name": link["name"],
+        "version": link["version"],
+        "identifier": link["content_digest"],
+    }
+
+
+def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "@id": source["fingerprint"],
+        "@type": "prov:Entity",
+        "name": source["name"],
+        "identifier": source["fingerprint"],
+        "description": "What was ingested; the identifier is a fingerprint of its bytes.",
+    }
+
+
+def _file_set(name: str, pattern: str) -> dict[str, Any]:
+    return {
+        "@id": name,
+        "@type": "cr:FileSet",
+        "name": name,
+        "encodingFormat": _format(pattern),
+        "includes": pattern,
+    }
+
+
+def _file(file: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "@id": file["path"],
+        "@type": "cr:FileObject",
+        "name": file["path"],
+        "contentUrl": file["path"],
+        "contentSize": f"{file['bytes']} B",
+        "encodingFormat": _format(file["path"]),
+        "sha256": file["sha256"],
+    }
+
+
+def _format(path: str) -> str:
+    return _FORMATS.get(PurePosixPath(path).suffix, "application/octet-stream")
+
+
+def _rows(schema: pa.Schema) -> dict[str, Any]:
+    about_rows = "One record a row. Row i is row i of the parent; lope_ops says what this version did to it."
+    if deep := [column.name for column in schema if not _is_flat(column.type)]:
+        about_rows += f" Not described, as they nest deeper than Croissant's fields: {', '.join(deep)}."
+    return {
+        "@id": "rows",
+        "@type": "cr:RecordSet",
+        "name": "rows",
+        "description": about_rows,
+        "key": {"@id": "rows/lope_row_id"},
+        "field": [_field(i, field) for i, field in enumerate(schema) if _is_flat(field.type)],
+    }
+
+
+def _edits() -> dict[str, Any]:
+    return {
+        "@id": "edits",
+        "@type": "cr:RecordSet",
+        "name": "edits",
+        "description": "One record an edit, in the order of the rows; row_id is the lope_row_id of its row. start, end "
+        "and new_end are UTF-8 byte offsets in the value at path as it was before the op.",
+        "field": [
+            {
+                "@id": f"edits/{name}",
+                "@type": "cr:Field",
+                "name": name,
+                "dataType": kind,
+                "source": _column("edit-files", name),
+            }
+            for name, kind in _EDITS.items()
+        ],
+    }
+
+
+def _field(index: int, column: pa.Field) -> dict[str, Any]:
+    """A column as a field: scalars, structs of scalars, and lists of either."""
+    name, kind = column.name, column.type
+    plain = re.fullmatch(r"[A-Za-z0-9_.-]+", name)  # an id has no white space, and is no other's
+    field = {"@id": f"rows/{name if plain else f'column:{index}'}", "@type": "cr:Field", "name": name}
+    source = _column("row-files", name)
+    item = kind.value_type if _is_list(kind) else kind
+    if _is_list(kind):
+        field |= {"isArray": True, "arrayShape": "-1"}
+    if pa.types.is_struct(item):
+        return field | {
+            "subField": [
+                {
+                    "@id": f"{field['@id']}/{sub.name}",
+                    "@type": "cr:Field",
+                    "name": sub.name,
+                    "dataType": _type(sub.type),
+                    "source": source | {"transform": {"jsonPath": sub.name}},
+                }
+                for sub in item
+            ]
+        }
+    return field | {"dataType": _type(item), "source": source}
+
+
+def _column(files: str, name: str) -> dict[str, Any]:
+    return {"fileSet": {"@id": files}, "extract": {"column": name}}
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    """Whether fields can say it: scalars, structs of scalars that a JSON path reaches by name, lists of either."""
+    item = kind.value_type if _is_list(kind) else kind
+    if pa.types.is_struct(item):
+        return all(sub.name.isascii() and sub.name.isidentifier() and not pa.types.is_nested(sub.type) for sub in item)
+    return not pa.types.is_nested(item)
+
+
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "sc:Boolean"
+    if pa.types.is_integer(kind):
+        return f"cr:{'U' if str(kind).startswith('u') else ''}Int{kind.bit_width}"
+    if pa.types.is_floating(kind):
+        return f"cr:Float{kind.bit_width}"
+    if pa.types.is_date(kind):
+        return "sc:Date"
+    if pa.types.is_timestamp(kind):
+        return "sc:DateTime"
+    return "sc:Text"

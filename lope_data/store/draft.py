@@ -1,0 +1,199 @@
+"""A version in the making: shards, each with a note that is written when it is whole, so that a killed build goes on.
+
+A draft is the folder `.<version>.partial` beside the version's place; its `version/` becomes the version, by a rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lope_data.canonical_json import canonical
+from lope_data.errors import LopeDataError, StoreError
+from lope_data.store.libraries import libraries
+from lope_data.store.manifest import FORMAT
+from lope_data.store.store import Store
+
+_BATCH = 2000  # rows of a record batch: what a random read has to touch
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some rows, their edits, and what else is to be known of them when the version is complete (plain data)."""
+
+    rows: pa.Table
+    edits: pa.Table
+    said: Any = None
+
+    @property
+    def tables(self) -> tuple[pa.Table, pa.Table]:
+        return self.rows, self.edits
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`folder`: of the draft; `count`: how many shards the version will have."""
+
+    folder: Path
+    count: int
+
+    @property
+    def version(self) -> Path:
+        """The folder that becomes the version."""
+        return self.folder / "version"
+
+    def data_name(self, index: int) -> str:
+        return f"data-{index:05d}-of-{self.count:05d}.arrow"
+
+    def edits_name(self, index: int) -> str:
+        return f"edits/{index:05d}-of-{self.count:05d}.parquet"
+
+    def write(self, index: int, shard: Shard) -> dict[str, Any]:
+        """Writes a shard, then its note: its `files` as in a manifest, and what is `said` of it (plain data)."""
+        data, edits = self.data_name(index), self.edits_name(index)
+        with _Hashed(self.version / data) as sink:
+            with pa.ipc.new_stream(sink, shard.rows.schema) as writer:
+                writer.write_table(shard.rows, max_chunksize=_BATCH)
+            files = [sink.described(data)]
+        with _Hashed(self.version / edits) as sink:
+            pq.write_table(shard.edits, sink, compression="zstd")
+            files.append(sink.described(edits))
+        note = {"files": files, "said": shard.said}
+        partial = self._note(index).with_suffix(".writing")
+        partial.write_bytes(canonical(note))
+        partial.replace(self._note(index))
+        return note
+
+    def read(self, index: int) -> Shard:
+        """A shard that was written."""
+        with pa.memory_map(str(self.version / self.data_name(index))) as file:
+            return Shard(pa.ipc.open_stream(file).read_all(), pq.read_table(self.version / self.edits_name(index)))
+
+    def notes(self) -> dict[int, dict[str, Any]]:
+        """The notes of the shards that an earlier process has left whole, by their hashes."""
+        found = {}
+        for index in range(self.count):
+            try:
+                note = json.loads(self._note(index).read_text(encoding="utf-8"))
+                whole = all(described(self.version, entry["path"]) == entry for entry in note["files"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if whole:
+                found[index] = note
+        return found
+
+    def _note(self, index: int) -> Path:
+        return self.folder / "notes" / f"{index:05d}.json"
+
+
+@contextmanager
+def drafted(
+    store: Store, name: str, version: str, rows: int, shard_rows: int, purpose: str = "build"
+) -> Iterator[Draft]:
+    """The draft of a version, gone on with if one was left for the same purpose, with the same libraries and shards.
+
+    What fails leaves no draft; what is interrupted or killed leaves the shards that it has. The caller holds the lock.
+
+    Raises:
+        StoreError: the store cannot be written to.
+    """
+    folder = store.draft(name, version)
+    draft = Draft(folder, -(-rows // shard_rows))
+    start = canonical(
+        {"purpose": purpose, "format": FORMAT, "rows": rows, "shard_rows": shard_rows, "libraries": libraries()}
+    )
+    try:
+        if not _begun_as(draft, start):
+            if folder.is_symlink():
+                folder.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            _make(draft.version / "edits")
+            (folder / "notes").mkdir()
+            (folder / "start.json").write_bytes(start)
+        yield draft
+    except OSError as error:
+        _remove(folder)
+        raise StoreError(
+            f"cannot write to the store {store.root} ({error.strerror or error}); nothing was kept of this version: "
+            "make room, or choose another store with --store"
+        ) from error
+    except LopeDataError:
+        _remove(folder)
+        raise
+    except BaseException:  # an interrupt, for one: what there is saves work the next time
+        if not any((folder / "notes").glob("*.json")):
+            _remove(folder)
+        raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileNotFoundError:  # a build of the same name that failed has just taken the dataset's folder away
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove(folder: Path) -> None:
+    """Takes a draft away, and the dataset's folder if there is nothing else in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
+
+
+def described(folder: Path, path: str) -> dict[str, Any]:
+    """A file as a manifest lists it: path in the folder, size, sha256."""
+    with (folder / path).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": sha256}
+
+
+class _Hashed(io.RawIOBase):
+    """A file that is hashed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._sha256.update(view)
+        self._size += view.nbytes
+        while view.nbytes:
+            view = view[self._file.write(view) :]
+        return len(data)
+
+    def described(self, path: str) -> dict[str, Any]:
+        """What was written, as a manifest lists it."""
+        return {"path": path, "bytes": self._size, "sha256": self._sha256.hexdigest()}
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _begun_as(draft: Draft, start: bytes) -> bool:
+    """Whether there is a draft that was begun so, with all its folders and without links, which could lead out."""
+    folder = draft.folder
+    if folder.is_symlink() or not all(part.is_dir() for part in (draft.version / "edits", folder / "notes")):
+        return False
+    if any(path.is_symlink() for path in folder.rglob("*")):
+        return False
+    try:
+        return (folder / "start.json").read_bytes() == start
+    except FileNotFoundError:
+        return False

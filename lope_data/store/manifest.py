@@ -1,0 +1,80 @@
+"""The manifest: canonical JSON that says what a version is, with a hash over itself (FORMAT.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lope_data.canonical_json import canonical
+from lope_data.errors import StoreError
+
+FORMAT = 1
+INGEST = 1  # of the rules by which the rows of a source become those of a version; part of its id
+NAME = "manifest.json"
+_MAX_BYTES = 64 * 2**20
+
+
+def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with its hash."""
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return body | {"manifest_sha256": hashlib.sha256(canonical(body)).hexdigest()}
+
+
+def version_id(kind: str, recipe: Mapping[str, Any], seed: int, ops: Mapping[str, str], source: str, depth: int) -> str:
+    """The id of a version: a hash of everything that decides its content."""
+    inputs = {
+        "format": FORMAT,
+        "kind": kind,
+        "recipe": recipe,
+        "seed": seed,
+        "ops": ops,
+        "input": source,
+        "depth": depth,
+    }
+    return hashlib.sha256(canonical(inputs)).hexdigest()[:16]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a version, checked against its own hash and its schema. Unknown keys are kept.
+
+    Raises:
+        StoreError: it is missing, broken, changed, of a newer format, or a key has a value that it cannot have.
+    """
+    path = folder / NAME
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"{path} is not a file; remove {folder} and build it again")
+        if status.st_size > _MAX_BYTES:
+            raise StoreError(f"{path} is larger than any manifest; remove {folder} and build it again")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(f"{folder} is not a version: it has no {NAME}") from None
+    except (OSError, ValueError) as error:  # a path that cannot be one, too
+        raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    try:
+        manifest = json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); remove {folder} and build it again") from error
+    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+        raise StoreError(f"{path} is not a manifest; remove {folder} and build it again")
+    if manifest["format"] > FORMAT:
+        raise StoreError(f"{path} has format {manifest['format']}; this lope_data reads up to {FORMAT}, upgrade it")
+    if not _is_sealed(manifest, data):
+        raise StoreError(f"{path} does not match its own hash; remove {folder} and build it again")
+    from lope_data.store.manifest_model import check_manifest  # pydantic, which only readers need
+
+    check_manifest(manifest, path)
+    return manifest
+
+
+def _is_sealed(manifest: dict[str, Any], data: bytes) -> bool:
+    """Whether the bytes are the canonical JSON of the manifest with its right hash: one changed byte is seen."""
+    try:
+        return canonical(seal(manifest)) == data
+    except (ValueError, RecursionError):  # NaN, half a surrogate pair, or too deep: never canonical
+        return False

@@ -1,0 +1,135 @@
+"""A version on disk: its manifest, its rows, its edits, and the versions it was made from (FORMAT.md)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lope_data.errors import StoreError
+from lope_data.store.manifest import read_manifest
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version on disk.
+
+    Attributes:
+        folder: `<store>/<name>/<version>`, or wherever it was copied to.
+        manifest: what `manifest.json` holds.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def at(cls, folder: Path) -> Version:
+        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of a newer format."""
+        return cls(folder, read_manifest(folder))
+
+    @property
+    def ref(self) -> str:
+        """`name@version`: what a user types to get exactly this."""
+        return f"{self.manifest['name']}@{self.manifest['version']}"
+
+    @property
+    def data_files(self) -> list[str]:
+        """The names of the files that hold the rows, in order."""
+        return [entry["path"] for entry in self.manifest["files"] if re.fullmatch(r"data-[\w-]+\.arrow", entry["path"])]
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """All rows, memory-mapped; the text is read when it is used.
+
+        Raises:
+            StoreError: a data file is missing or cannot be read.
+        """
+        import pyarrow as pa
+
+        try:
+            files = [str(self.folder / name) for name in self.data_files]
+            rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
+            rows.validate(full=True)  # a changed offset would lead outside the file
+            return rows
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
+
+    def keep(self, rows: pa.Table) -> Version:
+        """The version, whose `rows` are these, which are in memory already: reading them again would cost a copy."""
+        self.__dict__.update(rows=rows, kept=True)
+        return self
+
+    @cached_property
+    def kept(self) -> bool:
+        """Whether this process has just written the version."""
+        return False
+
+    @cached_property
+    def edits(self) -> pa.Table:
+        """All edit records, in the order of the rows.
+
+        Raises:
+            StoreError: a file of them is missing or cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = [entry["path"] for entry in self.manifest["files"] if entry["path"].startswith("edits/")]
+        try:
+            return pa.concat_tables([pq.read_table(self.folder / name) for name in names])
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
+
+    @cached_property
+    def dataset(self) -> datasets.Dataset:
+        """The rows as a `datasets.Dataset` whose caches stay out of the version's folder."""
+        import datasets
+
+        return datasets.Dataset(self.rows)
+
+    @cached_property
+    def parent(self) -> Version | None:
+        """The version that this one was made from, beside it in the store; None for an ingested source.
+
+        Raises:
+            StoreError: it is not there, or holds other rows than when this one was made.
+        """
+        if not self.manifest["parents"]:
+            return None
+        link = self.manifest["parents"][0]
+        folder = self.folder.absolute().parents[1] / link["name"] / link["version"]
+        if not (folder / "manifest.json").is_file():
+            raise StoreError(f"{self.ref} was made from {link['name']}@{link['version']}, which is not at {folder}")
+        found = Version.at(folder)
+        if found.manifest["content_digest"] != link["content_digest"]:
+            raise StoreError(f"{folder} holds other rows than those that {self.ref} was made from")
+        if list(map(_key, found.manifest["parents"])) != list(map(_key, self.manifest["parents"][1:])):
+            raise StoreError(f"{folder} has other ancestors than {self.ref} says")  # a circle, for one
+        return found
+
+    @property
+    def lineage(self) -> list[Version]:
+        """This version, its parent, and so on to the ingested source.
+
+        Raises:
+            StoreError: one of them is not there.
+        """
+        chain = [self]
+        while parent := chain[-1].parent:
+            chain.append(parent)
+        return chain
+
+    @property
+    def link(self) -> dict[str, str]:
+        """What a child's manifest says of this version."""
+        return {key: self.manifest[key] for key in ("name", "version", "content_digest")}
+
+
+def _key(link: dict[str, str]) -> tuple[str, str, str]:
+    return link["name"], link["version"], link["content_digest"]

@@ -1,0 +1,92 @@
+"""Completing a version: what `datasets` needs, the card, the manifest last, everything flushed, then one rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lope_data.canonical_json import canonical
+from lope_data.store.card import card
+from lope_data.store.croissant import croissant_file
+from lope_data.store.draft import Draft, described
+from lope_data.store.features import features
+from lope_data.store.libraries import libraries
+from lope_data.store.manifest import FORMAT, NAME, seal
+from lope_data.store.manifest_model import check_manifest
+from lope_data.store.store import Store
+from lope_data.store.version import Version
+
+
+def commit(
+    store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], digest: str, description: Mapping[str, Any]
+) -> Version:
+    """Makes a draft whose shards are all written the version that `description` names, and takes the draft away.
+
+    Args:
+        notes: of every shard, in order.
+        digest: of the content of all shards.
+    """
+    folder = draft.version
+    schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
+    _write_datasets_files(draft, schema, digest)
+    manifest = {"format": FORMAT, **description, "content_digest": digest, "libraries": libraries()}
+    (folder / "README.md").write_bytes(card(manifest, schema).encode())
+    files = [entry for note in notes for entry in note["files"]]
+    files += [described(folder, name) for name in ("README.md", "dataset_info.json", "state.json")]
+    (folder / "croissant.json").write_bytes(croissant_file(manifest, schema, files))
+    files.append(described(folder, "croissant.json"))
+    manifest["files"] = sorted(files, key=lambda entry: str(entry["path"]))
+    manifest = seal(manifest)
+    check_manifest(json.loads(canonical(manifest)), folder / NAME)
+    (folder / NAME).write_bytes(canonical(manifest))
+    _flush(folder, [NAME, *(entry["path"] for entry in manifest["files"])])
+    target = store.folder(manifest["name"], manifest["version"])
+    if target.exists() and not (target / NAME).is_file():
+        shutil.rmtree(target)  # not a version, so nobody's
+    folder.rename(target)
+    _flush_folder(target.parent)
+    shutil.rmtree(draft.folder, ignore_errors=True)
+    return Version.at(target)
+
+
+def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:
+    info = {"features": features(schema)}
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": draft.data_name(i)} for i in range(draft.count)],
+        "_fingerprint": digest.removeprefix("sha256:")[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    for name, value in (("dataset_info.json", info), ("state.json", state)):
+        (draft.version / name).write_bytes(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _flush(folder: Path, names: Sequence[str]) -> None:
+    """Has the disk keep the files and folders, so that a power cut after the rename loses nothing of them."""
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: _flush_file(folder / name), names))
+    _flush_folder(folder / "edits")
+    _flush_folder(folder)
+
+
+def _flush_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Versions to and from other places: export, import, push."""

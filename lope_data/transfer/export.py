@@ -1,0 +1,114 @@
+"""Exporting a version: its rows in another format, with its manifest, edits, card and Croissant description."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+
+from lope_data.errors import StoreError
+from lope_data.progress import Progress
+from lope_data.store.card import card
+from lope_data.store.croissant import croissant_file
+from lope_data.store.draft import described
+from lope_data.store.manifest import NAME
+from lope_data.store.verify import check_files
+from lope_data.store.version import Version
+from lope_data.transfer.row_text import to_flat, to_json_lines
+
+SCHEMA = "schema.arrow"  # beside rows.jsonl: the types, which JSON does not tell
+_ROWS = 20_000  # at once
+
+"""Called with (what, rows done, rows in all)."""
+
+
+def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
+    """Writes a version to a new folder, whole or not at all.
+
+    Args:
+        kind: `parquet`, `jsonl` or `csv`: the rows are one file; `hf`: the version's own files, which
+            `datasets.load_from_disk` opens.
+
+    Raises:
+        StoreError: the folder exists or cannot be written, or the version's files are not those of its manifest.
+    """
+    if out.exists() or out.is_symlink():
+        raise StoreError(f"{out} exists; remove it, or choose another place with --out")
+    check_files(version)
+    with _new_folder(out) as folder:
+        if kind == "hf":
+            _copy(version, folder, [NAME, *(file["path"] for file in version.manifest["files"])])
+        else:
+            write_into(folder, version, kind, progress)
+
+
+def write_into(folder: Path, version: Version, kind: str, progress: Progress) -> None:
+    """Writes rows in a format, edits, manifest, card and description into a folder."""
+    schema = version.rows.schema.remove_metadata()
+    name = f"rows.{kind}"
+    with (folder / name).open("wb") as file:
+        _WRITERS[kind](file, version.rows, progress)
+    if kind == "jsonl":
+        (folder / SCHEMA).write_bytes(schema.serialize().to_pybytes())
+    _copy(version, folder, [f["path"] for f in version.manifest["files"] if f["path"].startswith("edits/")])
+    (folder / "README.md").write_text(card(version.manifest, schema, name), encoding="utf-8")
+    files = [described(folder, path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()]
+    (folder / "croissant.json").write_bytes(croissant_file(version.manifest, schema, files, name))
+    _copy(version, folder, [NAME])
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that becomes `out` when all went well, and goes away else."""
+    folder = out.absolute().parent / f".{out.name}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        folder.rename(out)
+    except OSError as error:
+        raise StoreError(f"cannot write {out} ({error.strerror or error}); nothing was kept of it") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(version: Version, folder: Path, names: list[str]) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copyfile(version.folder / name, folder / name)
+
+
+def _parts(rows: pa.Table, progress: Progress) -> Iterator[pa.Table]:
+    rows = rows.replace_schema_metadata(None)
+    for low in range(0, len(rows), _ROWS):
+        yield rows.slice(low, _ROWS)
+        progress("rows written", min(low + _ROWS, len(rows)), len(rows))
+
+
+def _write_parquet(file: BinaryIO, rows: pa.Table, progress: Progress) -> None:
+    schema = rows.schema.remove_metadata()
+    with pq.ParquetWriter(file, schema, compression="zstd", use_compliant_nested_type=False) as writer:  # keeps names
+        for part in _parts(rows, progress):
+            writer.write_table(part)
+
+
+def _write_jsonl(file: BinaryIO, rows: pa.Table, progress: Progress) -> None:
+    file.writelines(map(to_json_lines, _parts(rows, progress)))
+
+
+def _write_csv(file: BinaryIO, rows: pa.Table, progress: Progress) -> None:
+    """Text is quoted and null is not, so that the two can be told apart."""
+    writer: Any = None
+    for part in map(to_flat, _parts(rows, progress)):
+        writer = writer or pcsv.CSVWriter(file, part.schema)
+        writer.write_table(part)
+    writer.close()
+
+
+_WRITERS = {"parquet": _write_parquet, "jsonl": _write_jsonl, "csv": _write_csv}

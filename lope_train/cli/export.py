@@ -1,0 +1,57 @@
+"""`export`: a run as a folder for others, and for the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_train.cli.app import app
+from lope_train.cli.options import OUTPUT, RunArgument
+from lope_train.cli.quiet import quiet_libraries
+from lope_train.errors import SettingsError
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_train export runs/lope --out share/lope
+
+  HF_TOKEN=hf_... python -m lope_train export runs/lope --out share/lope --push me/lope --private
+"""
+
+_HUB = "Hugging Face hub"
+
+
+@app.command(epilog=_EXAMPLES)
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(help="A new folder.", show_default=False, rich_help_panel=OUTPUT)],
+    hub_id: Annotated[
+        str | None,
+        typer.Option(
+            "--push", metavar="USER/NAME", help="Send the folder there too, in one commit.", rich_help_panel=_HUB
+        ),
+    ] = None,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="If the repository is made now, only for you.", rich_help_panel=_HUB),
+    ] = False,
+) -> None:
+    """Writes the adapter with a model card and its record, without paths of this machine.
+
+    The token for --push is $HF_TOKEN, or what [bold]hf auth login[/bold] keeps.
+    """
+    if private and hub_id is None:
+        raise SettingsError("--private is of the repository that --push makes: give --push USER/NAME")
+    quiet_libraries()
+    from lope_train.publish.export import export as exported
+    from lope_train.publish.hub import check_push, push
+
+    if hub_id is not None:
+        check_push(hub_id)
+    console = Console(highlight=False)
+    console.print(str(exported(run, out)), style="bold", markup=False, soft_wrap=True)
+    if hub_id is not None:
+        console.print(push(out, hub_id, private), markup=False, soft_wrap=True)

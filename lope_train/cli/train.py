@@ -1,0 +1,129 @@
+"""`train`: an adapter, from a noisy version and its parent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lope_train.cli.app import app
+from lope_train.cli.options import JsonOption
+from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.setting_options import flag, setting_options, typed_settings
+from lope_train.errors import SettingsError
+from lope_train.settings.settings import TrainSettings
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m lope_train train --data sample-hynoise --model smollm2-135m --out runs/lope
+
+  python -m lope_train train --recipe pipelines/train/hydralora.toml --data nois --model smollm2-135m --out runs/hydra
+
+  python -m lope_train train --data nois --method lora --on noisy --model ./my-model --out runs/lora-noisy
+
+  python -m lope_train train --data nois-hynoise --one-stage --model smollm2-135m --out runs/table4
+"""
+
+_PRESETS = "Recipes and short forms"
+_ONE_STAGE = {"method": "hydralora", "on": "noisy", "hynoise": "both"}
+
+
+@app.command(epilog=_EXAMPLES)
+@setting_options()
+def train(
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Settings by their names, in TOML; what is typed goes before what it says.",
+            rich_help_panel=_PRESETS,
+        ),
+    ] = None,
+    one_stage: Annotated[
+        bool,
+        typer.Option(
+            "--one-stage",
+            help="HyNoIse straight into HydraLoRA, as in Table 4: --method hydralora --on noisy --hynoise both.",
+            rich_help_panel=_PRESETS,
+        ),
+    ] = False,
+    no_compensation: Annotated[
+        bool,
+        typer.Option(
+            "--no-compensation",
+            help="Mask the poisoning expert and amplify no other: --inference masked.",
+            rich_help_panel=_PRESETS,
+        ),
+    ] = False,
+    no_mask: Annotated[
+        bool,
+        typer.Option(
+            "--no-mask", help="Leave the poisoning expert in: --inference unmasked.", rich_help_panel=_PRESETS
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+    **typed: Any,
+) -> None:
+    """Trains an adapter on a noisy version and its parent.
+
+    --data, --model and --out are required, here or in the recipe.
+
+    [bold]lope[/bold]: stage I reads the noisy version and trains A and the
+    poisoning expert; stage II reads its parent and trains A, the normal
+    experts and the router.
+
+    [bold]hydralora, lora, adalora, prefix, ptuning[/bold]: one stage on the parent, or
+    with --on noisy on the noisy version.
+    """
+    from lope_train.settings.recipes import load_recipe, settings_from
+
+    read = {} if recipe is None else load_recipe(recipe)
+    given = typed_settings(typed)
+    if one_stage:
+        given = _with("--one-stage", given, _ONE_STAGE)
+    given = _with_inference(given, read, no_compensation, no_mask)
+    settings = settings_from(read, given)
+    quiet_libraries()
+    from lope_train.training.run import train as run_training
+    from lope_train.world import World
+
+    run = run_training(settings)
+    if not World.here().main:  # of processes that train together one speaks, and only its run is there by now
+        return
+    evaluate = f"python -m lope_train evaluate {run}"
+    console = Console(stderr=as_json, highlight=False)
+    console.print(str(run), style="bold", markup=False, soft_wrap=True)
+    console.print(f"evaluate it with: {evaluate}", markup=False, soft_wrap=True)
+    console.print(f"chat with it: python -m lope_train generate {run}", markup=False, soft_wrap=True)
+    if as_json:
+        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        print(json.dumps({"path": str(run), "evaluate": evaluate, **record}))
+
+
+def _with_inference(
+    given: dict[str, Any], read: dict[str, Any], no_compensation: bool, no_mask: bool
+) -> dict[str, Any]:
+    if no_compensation and no_mask:
+        raise SettingsError(
+            "--no-compensation and --no-mask exclude each other: the first masks the poisoning expert, the second "
+            "leaves it in"
+        )
+    if not (no_compensation or no_mask):
+        return given
+    short, meant = ("--no-mask", "unmasked") if no_mask else ("--no-compensation", "masked")
+    method = {"method": TrainSettings.model_fields["method"].default, **read, **given}["method"]
+    if method != "lope":
+        raise SettingsError(f"{short} is for method 'lope'; {method!r} has no poisoning expert")
+    return _with(short, given, {"inference": meant})
+
+
+def _with(short: str, given: dict[str, Any], means: dict[str, Any]) -> dict[str, Any]:
+    """What was typed, with what a short form means. Raises SettingsError where that was typed otherwise."""
+    for name, value in means.items():
+        if given.get(name, value) != value:
+            raise SettingsError(f"{short} means {flag(name)} {value}, which contradicts {flag(name)} {given[name]}")
+    return {**given, **means}

@@ -1,0 +1,1 @@
+"""From a version to batches: prompts, tokens, packing."""

@@ -1,0 +1,258 @@
+"""Reading dataset versions, by `lope_data/store/FORMAT.md` alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from math import inf, nan
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from lope_train.errors import VersionError, suggest
+
+if TYPE_CHECKING:
+    import datasets
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"[0-9a-f]{16}")
+_PREFIX = re.compile(r"[0-9a-f]{4,16}")
+_SAMPLE = re.compile(r"(?P<source>sample(-heldout)?)(-(?P<limit>\d+))?")
+"""What versions of the embedded sample are called."""
+_KEYS: dict[str, type] = {
+    "name": str,
+    "version": str,
+    "kind": str,
+    "rows": int,
+    "content_digest": str,
+    "parents": list,
+    "files": list,
+}
+_ENTRIES: dict[str, dict[str, type]] = {
+    "files": {"path": str, "bytes": int, "sha256": str},
+    "parents": {"name": str, "version": str, "content_digest": str},
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version on disk whose manifest has been checked; made by `resolve`."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> str:
+        """16 hexadecimal digits."""
+        return str(self.manifest["version"])
+
+    @property
+    def ref(self) -> str:
+        """`name@version`: what a user types to get exactly this."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def content_digest(self) -> str:
+        return str(self.manifest["content_digest"])
+
+    @property
+    def rows(self) -> int:
+        return int(self.manifest["rows"])
+
+    @property
+    def embedding_alpha(self) -> float | None:
+        """The strength of the embedding noise that the version hints at; None where it does not."""
+        alpha = (self.manifest.get("hints") or {}).get("embedding_alpha")
+        return None if alpha is None else float(alpha)
+
+    def dataset(self) -> datasets.Dataset:
+        """The rows, memory-mapped. Raises VersionError where the files cannot be read or rows are missing."""
+        import datasets
+
+        try:
+            opened = datasets.load_from_disk(str(self.path))
+        except Exception as error:  # datasets lets the errors of pyarrow, json and its own features through
+            raise VersionError(
+                f"{self.path}: cannot be opened as a dataset: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(opened, datasets.Dataset) or len(opened) != self.rows:
+            raise VersionError(f"{self.path}: does not hold the {self.rows} rows that its manifest promises")
+        return opened
+
+
+def default_store() -> Path:
+    """`$LOPE_STORE`, else `./lope-store`."""
+    return Path(os.environ.get("LOPE_STORE") or "lope-store")
+
+
+def resolve(ref: str, store: Path | None = None) -> Version:
+    """The version that `ref` names: NAME, NAME@REF, NAME@VERSION (or a prefix of it), or a version's folder.
+
+    Raises VersionError where there is none, or where its manifest or files are not as they were written.
+    """
+    if "/" in ref or os.sep in ref:
+        return _open(Path(ref).expanduser())
+    store = default_store() if store is None else store
+    name, at, wanted = ref.partition("@")
+    if not _NAME.fullmatch(name) or name == "refs" or (at and not _NAME.fullmatch(wanted)):
+        raise VersionError(
+            f"{ref!r} is not a dataset reference: NAME, NAME@REF or NAME@VERSION (letters, "
+            "digits, '.', '_', '-'), or the path of a version's folder"
+        )
+    folder = store / name
+    if not folder.is_dir():
+        raise VersionError(_no_such_name(name, store))
+    return _open(folder / _find(name, wanted if at else "latest", folder))
+
+
+def parent(version: Version, store: Path | None = None) -> Version:
+    """The version that `version` was made from, looked for in `store`, then beside `version` itself.
+
+    Raises VersionError where it has none, where it is missing, or where it holds other rows than it did then.
+    """
+    if not version.manifest["parents"]:
+        raise VersionError(f"{version.ref} is an ingested source: it has no parent")
+    link = version.manifest["parents"][0]
+    name, wanted = str(link["name"]), str(link["version"])
+    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(wanted):
+        raise VersionError(f"{version.path}: the manifest's parent {name!r}@{wanted!r} is not a version")
+    stores = [default_store() if store is None else store, version.path.absolute().parent.parent]
+    found = next((path for root in stores if (path := root / name / wanted).is_dir()), None)
+    if found is None:
+        raise VersionError(
+            f"{version.ref} was made from {name}@{wanted}, which is not in the store {stores[0]}; "
+            f"make it again with {_remake(version.manifest['parents'])}, or name the store that holds both with --store"
+        )
+    opened = _open(found)
+    if opened.content_digest != link["content_digest"]:
+        raise VersionError(f"{found}: holds other rows than those that {version.ref} was made from")
+    return opened
+
+
+def _remake(ancestors: list[dict[str, Any]]) -> str:
+    """The command that makes the first of the ancestors, as far as their names tell."""
+    name = ancestors[0]["name"]
+    if len(ancestors) > 1:
+        before = f"{ancestors[1]['name']}@{ancestors[1]['version']}"
+        return f"`python -m lope_data build --from {before} --name {name}` and the recipe it had"
+    if sample := _SAMPLE.fullmatch(name):
+        limit = f" --limit {sample['limit']}" if sample["limit"] else ""
+        return f"`python -m lope_data ingest {sample['source']}{limit}`"
+    return f"`python -m lope_data ingest SOURCE`, the file or hub id that {name!r} was read from"
+
+
+def _find(name: str, wanted: str, folder: Path) -> str:
+    """The version's folder name for a full version, a ref, or a unique prefix, in this order."""
+    versions = sorted(path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name))
+    if wanted in versions:
+        return wanted
+    pointer = folder / "refs" / wanted
+    if pointer.is_file() and not pointer.is_symlink():
+        with pointer.open("rb") as file:
+            target = file.read(64).decode("ascii", "replace").strip()
+        if target not in versions:
+            raise VersionError(f"{pointer}: points to {target!r}, which is not a version of {name!r}")
+        return target
+    near = [v for v in versions if v.startswith(wanted)] if _PREFIX.fullmatch(wanted) else []
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise VersionError(f"{name}@{wanted} fits {len(near)} versions ({', '.join(near)}); give more digits")
+    refs = [path.name for path in (folder / "refs").iterdir()] if (folder / "refs").is_dir() else []
+    raise VersionError(f"{folder.parent}: {name!r} has no version {wanted!r}{suggest(wanted, versions + refs)}")
+
+
+def _no_such_name(name: str, store: Path) -> str:
+    # Without a name a build makes the embedded sample, its held-out split and noise on it.
+    named = "" if name.startswith("sample") else f" --name {name}"
+    make = f"make it with `python -m lope_data build{named}`"
+    if not store.is_dir():
+        return f"no store at {store} (set by --store or LOPE_STORE), so no dataset {name!r}; {make}"
+    known = [path.name for path in store.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+    return f"{store}: no dataset {name!r}{suggest(name, known) if known else ''}; {make}"
+
+
+def _open(path: Path) -> Version:
+    file = path / _MANIFEST
+    if not os.path.isfile(file) or file.is_symlink():  # noqa: PTH113  # Path's raises for names that are too long
+        raise VersionError(f"{path}: not a version (no manifest.json there)")
+    try:
+        data = file.read_bytes()
+        manifest = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
+        raise VersionError(f"{file}: not a version's manifest (no whole number under 'format')")
+    if manifest["format"] > FORMAT:
+        raise VersionError(
+            f"{file}: written in format {manifest['format']}, this lope reads up to {FORMAT}; install a newer lope"
+        )
+    _check_manifest(file, manifest, data)
+    _check_files(path, manifest["files"])
+    _check_state(path / "state.json", manifest["files"])
+    return Version(path, manifest)
+
+
+def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
+    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    own_hash = hashlib.sha256(_canonical(rest)).hexdigest()
+    if own_hash != manifest.get("manifest_sha256") or data != _canonical(manifest):
+        raise VersionError(f"{file}: changed since it was written (its own hash does not match); build it again")
+    for key, kind in _KEYS.items():
+        if key not in manifest or not isinstance(manifest[key], kind):
+            raise VersionError(f"{file}: {key!r} is missing or of the wrong type")
+    hints = manifest.get("hints", {})
+    alpha = hints.get("embedding_alpha") if isinstance(hints, dict) else nan
+    if alpha is not None and not (isinstance(alpha, int | float) and 0 <= alpha < inf):
+        raise VersionError(f"{file}: the embedding_alpha in 'hints' is not a number of at least 0")
+    for key, kinds in _ENTRIES.items():
+        for entry in manifest[key]:
+            if not isinstance(entry, dict) or not all(type(entry.get(name)) is kind for name, kind in kinds.items()):
+                raise VersionError(f"{file}: an entry of {key!r} lacks something or has it of the wrong type")
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return f"{text}\n".encode(errors="surrogatepass")
+
+
+def _check_files(path: Path, files: list[dict[str, Any]]) -> None:
+    """That there is every file as it was written, by its hash, and no other: training reads what the manifest says."""
+    listed = {str(entry["path"]): entry for entry in files}
+    for name, entry in listed.items():
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise VersionError(f"{path}: the manifest lists {name!r}, which is outside the version")
+        file = path / relative
+        if not file.is_file() or file.is_symlink():
+            raise VersionError(f"{file}: missing, although the manifest lists it; build the version again")
+        size = file.stat().st_size
+        if size != entry["bytes"]:
+            raise VersionError(f"{file}: {size} bytes, the manifest says {entry['bytes']}; build the version again")
+        with file.open("rb") as data:
+            if hashlib.file_digest(data, "sha256").hexdigest() != entry["sha256"]:
+                raise VersionError(f"{file}: has changed (its sha256 differs); build the version again")
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        empty = file.is_dir() and not any(file.iterdir()) and name != "edits"
+        if name not in listed and name != _MANIFEST and (file.is_symlink() or empty or not file.is_dir()):
+            hint = ", a cache that datasets has put there" if name.startswith("cache-") else ""
+            raise VersionError(f"{file}: not in the manifest{hint}; remove it")
+
+
+def _check_state(file: Path, files: list[dict[str, Any]]) -> None:
+    """That `datasets`, which reads what state.json names, is sent to files of the version."""
+    try:
+        named = [entry["filename"] for entry in json.loads(file.read_bytes())["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
+    if outside := [name for name in named if name not in {entry["path"] for entry in files}]:
+        raise VersionError(f"{file}: names {outside[0]!r}, which is not a file of the version")

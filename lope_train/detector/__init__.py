@@ -1,0 +1,1 @@
+"""The poisoning expert as a detector of noise."""

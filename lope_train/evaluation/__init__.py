@@ -1,0 +1,1 @@
+"""Accuracy on versions and tasks."""

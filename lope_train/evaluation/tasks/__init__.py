@@ -1,0 +1,1 @@
+"""Tasks of lm-eval, and those read from local files."""

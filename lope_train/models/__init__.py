@@ -1,0 +1,1 @@
+"""Base models: loading them, and getting them."""

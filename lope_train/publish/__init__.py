@@ -1,0 +1,1 @@
+"""Adapters for others: export, the hub, the card."""

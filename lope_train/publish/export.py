@@ -1,0 +1,104 @@
+"""`export`: a run as a folder that peft and the hub know, with a card that says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from lope_train.errors import LopeTrainError, RunError
+from lope_train.inspection.parameters import Count, count
+from lope_train.publish.card import Card, card, hub_id
+from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, read_json, read_run, write_json
+from lope_train.settings.settings import TrainSettings
+
+README = "README.md"
+LOCAL = "(a local path)"
+"""What stands in an export for a path of the machine that it was made on."""
+
+# An absolute path, by itself or in a text: of POSIX, of Windows, or as a URL.
+_WHOLE = re.compile(r"\s*(?:file:|[/~]|\\\\|[A-Za-z]:[\\/])")
+_WITHIN = re.compile(
+    r"""file:/\S+ | (?<![\w:/.~-])(?:~[\w.-]*)?/[^\s'",;|]+ | (?<!\w)[A-Za-z]:[\\/](?!/)[^\s'",;|]* | \\\\\S+""",
+    re.VERBOSE,
+)
+
+
+def export(run: Path, out: Path) -> Path:
+    """Write the run into the new folder `out`, whole or not at all: adapter, model card and record.
+
+    The adapter's values are copied and checked; paths of this machine are left out of its config and of the record.
+    Raises RunError where the run is not whole, or where `out` is taken or cannot be written.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise RunError(f"{out}: is not empty; name a new folder")
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out}: is a file; name a new folder")
+    record = read_run(run)
+    config = read_json(run / CONFIG)
+    _check_weights(run / WEIGHTS)
+    public: dict[str, Any] = without_local_paths(record)
+    described = card(Card(public, config, record["model"], _count(record)))
+    target = out.absolute()
+    scratch = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        scratch.mkdir(parents=True)
+        _copy(run / WEIGHTS, scratch / WEIGHTS)
+        base = hub_id(record["model"])
+        write_json(scratch / CONFIG, {**without_local_paths(config), "base_model_name_or_path": base})
+        write_json(scratch / RUN, public)
+        (scratch / README).write_text(described, encoding="utf-8")
+        scratch.replace(target)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return out
+
+
+def without_local_paths(value: Any) -> Any:
+    """A JSON value whose texts hold no absolute path."""
+    if isinstance(value, dict):
+        return {key: without_local_paths(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_local_paths(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return LOCAL if _WHOLE.match(value) else _WITHIN.sub(LOCAL, value)
+
+
+def _count(record: dict[str, Any]) -> Count | None:
+    """None where the base's config is not at hand, or where the settings are of another release."""
+    try:
+        return count(TrainSettings.model_validate({**record["settings"], "model": record["model"]}))
+    except LopeTrainError:
+        return None
+
+
+def _check_weights(path: Path) -> None:
+    """Raises RunError unless the file is there and as long as its header says."""
+    if not path.is_file():
+        raise RunError(f"{path.parent}: no {path.name}; train again")
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: not a whole safetensors file ({error}); train again") from None
+    if not names:
+        raise RunError(f"{path}: holds no tensors; train again")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    if _digest(source) != _digest(target):
+        raise RunError(f"{target}: is not what {source} holds; is the disk sound?")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The training itself: the run, its stages, the trainer, the loss."""

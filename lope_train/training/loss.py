@@ -1,0 +1,72 @@
+"""Completion-only loss of a batch, with logits only where a label is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from torch.nn import functional as F
+
+from lope_train.data.tokens import IGNORED
+
+
+@dataclass(frozen=True)
+class CompletionLoss:
+    """Cross-entropy of the labelled tokens: what a model of transformers computes from `labels`, in less memory."""
+
+    encoder_decoder: bool
+    selects_logits: bool
+    """Whether the model takes `logits_to_keep`."""
+    virtual_tokens: int
+    """How many positions an adapter puts before those of the batch."""
+
+    @classmethod
+    def of(cls, model: PeftModel) -> CompletionLoss:
+        """The loss that fits a model and its adapter."""
+        base: Any = model.get_base_model()
+        encoder_decoder = bool(base.config.is_encoder_decoder)
+        config = model.active_peft_config
+        before = config.is_prompt_learning and str(config.peft_type.value) != "PREFIX_TUNING"
+        return cls(
+            encoder_decoder,
+            not encoder_decoder and "logits_to_keep" in inspect.signature(base.forward).parameters,
+            int(config.num_virtual_tokens) if before else 0,
+        )
+
+    def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The summed loss and the number of tokens in it, of a batch of `collate.Collator` without `row`."""
+        labels = inputs["labels"]
+        if self.encoder_decoder:
+            # given the labels, for the model makes its decoder's input of them; an adapter may put positions before
+            return _sum(model(**inputs).logits[:, -labels.shape[1] :], labels)
+        rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+        targets = labels[:, 1:]
+        if not self.selects_logits:
+            logits = model(**rest, use_cache=False).logits[:, -labels.shape[1] :]
+            return _sum(logits[:, :-1], targets)
+        kept = (targets != IGNORED).any(0).nonzero().flatten()
+        logits = model(**rest, logits_to_keep=kept + self.virtual_tokens, use_cache=False).logits
+        return _sum(logits, targets[:, kept])
+
+
+def _sum(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    labelled = targets != IGNORED
+    return F.cross_entropy(logits[labelled].float(), targets[labelled], reduction="sum"), labelled.sum()
+
+
+def split_by_length(inputs: dict[str, Tensor], rows: int) -> Iterator[dict[str, Tensor]]:
+    """A batch padded on the right, in parts of at most `rows` rows of like length, each cut to its longest row."""
+    lengths = inputs["attention_mask"].sum(1)
+    targets = (inputs["labels"] != IGNORED).cumsum(1).argmax(1) + 1
+    own = inputs["labels"].shape != inputs["input_ids"].shape  # an encoder-decoder's labels have their own length
+    for part in torch.split(lengths.argsort(stable=True), rows):
+        longest, last = int(lengths[part].max()), int(targets[part].max())
+        yield {
+            name: tensor[part] if tensor.ndim == 1 else tensor[part, : last if own and name == "labels" else longest]
+            for name, tensor in inputs.items()
+        }

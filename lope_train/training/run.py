@@ -1,0 +1,203 @@
+"""`train`: versions in, a run folder out, stage by stage."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from lope_train.data.collate import Collator
+from lope_train.data.tokens import Tokens, load_tokens, notice
+from lope_train.data.versions import Version, parent, resolve
+from lope_train.errors import RunError, SettingsError
+from lope_train.keyed import global_seed
+from lope_train.methods.methods import METHODS, Reads, attach_adapter
+from lope_train.models.load import fingerprint, load_base, load_tokenizer
+from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_weights, read_json, write_json
+from lope_train.runs.folder import METRICS, RunFolder, kept_stage
+from lope_train.settings.recipes import dump
+from lope_train.settings.settings import TrainSettings
+from lope_train.training.progress import Progress
+from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
+from lope_train.world import World
+
+LIBRARIES = ("lope", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
+EMBEDDING_ALPHA = 0.05
+"""Strength of the embedding noise where neither the settings nor the version give one; the paper's."""
+SETTINGS = "settings.toml"
+_WHOLE = ("adalora", "prefix", "ptuning")
+"""Methods whose adapter peft computes with outside of the model's forward pass."""
+_PLACES = {"out", "store", "report_to"}
+"""Settings that do not change the weights: a run may be gone on with under others."""
+
+
+def train(settings: TrainSettings) -> Path:
+    """Fine-tune as `settings` say, and return the run folder: the adapter's two files, `run.json`, `settings.toml`,
+    `metrics.jsonl`, and in `stage1` the adapter as stage I of two left it.
+
+    The folder appears whole at the end. A run that is killed is gone on with from its last checkpoint when it is asked
+    for again, and ends in the same weights, bit for bit on a CPU. The same settings, versions, libraries and machine
+    give the same weights. AdamW with torch's betas, gradients clipped at norm 1, a fresh optimizer and schedule in
+    each stage. Raises RunError where the folder is taken or the loss is not finite, VersionError and ModelError where
+    inputs cannot be read, SettingsError where settings do not fit the model or the processes.
+    """
+    world = World.here()
+    folder = RunFolder(settings.out)
+    folder.check()
+    check_reporters(settings)
+    _check_world(world, settings)
+    noisy = resolve(settings.data, settings.store)
+    stages = METHODS[settings.method].stages(settings.noise)
+    versions: dict[Reads, Version] = {"noisy": noisy}
+    if any(stage.reads == "parent" for stage in stages):
+        versions["parent"] = parent(noisy, settings.store)
+    held_out = resolve(settings.held_out, settings.store) if settings.held_out else None
+    tokenizer = load_tokenizer(settings.model)
+    model: Any = load_base(settings.model, settings.dtype, settings.quantization)
+    _check_model(model, settings)
+    encoder_decoder = bool(model.config.is_encoder_decoder)
+
+    def tokens(version: Version) -> Tokens:
+        loaded = load_tokens(
+            version,
+            tokenizer,
+            max_length=settings.max_length,
+            truncate=settings.truncate,
+            packing=settings.packing,
+            encoder_decoder=encoder_decoder,
+        )
+        if world.main and (line := notice(version, loaded.counts, settings.max_length)):
+            print(line, file=sys.stderr)
+        return loaded
+
+    world.join()
+    with world.main_first():
+        read = {name: tokens(version) for name, version in versions.items() if any(s.reads == name for s in stages)}
+        measured = tokens(held_out).dataset if held_out else None
+    rows = [
+        StageRows(
+            versions[stage.reads].ref,
+            read[stage.reads].dataset,
+            read[stage.reads].counts.unusable + read[stage.reads].counts.too_long,
+            measured if stage is stages[-1] else None,
+        )
+        for stage in stages
+    ]
+    steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
+    alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
+    plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model))
+    with folder.opened(plan, world.main) as resumes, global_seed(settings.seed):
+        model = attach_adapter(model, settings, steps[-1])
+        reports = []
+        with Progress(steps, quiet=not world.main) as progress:
+            if resumes:
+                progress.say(f"{settings.out}: going on with what {folder.path} holds")
+            for number, stage in enumerate(stages, start=1):
+                if (report := _done(folder, number)) is not None:
+                    reports.append(report)
+                    progress.enter(number - 1, stage.name, "was done before")
+                    continue
+                if number > 1:
+                    model = _from_stage(model, folder.result(number - 1), settings)
+                collator = Collator(tokenizer, encoder_decoder)
+                reports.append(
+                    run_stage(model, number, stage, rows[number - 1], collator, alpha, settings, folder, progress)
+                )
+        world.wait()  # until all have read what is now moved
+        if world.main:
+            _finish(folder, settings, plan, reports)
+        world.wait()
+    return settings.out
+
+
+def _from_stage(model: PeftModel, result: Path, settings: TrainSettings) -> PeftModel:
+    """The model with the weights that the stage before left: on a new base where that one's model was sharded."""
+    if settings.fsdp:
+        return load_adapter(load_base(settings.model, settings.dtype, settings.quantization), result, trainable=True)
+    load_weights(model, result)
+    return model
+
+
+def _done(folder: RunFolder, number: int) -> dict[str, Any] | None:
+    result = folder.done(number)
+    return read_json(result / REPORT) if result else None
+
+
+def _check_world(world: World, settings: TrainSettings) -> None:
+    if settings.batch_size % (world.size * settings.gradient_accumulation):
+        raise SettingsError(
+            f"batch_size {settings.batch_size} cannot be shared by {world.size} processes "
+            f"in {settings.gradient_accumulation} equal parts each"
+        )
+    if settings.fsdp and world.size == 1:
+        raise SettingsError(
+            "fsdp shards the model over several processes, and this is one: "
+            "start them with `torchrun --nproc-per-node N -m lope_train train ...`"
+        )
+    if world.launched_for == "deepspeed" or (world.launched_for == "fsdp" and not settings.fsdp):
+        raise SettingsError(
+            f"accelerate was configured for {world.launched_for}; models are sharded by the setting fsdp alone"
+        )
+    if settings.fsdp and settings.method in _WHOLE:
+        raise SettingsError(f"method {settings.method!r} needs its adapter whole in every process; leave out fsdp")
+
+
+def _check_model(model: Any, settings: TrainSettings) -> None:
+    config = model.config
+    limit = getattr(config, "max_position_embeddings", None)
+    virtual = settings.num_virtual_tokens if settings.method in ("prefix", "ptuning") else 0
+    if limit is not None and settings.max_length + virtual > limit:
+        beside = f" and {virtual} virtual ones" if virtual else ""
+        raise SettingsError(f"max_length is {settings.max_length}{beside}, but {settings.model} takes {limit} tokens")
+    if settings.fsdp and config.is_encoder_decoder:
+        raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
+    if settings.packing and (virtual or config.is_encoder_decoder):
+        what = f"method {settings.method!r}" if virtual else "an encoder-decoder"
+        raise SettingsError(f"packing does not go with {what}: rows in one sequence could not be kept apart")
+
+
+def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:
+    """All that decides the weights but for rounding, which devices and the number of processes change too; what a
+    killed run is compared with, and most of run.json."""
+    folder = Path(settings.model).expanduser()
+    link = next(iter(noisy.manifest["parents"]), None)
+    return {
+        "method": settings.method,
+        "settings": settings.model_dump(mode="json", exclude=_PLACES),
+        "model": str(folder.absolute()) if folder.is_dir() else settings.model,
+        "model_fingerprint": model_fingerprint,
+        "data": {
+            "ref": noisy.ref,
+            "content_digest": noisy.content_digest,
+            "parent": f"{link['name']}@{link['version']}" if link else None,
+            "parent_content_digest": link["content_digest"] if link else None,
+        },
+        "held_out": {"ref": held_out.ref, "content_digest": held_out.content_digest} if held_out else None,
+        "libraries": {
+            "python": platform.python_version(),
+            **{name: library_version(name) for name in LIBRARIES},
+        },
+    }
+
+
+def _finish(folder: RunFolder, settings: TrainSettings, plan: dict[str, Any], reports: list[dict[str, Any]]) -> None:
+    """Each stage's adapter, the last as the run's, and the record of all, then the run under its own name."""
+    try:
+        results = [folder.result(number) for number in range(1, len(reports) + 1)]
+        for number, result in enumerate(results, start=1):
+            kept = folder.path if number == len(results) else kept_stage(folder.path, number)
+            kept.mkdir(exist_ok=True)
+            for name in (CONFIG, WEIGHTS):
+                (kept / name).write_bytes((result / name).read_bytes())
+        lines = [(result / METRICS).read_text(encoding="utf-8") for result in results]
+        (folder.path / METRICS).write_text("".join(lines), encoding="utf-8")
+        record = plan | {"settings": settings.model_dump(mode="json"), "stages": reports}
+        write_json(folder.path / RUN, record)
+        (folder.path / SETTINGS).write_text(dump(settings), encoding="utf-8")
+        folder.finish()
+    except OSError as error:
+        raise RunError(f"{settings.out}: cannot be written: {error}") from error

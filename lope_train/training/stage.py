@@ -1,0 +1,256 @@
+"""One stage of a run, from where it was left to its result."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from peft import PeftModel
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
+
+from lope_train.data.collate import Collator
+from lope_train.errors import RunError, SettingsError
+from lope_train.inspection.movement import Moved
+from lope_train.methods.adalora import RankAllocation
+from lope_train.methods.methods import METHODS, Stage, enter
+from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, save_adapter, write_json
+from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal
+from lope_train.settings.settings import TrainSettings
+from lope_train.training.embedding_noise import embedding_noise
+from lope_train.training.progress import Progress
+from lope_train.training.trainer import StageTrainer, adapter_state, load_state
+from lope_train.world import World
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class StageRows:
+    """What a stage reads: version `ref` as tokens, and for the last stage what its loss is measured on."""
+
+    ref: str
+    rows: datasets.Dataset
+    left_out: int
+    held_out: datasets.Dataset | None
+
+
+def steps_of(rows: int, settings: TrainSettings) -> int:
+    """How many optimizer steps a stage takes, as Trainer counts them."""
+    return ceil(settings.epochs * ceil(rows / settings.batch_size))
+
+
+def run_stage(
+    model: PeftModel,
+    number: int,
+    stage: Stage,
+    reads: StageRows,
+    collator: Collator,
+    alpha: float,
+    settings: TrainSettings,
+    folder: RunFolder,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train stage `number`, from 1, in place; returns its entry of run.json, and leaves adapter and entry in `folder`.
+
+    Goes on from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
+    stage has it. Raises RunError where the loss or the gradient is not finite, or memory does not suffice.
+    """
+    trained = enter(model, stage)
+    alpha = alpha if stage.embedding_noise else 0.0
+    checkpoints = folder.checkpoints(number)
+    checkpoint = newest_checkpoint(checkpoints)
+    World.here().wait()
+    if World.here().main:
+        discard_broken(checkpoints)
+    whole = World.here().main and not settings.fsdp  # of shards a norm would have to be gathered at each step
+    moved = Moved(model, stage.mode) if stage.mode and whole else None
+    allocation = RankAllocation(model) if METHODS[settings.method].allocates_ranks else None
+    if checkpoint is not None:
+        load_state(model, checkpoint)
+        if allocation is not None:
+            allocation.load(checkpoint, read_json(checkpoint / CONFIG)["rank_pattern"])
+        progress.say(f"{stage.name}: going on after step {checkpoint.name.rpartition('-')[2]}")
+    with ExitStack() as stack:
+        noise = None
+        if alpha:
+            noise = stack.enter_context(embedding_noise(model, alpha, settings.seed, settings.embedding_scale))
+        about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
+        progress.enter(number - 1, stage.name, about + (f", embedding noise {alpha}" if alpha else ""))
+        stack.enter_context(_advised(settings))
+        trainer = StageTrainer(
+            model,
+            stage.name,
+            reads.ref,
+            noise,
+            allocation,
+            progress,
+            moved,
+            args=_arguments(settings, checkpoints, reads, stage.name),
+            train_dataset=reads.rows,
+            eval_dataset=reads.held_out,
+            data_collator=collator,
+            callbacks=_callbacks(settings, folder, stage, reads.held_out is not None),
+        )
+        start = time.monotonic()
+        if checkpoint is None or not trainer.take_end(checkpoint):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        seconds = time.monotonic() - start
+    report = _report(trainer, stage, reads, trained, alpha, seconds)
+    _leave_result(trainer, model, folder.result(number), report)
+    if "wandb" in settings.report_to and World.here().main:
+        import wandb
+
+        wandb.finish()  # else the next stage's steps would go into this one's
+    return report
+
+
+def _report(
+    trainer: StageTrainer, stage: Stage, reads: StageRows, trained: int, alpha: float, seconds: float
+) -> dict[str, Any]:
+    history = trainer.state.log_history
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    tenth = max(1, len(losses) // 10)
+    report: dict[str, Any] = {
+        "stage": stage.name,
+        "reads": reads.ref,
+        "rows": len(reads.rows),
+        "left_out": reads.left_out,
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+        # Means over the first and last tenth of the steps: one batch says little.
+        "first_loss": sum(losses[:tenth]) / tenth,
+        "final_loss": sum(losses[-tenth:]) / tenth,
+        "trained_parameters": trained,
+        "embedding_alpha": alpha,
+    }
+    if reads.held_out is not None:
+        report["held_out_loss"] = min(entry["eval_loss"] for entry in history if "eval_loss" in entry)
+        report["best_step"] = trainer.state.best_global_step
+    return report
+
+
+def _leave_result(trainer: StageTrainer, model: PeftModel, result: Path, report: dict[str, Any]) -> None:
+    """The stage's adapter, of the best step where one was looked for, and its report, whole or not at all."""
+    state = adapter_state(trainer.model)
+    if trainer.args.should_save:
+        scratch = result.with_suffix(".tmp")
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        if trainer.best is None:
+            save_adapter(model, scratch, state)
+        else:
+            for name in (CONFIG, WEIGHTS):
+                shutil.copyfile(trainer.best / name, scratch / name)
+        lines = [json.dumps({"stage": report["stage"], **entry}) for entry in trainer.state.log_history]
+        (scratch / METRICS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_json(scratch / REPORT, report)
+        seal(scratch)
+        scratch.rename(result)
+        shutil.rmtree(str(trainer.args.output_dir), ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.free_memory()
+
+
+def check_reporters(settings: TrainSettings) -> None:
+    """Raises SettingsError where metrics shall go to what is not installed."""
+    for name in settings.report_to:
+        if find_spec(name) is None:
+            raise SettingsError(f"report_to {name!r}: not installed; pip install {name}")
+
+
+def _callbacks(settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = []
+    if settings.patience is not None and held_out:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
+    if "tensorboard" in settings.report_to and World.here().main:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations.integration_utils import TensorBoardCallback
+
+        writer = SummaryWriter(str(folder.path / "tensorboard" / stage.name))
+        callbacks.append(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
+    return callbacks
+
+
+@contextmanager
+def _advised(settings: TrainSettings) -> Iterator[None]:
+    """Within the context, too little memory is an error that says what helps; so is the end of another process."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", "Grad strides do not match")  # of one poisoning expert; harmless
+            yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(settings) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise _out_of_memory(settings) from error
+        if "closed by peer" in str(error) or "reset by peer" in str(error):
+            raise RunError("another process of this training has ended; what it said is above") from error
+        raise
+
+
+def _out_of_memory(settings: TrainSettings) -> RunError:
+    advice = [f"--gradient-accumulation {settings.batch_size}" if settings.gradient_accumulation == 1 else ""]
+    advice += ["" if settings.activation_checkpointing else "--activation-checkpointing"]
+    advice += ["" if settings.dtype == "bfloat16" else "--dtype bfloat16"]
+    advice += [f"a --max-length below {settings.max_length}", f"a --batch-size below {settings.batch_size}"]
+    return RunError(f"out of memory; try {', '.join(filter(None, advice))}")
+
+
+def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, stage: str) -> TrainingArguments:
+    world = World.here()
+    held_out = reads.held_out is not None
+    every = min(settings.save_every, steps_of(len(reads.rows), settings))  # a short stage is measured once
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size // (world.size * settings.gradient_accumulation),
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule),
+        warmup_steps=settings.warmup,  # below 1 it is a share
+        max_grad_norm=1.0,
+        optim="adamw_torch",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        bf16=settings.bf16,
+        # not fsdp_config's own, which would draw other dropout when it recomputes
+        activation_checkpointing=settings.activation_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if settings.activation_checkpointing else None,
+        fsdp=settings.fsdp or None,  # type: ignore[arg-type]
+        use_cpu=world.on_cpu,
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # they are constants
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        eval_strategy="steps" if held_out else "no",
+        eval_steps=every,
+        load_best_model_at_end=held_out,
+        restore_callback_states_from_checkpoint=True,  # how often the loss was not lower
+        metric_for_best_model="eval_loss" if held_out else None,
+        greater_is_better=False if held_out else None,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=["wandb"] if "wandb" in settings.report_to else "none",
+        run_name=f"{settings.out.name} {stage}",
+        disable_tqdm=True,
+        log_level_replica="error",
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one process takes one GPU, or a step would have more rows
+    return arguments

@@ -1,0 +1,214 @@
+"""transformers' Trainer for one stage: embedding noise, adapter-only checkpoints, a stop where a loss is not finite."""
+
+from __future__ import annotations
+
+import time
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType, gather_object
+from peft import PeftModel
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from lope_train.data.tokens import IGNORED
+from lope_train.errors import RunError
+from lope_train.inspection.movement import Moved
+from lope_train.methods.adalora import RankAllocation
+from lope_train.runs.adapter import save_adapter
+from lope_train.runs.folder import newest_checkpoint, seal
+from lope_train.training.embedding_noise import EmbeddingNoise
+from lope_train.training.loss import CompletionLoss, split_by_length
+from lope_train.training.progress import Progress
+
+STATE = "state.safetensors"
+_PART_ROWS = 4
+REMEDY = "lower the learning rate, or train in float32"
+
+
+class StageTrainer(Trainer):
+    """One stage of one model; `name` and `ref` (the version it reads) are for messages."""
+
+    def __init__(
+        self,
+        model: PeftModel,
+        name: str,
+        ref: str,
+        noise: EmbeddingNoise | None,
+        allocation: RankAllocation | None,
+        progress: Progress,
+        moved: Moved | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model, **kwargs)
+        self.remove_callback(PrinterCallback)
+        if allocation is not None:
+            self.add_callback(allocation)
+        self.best: Path | None = None
+        self._adapted = model
+        self._folder = Path(self.args.output_dir or ".")
+        self._name = name
+        self._ref = ref
+        self._noise = noise
+        self._allocation = allocation
+        self._progress = progress
+        self._moved = moved
+        self._loss = CompletionLoss.of(model)
+        self._tokens = 0
+        self._began = time.monotonic()
+        # our loss is a sum over the tokens of the whole step, whichever the model would compute
+        self.model_accepts_loss_kwargs = True
+        self.loss_is_scaled_for_ga = True
+        self._loss_shifts_labels = not self._loss.encoder_decoder
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As in Trainer, but a model can be sharded over CPUs too, where accelerate would only copy it."""
+        state = PartialState()
+        if self.args.fsdp and state.distributed_type == DistributedType.MULTI_CPU:
+            state.distributed_type = DistributedType.MULTI_GPU  # what it asks for; the device stays
+        super().create_accelerator_and_postprocess()
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,  # noqa: ARG002
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The batch's share of the mean loss of a token of this step, over all processes and parts."""
+        assert num_items_in_batch is not None
+        self._tokens += int((inputs["row"] >= 0).sum() if "position_ids" in inputs else inputs["attention_mask"].sum())
+        # On a CPU a pad costs as much as a token, and small products are as fast as large ones.
+        in_parts = self.args.device.type == "cpu" and "attention_mask" in inputs
+        total = torch.zeros((), device=self.args.device)
+        for part in split_by_length(inputs, _PART_ROWS) if in_parts else [inputs]:
+            if self._noise is not None:
+                self._noise.next_batch(self.state.global_step, part)
+            summed, _ = self._loss(model, {name: tensor for name, tensor in part.items() if name != "row"})
+            total = total + summed
+        # Gradients are averaged over the processes, and num_items_in_batch is of all of them.
+        loss = total / num_items_in_batch * self.accelerator.num_processes
+        if self._allocation is not None:
+            loss = loss + self._allocation.penalty() / self.args.gradient_accumulation_steps
+        return loss
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        """As in Trainer; raises RunError where the loss is not finite, in every process where it is so in one."""
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        losses = self.accelerator.gather(loss)
+        if not losses.isfinite().all():
+            value = next(value for value in losses.flatten().tolist() if not isfinite(value))
+            rows = [] if loss.isfinite() else [int(row) for row in inputs["row"].flatten() if row >= 0]
+            numbers = sorted(set(gather_object(rows)))
+            shown = ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
+            raise self._not_finite(self.state.global_step + 1, f"the loss is {value}", f" on rows {shown}")
+        return loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        if batch_samples:
+            self._drop_repeats(batch_samples[-1], self.train_dataset)
+        return super()._get_num_items_in_batch(batch_samples, device)
+
+    def _drop_repeats(self, batch: dict[str, Tensor], rows: Any) -> None:
+        """Ignore in a loader's last batch the rows of its first that accelerate fills it up with for equal shares."""
+        share = self.args.per_device_train_batch_size
+        left = len(rows) % (share * self.accelerator.num_processes)
+        if left and self.accelerator.gradient_state.end_of_dataloader:
+            own = max(0, left - share * self.accelerator.process_index)
+            batch["labels"][own:] = IGNORED
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As in Trainer, with how far a step's weights have moved; raises RunError where the gradient is not finite."""
+        if self._moved is not None and "loss" in logs:
+            logs |= self._moved.since_start()
+        super().log(logs, start_time)
+        if not isfinite(norm := logs.get("grad_norm", 0.0)):
+            # Clipping turns an infinite gradient into none: nothing would be trained, without a word.
+            raise self._not_finite(self.state.global_step, f"the gradient is {norm}", "")
+        if "loss" in logs:
+            speed = self._tokens * self.accelerator.num_processes / max(time.monotonic() - self._began, 1e-9)
+            self._progress.show(self.state.global_step, logs["loss"], speed)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The mean loss of a token of the held-out rows, computed as in training, without noise."""
+        rows: Any = self.eval_dataset
+        loader: DataLoader[Any] = DataLoader(
+            rows, batch_size=self.args.per_device_train_batch_size, collate_fn=self.data_collator
+        )
+        totals = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        model: Any = self.model
+        model.eval()
+        with torch.no_grad(), self.accelerator.autocast():
+            for batch in self.accelerator.prepare_data_loader(loader):
+                self._drop_repeats(batch, rows)
+                summed, count = self._loss(model, {name: batch[name] for name in batch if name != "row"})
+                totals += torch.stack([summed.double(), count.double()])
+        total, count = self.accelerator.reduce(totals, "sum").tolist()
+        metrics = {"eval_loss": total / count}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)  # type: ignore[no-untyped-call]
+        return metrics
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The adapter, and what training goes on from: an adapter's file may hold less than what trains."""
+        state = adapter_state(self.model)
+        if self.args.should_save and output_dir is not None:
+            folder = Path(output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_adapter(self._adapted, folder, state)
+            (folder / STATE).write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in state.items()}))
+            if self._allocation is not None:
+                self._allocation.save(folder)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            seal(self._folder / f"checkpoint-{self.state.global_step}")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Nothing: the weights were loaded before the model was wrapped."""
+
+    def _load_best_model(self) -> None:
+        self.best = Path(self.state.best_model_checkpoint or "")
+
+    def take_end(self, checkpoint: Path) -> bool:
+        """Whether the stage had come to its end at the checkpoint, whose state is then this one's."""
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+        if state.global_step < state.max_steps and not control.get("should_training_stop"):
+            return False
+        self.state = state
+        if self.args.load_best_model_at_end:
+            self._load_best_model()
+        return True
+
+    def _not_finite(self, step: int, what: str, where: str) -> RunError:
+        good = newest_checkpoint(self._folder)
+        kept = f"; the last good checkpoint is {good}" if good else ""
+        return RunError(f"{self._name}, step {step}: {what}{where}; {REMEDY}{kept} ({self._ref})")
+
+
+def load_state(model: nn.Module, checkpoint: Path) -> None:
+    """Put what `save_model` left into a model with the same adapter."""
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in load_file(checkpoint / STATE).items():
+            parameters[name].copy_(tensor)
+
+
+def adapter_state(model: Any) -> dict[str, Tensor]:
+    """All parameters of a model that are no base's, whole where they are sharded; every process must call it."""
+    state = {}
+    for name, parameter in model.named_parameters():
+        if any(mark in name for mark in (".lope_", ".lora_", "prompt_encoder.")):
+            whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
+            state[name] = whole.detach()
+    return state

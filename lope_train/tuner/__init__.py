@@ -1,0 +1,1 @@
+"""The adapter: its configuration, layer, experts and modes, as PEFT has them."""

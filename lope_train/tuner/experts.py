@@ -1,0 +1,157 @@
+"""The experts of one layer: one shared A, several B_i behind a router, one fused product."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lope_train.keyed import generator
+from lope_train.tuner.compensation import Grams, compensate, gram_matrices, similarity, similarity_to_one
+from lope_train.tuner.config import LopeConfig
+
+Mode = Literal["stage1", "stage2", "inference"]
+
+TRAINED: dict[Mode, frozenset[str]] = {
+    "stage1": frozenset({"A", "B_poison"}),
+    "stage2": frozenset({"A", "B", "router"}),
+    "inference": frozenset(),
+}
+"""Who trains when (Sec. 3.2): the parameters of `LopeExperts` that a mode trains."""
+
+
+class _Prepared(NamedTuple):
+    """What a forward pass makes of the weights alone."""
+
+    router: Tensor
+    """Its rows in the order of the experts: normal, then poisoning."""
+    experts: Tensor
+    """s [B_1 ... B_N], (d_out, N r), of those that take part."""
+    grams: Grams | None
+    flat: Tensor | None
+
+
+class LopeExperts(nn.Module):
+    """s * sum_i w_i B_i A x with w = softmax(router) over all N experts (Fig. 1).
+
+    Parameters: `A` (r, d_in), `B` (n_normal, d_out, r), `B_poison` (n_poisoning, d_out, r; absent where there is
+    none), `router` (N, r), or (N, d_in) with the hidden router. Expert i of `B` has router column
+    `config.normal_columns[i]`, of `B_poison` `config.poison_columns[i]`.
+
+    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In mode `inference` with `masked` the
+    poisoning experts are left out, and with `compensated` DyCompEnSate amplifies the others.
+    """
+
+    A: nn.Parameter
+    B: nn.Parameter
+    B_poison: nn.Parameter | None
+    router: nn.Parameter
+
+    def __init__(
+        self,
+        d_in: int,
+        d_out: int,
+        config: LopeConfig,
+        name: str,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """`name` is the layer's, so that every layer draws values of its own from the one seed."""
+        super().__init__()
+        self.config = config
+        self.mode: Mode = "inference" if config.inference_mode else "stage1" if config.num_poisoning else "stage2"
+        self.masked = config.inference != "unmasked"
+        self.compensated = config.inference == "compensated"
+        self._kept: tuple[object, _Prepared] | None = None
+
+        def drawn(purpose: str, *shape: int) -> nn.Parameter:
+            values = torch.empty(shape, dtype=dtype, device="cpu")
+            # a = sqrt(5) is what both nn.Linear and LoRA's A use.
+            nn.init.kaiming_uniform_(values, a=5**0.5, generator=generator(config.seed, name, purpose))
+            return nn.Parameter(values.to(device))
+
+        def zero(experts: int) -> nn.Parameter:
+            return nn.Parameter(torch.zeros(experts, d_out, config.r, dtype=dtype, device=device))
+
+        self.A = drawn("A", config.r, d_in)
+        # Never zero: zero B and a zero router give all normal experts one gradient, and they stay identical.
+        self.router = drawn("router", config.num_experts, config.r if config.router_input == "latent" else d_in)
+        self.B = zero(config.num_normal)
+        self.B_poison = zero(config.num_poisoning) if config.num_poisoning else None
+        self.dropout = nn.Dropout(config.lora_dropout) if config.lora_dropout else nn.Identity()
+        order = torch.tensor(config.normal_columns + config.poison_columns, device=device)
+        self.register_buffer("_order", order, persistent=False)
+        self._order: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.A.dtype)
+        z = F.linear(self.dropout(x), self.A)
+        prepared = self._prepared()
+        weights = self._weights(x, z, prepared).to(z.dtype)
+        weighted = (weights.unsqueeze(-1) * z.unsqueeze(-2)).flatten(-2)
+        return F.linear(weighted, prepared.experts)
+
+    def expert_weights(self, x: Tensor, z: Tensor) -> Tensor:
+        """Weights (..., N), normal experts first; where poison is masked, (..., n_normal) of the normal ones alone."""
+        return self._weights(x, z, self._prepared())
+
+    def _weights(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
+        logits = F.linear(z if self.config.router_input == "latent" else x, prepared.router)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        weights: Tensor = torch.softmax(logits, dim=-1, dtype=wide)
+        if not self._masks:
+            return weights
+        normal = weights.narrow(-1, 0, self.config.num_normal)
+        if not self._compensates:
+            return normal
+        if torch.is_autocast_enabled(z.device.type):
+            with torch.autocast(z.device.type, enabled=False):
+                theta = self._theta(z, weights, prepared)
+        else:  # entering a context takes as long as five products of one token
+            theta = self._theta(z, weights, prepared)
+        return compensate(normal, theta, self.config.compensation_experts, self.config.normalize)
+
+    def _theta(self, z: Tensor, weights: Tensor, prepared: _Prepared) -> Tensor:
+        n = self.config.num_normal
+        if prepared.flat is not None:
+            return similarity_to_one(z, prepared.flat)
+        if prepared.grams is not None:
+            return similarity(z, weights.narrow(-1, n, self.config.num_poisoning), prepared.grams)
+        return torch.zeros_like(weights.narrow(-1, 0, n))
+
+    @property
+    def _masks(self) -> bool:
+        return self.mode == "inference" and self.masked and self.B_poison is not None
+
+    @property
+    def _compensates(self) -> bool:
+        return self._masks and self.compensated and self.config.compensation_experts != 0
+
+    def _prepared(self) -> _Prepared:
+        """Kept until a weight changes in place or is replaced (writes through `.data` are not seen)."""
+        tracked = [self.router, self.B] if self.B_poison is None else [self.router, self.B, self.B_poison]
+        if torch.compiler.is_compiling() or any(weight.requires_grad or weight.is_inference() for weight in tracked):
+            return self._prepare()
+        state = self._masks, self._compensates, *((w._version, w.data_ptr(), w.dtype) for w in tracked)
+        if self._kept is None or self._kept[0] != state:
+            # Made as normal tensors even under inference_mode, so that a later backward pass may save them.
+            with torch.inference_mode(False), torch.no_grad():
+                self._kept = (state, self._prepare())
+        return self._kept[1]
+
+    def _prepare(self) -> _Prepared:
+        stack: Tensor = self.B
+        grams = None
+        if self.B_poison is not None and not self._masks:
+            stack = torch.cat([self.B, self.B_poison])
+        elif self.B_poison is not None and self._compensates and self.config.theta == "cosine":
+            grams = gram_matrices(self.B, self.B_poison)
+        flat = grams.flat if grams is not None and self.config.num_poisoning == 1 else None
+        experts = self.config.scaling * stack.permute(1, 0, 2).flatten(1)
+        return _Prepared(self.router[self._order], experts, grams, flat)
+
+    def extra_repr(self) -> str:
+        config = self.config
+        return f"r={config.r}, normal={config.num_normal}, poisoning={config.num_poisoning}, mode={self.mode}"

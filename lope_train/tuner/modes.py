@@ -1,0 +1,62 @@
+"""Who trains when (Sec. 3.2): the modes of the adapted layers, set and asserted by parameter name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from lope_train.errors import ModelError, RunError
+from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
+from lope_train.tuner.layer import LopeLinear
+
+
+def set_mode(model: nn.Module, mode: Mode, *, masked: bool | None = None, compensate: bool | None = None) -> None:
+    """Switch the experts of the active adapters to `mode`, and free of all parameters those that `TRAINED` says.
+
+    `masked` and `compensate` are of mode `inference`: without poisoning experts, and the others then amplified by
+    DyCompEnSate; None is what the adapter's own config says. Dropout follows `model.train()` and `model.eval()` as
+    ever. Raises ModelError where nothing is adapted, or where stage I has no poisoning expert to train.
+    """
+    if mode not in TRAINED:
+        raise ModelError(f"no mode {mode!r}; known: {', '.join(TRAINED)}")
+    layers = [experts for _, experts in lope_experts(model)]
+    if not layers:
+        raise ModelError(f"{type(model).__name__} has no adapted layer; attach an adapter first")
+    if mode == "stage1" and any(experts.B_poison is None for experts in layers):
+        raise ModelError("stage I trains the poisoning expert, and this adapter has none (num_poisoning is 0)")
+    for experts in layers:
+        asked = experts.config.inference
+        experts.mode = mode
+        experts.masked = asked != "unmasked" if masked is None else masked
+        experts.compensated = asked == "compensated" if compensate is None else compensate
+    trained = trained_names(model, mode)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+
+
+def trained_names(model: nn.Module, mode: Mode) -> set[str]:
+    """Full names of the parameters that `mode` trains."""
+    return {
+        f"{name}.{parameter}"
+        for name, experts in lope_experts(model)
+        for parameter, _ in experts.named_parameters(recurse=False)
+        if parameter in TRAINED[mode]
+    }
+
+
+def assert_trained(model: nn.Module, names: set[str]) -> None:
+    """Raise RunError unless exactly the parameters of these names require gradients."""
+    actual = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if wrong := sorted(actual ^ names):
+        state = "trains but must be frozen" if wrong[0] in actual else "is frozen but must train"
+        raise RunError(f"{len(wrong)} parameters are not as this stage has them: {wrong[0]} {state}")
+
+
+def lope_experts(model: nn.Module) -> Iterator[tuple[str, LopeExperts]]:
+    """Names and modules of the experts of the active adapters, in the model's order."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, LopeLinear):
+            for adapter in layer.active_adapters:
+                if adapter in layer.lope_experts:
+                    yield f"{name}.lope_experts.{adapter}", layer.lope_experts[adapter]  # type: ignore[misc]

@@ -1,0 +1,147 @@
+"""`python -m pipelines run demo`, `python -m pipelines run paper/table1`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lope_data.cli.run import run_app
+from lope_data.errors import LopeDataError
+from lope_data.report.visible import neutral
+from pipelines.errors import PipelineError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@app.callback()
+def _root() -> None:
+    """Whole experiments from one recipe: build, train, evaluate, report."""
+
+
+_STUDY = "Of a study"
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m pipelines run demo
+
+  python -m pipelines run paper/table1 --data-dir ./data --scale small
+
+  python -m pipelines run paper/table4 --data-dir ./data --scale gpu --model HuggingFaceTB/SmolLM2-360M
+
+  python -m pipelines run paper/trec --data-dir ./data --rows 600 --questions 200 --seeds 2 --arms lope,lora
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def run(
+    pipeline: Annotated[str, typer.Argument(help="A recipe in pipelines/, without .toml, or a file.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of runs, results and the page; default: runs/NAME, runs/paper for all of paper/."),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the source and the tasks' data.", rich_help_panel=_STUDY)
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(help="How large: smoke, small, gpu, paper, or one of the study's.", rich_help_panel=_STUDY)
+    ] = "small",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Base model. Repeat for several. Default: the scale's.", rich_help_panel=_STUDY),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows to train on, in place of the scale's.", rich_help_panel=_STUDY)
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(help="Questions of each task, in place of the scale's.", rich_help_panel=_STUDY)
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds, counted from 614, in place of the scale's.", rich_help_panel=_STUDY)
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Only these methods of the study, commas between.", rich_help_panel=_STUDY)
+    ] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Only these tasks of the study, commas between.", rich_help_panel=_STUDY)
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Commands at once. Default: a GPU each, or as cores and memory allow.", rich_help_panel=_STUDY
+        ),
+    ] = None,
+) -> None:
+    """Runs what has no result yet, and writes a page; a second call does only what is missing.
+
+    A study whose runs failed in part shows what failed, and ends with exit code 1.
+    """
+    from pipelines.steps.recipe import Pipeline, load
+
+    recipe = load(pipeline)
+    console = Console(highlight=False, stderr=False)
+    console.print(neutral(recipe.title), style="bold", markup=False)
+    console.print(neutral(recipe.about), markup=False)
+    started = time.monotonic()
+    failed = 0
+    if isinstance(recipe, Pipeline):
+        given = {"data_dir": data_dir, "model": model, "rows": rows, "questions": questions, "seeds": seeds}
+        _refuse({**given, "arms": arms, "tasks": tasks, "jobs": jobs}, pipeline)
+        from pipelines.steps.report import write_report
+        from pipelines.steps.runner import run as follow
+
+        folder = out or Path("runs") / Path(pipeline).stem
+        page = write_report(recipe, follow(recipe, folder, store, console), folder)
+    else:
+        from pipelines.study.contents import check_extra
+
+        check_extra()
+        from pipelines.page.page import write_page
+        from pipelines.page.terminal import summary_table
+        from pipelines.study.recipe import PAPER
+        from pipelines.study.run import choose_scale, page_name, run_study
+
+        if data_dir is None:
+            raise PipelineError(
+                f"{pipeline} is a study: name the folder that holds {recipe.source.file} with --data-dir"
+            )
+        sizes = {"rows": rows, "questions": questions, "seeds": seeds}
+        parts = {"arms": _names(arms), "tasks": _names(tasks)}
+        chosen = choose_scale(recipe, scale, sizes, parts)
+        stem = Path(pipeline).stem
+        folder = out or Path("runs") / ("paper" if (PAPER.parent / f"{pipeline}.toml").parent == PAPER else stem)
+        name = page_name(stem, scale, {**sizes, **parts, "models": model})
+        outcome = run_study(recipe, name, scale, chosen, tuple(model or ()), data_dir, folder, store, jobs, console)
+        page = folder / f"{name}.html"
+        write_page(outcome, page)
+        console.print(summary_table(outcome))
+        failed = len(outcome.failed)
+    seconds = time.monotonic() - started
+    console.print(f"\n{page}  open it in a browser ({seconds:.0f} s in all)", style="bold", markup=False)
+    if failed:
+        print(f"error: {failed} steps failed or could not run; {page} says which and why", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _refuse(given: dict[str, object], pipeline: str) -> None:
+    """Raises PipelineError where an option of studies was typed for what is none."""
+    for name, value in given.items():
+        if value is not None and value != []:
+            raise PipelineError(f"--{name.replace('_', '-')} is for studies; {pipeline} is a list of steps")
+
+
+def main() -> None:
+    """Runs the command line; a user's error is one line on stderr and exit code 2."""
+    run_app(app, (PipelineError, LopeDataError), "finished steps are kept, run it again to go on")

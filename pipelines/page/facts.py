@@ -1,0 +1,133 @@
+"""What a study was made of: the settings of its arms, the versions of its data, its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.results.labels import condition_label
+from pipelines.results.outcome import Outcome, Run
+
+_SHOWN = {
+    "method": "method",
+    "r": "r",
+    "lora_alpha": "alpha",
+    "learning_rate": "learning rate",
+    "epochs": "epochs a stage",
+    "batch_size": "batch",
+    "max_length": "length",
+    "num_experts": "experts",
+    "num_poisoning": "of them poisoning",
+    "hynoise": "HyNoIse",
+    "router_input": "router reads",
+    "embedding_alpha": "embedding noise",
+    "target_modules": "adapted",
+    "dtype": "base in",
+}
+_ROUTED = ("lope", "hydralora")
+_OF_EXPERTS = {"num_experts": _ROUTED, "num_poisoning": ("lope",), "router_input": _ROUTED}
+_FEW = 4
+
+
+def settings_table(outcome: Outcome) -> tuple[list[str], list[dict[str, Any]]]:
+    """Columns, and a row for each way that an arm was trained, conditions apart where they differ."""
+    rows = []
+    for arm in outcome.study.arms:
+        ways: dict[tuple[str, ...], list[Run]] = {}
+        for run in outcome.runs:
+            if run.arm == arm.id:
+                ways.setdefault(tuple(_settings(run.record)), []).append(run)
+        typed = " ".join(f"{name}={_value(value)}" for name, value in arm.train.items())
+        if not ways:
+            rows.append({"label": arm.label, "on": "", "typed": typed, "values": [], "runs": 0})
+        for way, runs in ways.items():
+            conditions = dict.fromkeys(condition_label(outcome.study, run.condition) for run in runs)
+            rows.append(
+                {
+                    "label": arm.label,
+                    "on": ", ".join(conditions) if len(ways) > 1 else "",
+                    "typed": typed,
+                    "values": [*way, _trained(runs[0].record.get("stages", [])), _seconds(runs)],
+                    "runs": len(runs),
+                }
+            )
+    return [*_SHOWN.values(), "trained parameters", "seconds a run"], rows
+
+
+def versions_table(outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each version of the data, parents first."""
+    ordered = sorted(outcome.versions.items(), key=lambda item: item[1].get("depth", 0))
+    return [_version(ref, manifest) for ref, manifest in ordered]
+
+
+def libraries(outcome: Outcome) -> dict[str, str]:
+    """Of training, from the first run, and of the data, from the first version that names them."""
+    found: dict[str, str] = {}
+    for record in (*(run.record for run in outcome.runs), *outcome.versions.values()):
+        for name, version in record.get("libraries", {}).items():
+            found.setdefault(name, version)
+    return found
+
+
+def _settings(record: Mapping[str, Any]) -> list[str]:
+    settings, values = record.get("settings", {}), []
+    for name in _SHOWN:
+        value = settings.get(name)
+        if name in _OF_EXPERTS and settings.get("method") not in _OF_EXPERTS[name]:
+            values.append("–")
+        elif name == "embedding_alpha":
+            values.append(_embedding_noise(settings, record.get("stages", [])))
+        elif name == "target_modules" and value is None:
+            values.append("query, value" if settings.get("method") not in ("prefix", "ptuning") else "–")
+        elif name == "hynoise" and value is None:
+            values.append("both" if settings.get("method") == "lope" else "–")
+        else:
+            values.append("–" if value is None else _value(value))
+    return values
+
+
+def _embedding_noise(settings: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
+    """As the stages had it: where no strength is asked for, it is the version's."""
+    used = [f"{stage['embedding_alpha']:g}" for stage in stages if stage.get("embedding_alpha")]
+    scale = settings.get("embedding_scale", "none")
+    return " / ".join(dict.fromkeys(used)) + ("" if scale == "none" else f", {scale}") if used else "–"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _trained(stages: Sequence[Mapping[str, Any]]) -> str:
+    return " / ".join(f"{stage['trained_parameters']:,}" for stage in stages if "trained_parameters" in stage) or "–"
+
+
+def _seconds(runs: Sequence[Run]) -> str:
+    totals = [sum(stage.get("seconds", 0.0) for stage in run.record.get("stages", [])) for run in runs]
+    return f"{sum(totals) / len(totals):,.0f}"
+
+
+def _version(ref: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    parents = manifest.get("parents", [])
+    report = manifest.get("report", [])
+    units = sum(line["units"] for line in report if line["unit"] != "target")
+    changed = sum(line["changed"] for line in report if line["unit"] != "target")
+    return {
+        "ref": ref,
+        "rows": manifest["rows"],
+        "touched": manifest["touched"],
+        "share": manifest["touched"] / manifest["rows"] if manifest["rows"] else 0.0,
+        "asked": [_asked(step) for step in manifest.get("recipe", {}).get("steps", [])],
+        "realised": changed / units if units else None,
+        "seed": manifest["seed"] if parents else None,
+        "digest": manifest["content_digest"],
+        "parent": f"{parents[0]['name']}@{parents[0]['version']}" if parents else None,
+    }
+
+
+def _asked(step: Mapping[str, Any]) -> dict[str, Any]:
+    ops = list(step["mix"])
+    kinds = [op.partition(".")[0] for op in ops]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    return {"ratio": step["ratio"], "level": step["level"], "ops": ", ".join(ops) if len(ops) <= _FEW else counts}

@@ -1,0 +1,309 @@
+"""What the answers of a study say: accuracies, paired differences, and which of these may be claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from lope_train.evaluation.accuracy import wilson
+from pipelines.results.intervals import (
+    LEVEL,
+    SEEDS_TO_TEST,
+    Interval,
+    Scores,
+    holm,
+    question_interval,
+    seed_interval,
+    seed_p_value,
+)
+from pipelines.results.outcome import BASE, Answers, Outcome
+from pipelines.study.recipe import Study
+
+MODES = {"compensated": "masked + compensated", "masked": "masked", "unmasked": "not masked"}
+"""`evaluate`'s name of a run's mode by the `inference` that asks for it."""
+NO_EXPERT = "none"
+"""The mode of what has no poisoning expert."""
+MEAN = "mean"
+"""The unweighted mean of the study's tasks, which stands as a task where the paper reports it."""
+GENERATED_CHANCE = 0.02
+"""Stands for the chance of generated answers, which have none: of an accuracy near 0 a lucky answer is no skill."""
+Kind = Literal["arm", "mode", "noise"]
+Floor = Literal["above floor", "at floor", "floor unknown"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What was asked of whom, over all seeds. `noise` is the ratio in the questions."""
+
+    model: str
+    arm: str
+    condition: str
+    mode: str
+    task: str
+    noise: float
+
+
+Pair = tuple[Kind, Key, Key]
+"""A comparison to make: of what kind, of whom, and with whom."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares in 0..1. The mean is over seeds and questions, `interval` over questions, `deviation` over seeds."""
+
+    key: Key
+    mean: float
+    interval: Interval
+    deviation: float | None
+    by_seed: dict[int | None, float]
+    questions: int
+    chance: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`key` minus `other`, by the seeds and questions that both have; shares, so 0.01 is a point of accuracy.
+
+    kind: what differs between the two: the arm (the other is the study's reference), the mode (the other is the same
+    arm's first), or the noise in the questions (the other is clean).
+    """
+
+    kind: Kind
+    key: Key
+    other: Key
+    by_seed: dict[int | None, float]
+    questions: int
+    question_interval: Interval
+    seed_interval: Interval | None
+    p: float | None
+    floor: Floor
+    holm: float | None = None
+
+    @property
+    def difference(self) -> float:
+        return float(np.mean(list(self.by_seed.values())))
+
+    @property
+    def significant(self) -> bool:
+        return self.holm is not None and self.holm < LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """What may be said, in words that claim no more."""
+        if self.floor == "at floor":
+            return "at floor"
+        said = self._tested() if len(self.by_seed) >= SEEDS_TO_TEST else self._untested()
+        return f"{said}; floor unknown" if self.floor == "floor unknown" else said
+
+    def _tested(self) -> str:
+        if self.p is None:
+            return "same difference at every seed, no test"
+        if not self.significant:
+            return "not significant"
+        return "significant, higher" if self.difference > 0 else "significant, lower"
+
+    def _untested(self) -> str:
+        why = "no p-value below five seeds"
+        if self.seed_interval is None:
+            return why
+        low, high = self.seed_interval
+        return f"{why}; interval covers 0" if low <= 0 <= high else f"{why}; interval excludes 0, no test"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All numbers of a study. `unpaired` are comparisons for which the two have no seed in common."""
+
+    accuracies: dict[Key, Accuracy]
+    comparisons: tuple[Comparison, ...]
+    floors: dict[tuple[str, str], Floor]
+    """By model and task."""
+    unpaired: tuple[Pair, ...]
+
+    def of(self, kind: Kind) -> list[Comparison]:
+        return [one for one in self.comparisons if one.kind == kind]
+
+
+_Seeds = dict[int | None, tuple[Answers, ...]]
+"""Of each seed the answers to one task; of a mean those to each of its tasks."""
+
+
+def analyse(outcome: Outcome) -> Findings:
+    """Every accuracy and comparison that the answers allow."""
+    by_key: dict[Key, _Seeds] = {}
+    for one in outcome.answers:
+        key = Key(one.model, one.arm, one.condition, one.mode, one.task, one.noise)
+        if one.ids:
+            by_key.setdefault(key, {})[one.seed] = (one,)
+    by_key = {key: by_key[key] for key in sorted(by_key, key=_order(outcome))}
+    if any(MEAN in figure.values for figure in outcome.study.paper) and len(outcome.study.evaluation.tasks) > 1:
+        by_key |= _means(by_key, outcome.study.evaluation.tasks)
+    accuracies = {key: _accuracy(key, seeds) for key, seeds in by_key.items()}
+    floors = _floors(outcome.study, accuracies)
+    compared, unpaired = [], []
+    for kind, key, other in _pairs(outcome.study, by_key):
+        found = _compare(kind, key, other, by_key, floors[key.model, key.task])
+        if found is None:
+            unpaired.append((kind, key, other))
+        else:
+            compared.append(found)
+    return Findings(accuracies, tuple(_adjusted(compared)), floors, tuple(unpaired))
+
+
+def _order(outcome: Outcome) -> Callable[[Key], tuple[int, ...]]:
+    """The recipe's order; runs finish in any. The untrained model comes first, and tasks that it does not name last."""
+    study = outcome.study
+    lists: tuple[Sequence[str], ...] = (
+        outcome.models,
+        study.evaluation.tasks,
+        [condition.id for condition in study.conditions],
+        [arm.id for arm in study.arms],
+    )
+    places = [{name: i for i, name in enumerate(names)} for names in lists]
+
+    def place(key: Key) -> tuple[int, ...]:
+        model, task, condition, arm = places
+        return (
+            model.get(key.model, len(model)),
+            task.get(key.task, len(task)),
+            round(key.noise * 1e6),
+            condition.get(key.condition, -1),
+            arm.get(key.arm, -1),
+        )
+
+    return place
+
+
+def first_mode(study: Study, modes: Iterable[str]) -> str:
+    """The mode of an arm that comparisons use, of those that it answered in."""
+    return NO_EXPERT if NO_EXPERT in modes else MODES[study.evaluation.inference[0]]
+
+
+def is_test(study: Study, task: str) -> bool:
+    """Whether it is the study's test set, whose labels training teaches."""
+    return task not in (*study.evaluation.tasks, MEAN)
+
+
+def _floors(study: Study, accuracies: Mapping[Key, Accuracy]) -> dict[tuple[str, str], Floor]:
+    """At floor is a task where the base model's Wilson interval reaches down to chance: it may be guessing.
+
+    The untrained model guesses on a test set by nature, so one is at floor where that holds of every arm instead. A
+    mean is where one of its tasks is.
+    """
+    floors: dict[tuple[str, str], Floor] = {(key.model, key.task): "floor unknown" for key in accuracies}
+    for key, one in accuracies.items():
+        if key.noise or key.task == MEAN or (key.arm == BASE) == is_test(study, key.task):
+            continue
+        low, _ = wilson(round(one.mean * one.questions), one.questions)
+        if low > (GENERATED_CHANCE if one.chance is None else one.chance):
+            floors[key.model, key.task] = "above floor"
+        elif floors[key.model, key.task] == "floor unknown":
+            floors[key.model, key.task] = "at floor"
+    for model in [model for model, task in floors if task == MEAN]:
+        averaged = [floors[model, task] for task in study.evaluation.tasks]
+        floors[model, MEAN] = next(one for one in ("at floor", "floor unknown", "above floor") if one in averaged)
+    return floors
+
+
+def _means(by_key: Mapping[Key, _Seeds], tasks: Sequence[str]) -> dict[Key, _Seeds]:
+    """What answered all tasks, by the seeds that did."""
+    means: dict[Key, _Seeds] = {}
+    for first in (key for key in by_key if key.task == tasks[0]):
+        each = [by_key.get(replace(first, task=task), {}) for task in tasks]
+        if seeds := [seed for seed in each[0] if all(seed in one for one in each)]:
+            means[replace(first, task=MEAN)] = {seed: tuple(one[seed][0] for one in each) for seed in seeds}
+    return means
+
+
+def _pairs(study: Study, by_key: Mapping[Key, _Seeds]) -> Iterable[Pair]:
+    """What is compared with what."""
+    modes: dict[tuple[str, str, str], list[str]] = {}
+    for key in by_key:
+        modes.setdefault((key.model, key.arm, key.condition), []).append(key.mode)
+    references = {condition.id for arm, condition in study.cells() if arm.id == study.reference}
+    for key in by_key:
+        if key.arm == BASE:
+            continue
+        first = first_mode(study, modes[key.model, key.arm, key.condition])
+        if key.mode != first:
+            yield "mode", key, replace(key, mode=first)
+            continue
+        if key.noise:
+            yield "noise", key, replace(key, noise=0.0)
+        if key.arm != study.reference and key.condition in references:
+            others = modes.get((key.model, study.reference, key.condition), [])
+            yield "arm", key, replace(key, arm=study.reference, mode=first_mode(study, others))
+
+
+def _accuracy(key: Key, seeds: _Seeds) -> Accuracy:
+    scores = [_matrix(answers) for answers in zip(*seeds.values(), strict=True)]
+    assert all(one.size for one in scores), "the runs of a study answer the same questions"
+    by_seed = _by_seed(seeds, scores)
+    chances = [one.chance for one in next(iter(seeds.values())) if one.chance is not None]
+    return Accuracy(
+        key=key,
+        mean=float(np.mean([*by_seed.values()])),
+        interval=question_interval(scores),
+        deviation=float(np.std([*by_seed.values()], ddof=1)) if len(by_seed) > 1 else None,
+        by_seed=by_seed,
+        questions=sum(one.shape[1] for one in scores),
+        chance=float(np.mean(chances)) if len(chances) == len(scores) else None,
+    )
+
+
+def _compare(kind: Kind, key: Key, other: Key, by_key: Mapping[Key, _Seeds], floor: Floor) -> Comparison | None:
+    ours, theirs = by_key.get(key, {}), by_key.get(other, {})
+    both = [seed for seed in ours if seed in theirs]
+    rows = [*(ours[seed] for seed in both), *(theirs[seed] for seed in both)]
+    scores = [_matrix(answers) for answers in zip(*rows, strict=True)]
+    if not scores or not all(one.size for one in scores):
+        return None
+    differences = [one[: len(both)] - one[len(both) :] for one in scores]
+    by_seed = _by_seed(both, differences)
+    return Comparison(
+        kind=kind,
+        key=key,
+        other=other,
+        by_seed=by_seed,
+        questions=sum(one.shape[1] for one in differences),
+        question_interval=question_interval(differences),
+        seed_interval=seed_interval([*by_seed.values()]),
+        p=seed_p_value([*by_seed.values()]),
+        floor=floor,
+    )
+
+
+def _by_seed(seeds: Iterable[int | None], scores: Sequence[Scores]) -> dict[int | None, float]:
+    """The mean over tasks of each seed's share; of equal counts it is equal to the last bit."""
+    return {
+        seed: sum(int(one[row].sum()) / one.shape[1] for one in scores) / len(scores) for row, seed in enumerate(seeds)
+    }
+
+
+def _matrix(answers: Sequence[Answers]) -> Scores:
+    """One row each of the questions that all have, in the same order."""
+    ids = answers[0].ids
+    if any(one.ids != ids for one in answers):
+        shared = set(ids).intersection(*(one.ids for one in answers))
+        ids = tuple(name for name in ids if name in shared)
+        rows = [dict(zip(one.ids, one.right, strict=True)) for one in answers]
+        return np.array([[row[name] for name in ids] for row in rows], np.int8)
+    return np.array([one.right for one in answers], np.int8)
+
+
+def _adjusted(compared: list[Comparison]) -> list[Comparison]:
+    """With Holm's p-values. Arms against the reference are one family, modes another, noise a third.
+
+    What is at floor is in none.
+    """
+    adjusted = list(compared)
+    for kind in ("arm", "mode", "noise"):
+        places = [
+            i for i, one in enumerate(compared) if one.kind == kind and one.p is not None and one.floor != "at floor"
+        ]
+        for place, p in zip(places, holm([compared[i].p or 0.0 for i in places]), strict=True):
+            adjusted[place] = replace(compared[place], holm=p)
+    return adjusted

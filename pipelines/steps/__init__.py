@@ -1,0 +1,1 @@
+"""Recipes that are a list of commands, and the runner that follows them."""

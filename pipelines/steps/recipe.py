@@ -1,0 +1,84 @@
+"""Recipes of pipelines: a list of commands, each of which may use what earlier ones gave."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.errors import PipelineError
+from pipelines.study.recipe import PAPER, SCALES, Study, is_study, parse
+
+HERE = Path(__file__).parents[1]
+REFERENCE = re.compile(r"\{([a-z0-9-]+)(?:\.([a-z_]+))?\}")
+Value = str | int | float | bool | list[str]
+
+
+class Step(BaseModel):
+    """One command.
+
+    Attributes:
+        id: what later steps call its result: `{id}`, or `{id.key}` for a key of its JSON.
+        run: the module and its subcommand.
+        arguments, options: as on the command line; `max_length = 256` is `--max-length 256`.
+        title: said before it runs, and in the report.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    run: Literal["lope_data build", "lope_train get-model", "lope_train train", "lope_train evaluate"]
+    title: str
+    arguments: tuple[str, ...] = ()
+    options: dict[str, Value] = Field(default_factory=dict)
+
+
+class Pipeline(BaseModel):
+    """A whole recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    about: str = ""
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _references_look_back(self) -> Pipeline:
+        known: set[str] = set()
+        for step in self.steps:
+            for text in (*step.arguments, *(str(value) for value in step.options.values())):
+                for used, _ in REFERENCE.findall(text):
+                    if used not in known:
+                        raise ValueError(f"step {step.id!r} uses {{{used}}}, which no step before it is called")
+            if step.id in known:
+                raise ValueError(f"two steps are called {step.id!r}")
+            known.add(step.id)
+        return self
+
+
+def load(name: str) -> Pipeline | Study:
+    """The recipe of that name (`demo` is pipelines/demo.toml), or of that file: a list of steps or a study.
+
+    Raises:
+        PipelineError: there is none, or something in it is wrong; says what and where.
+    """
+    path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
+    if not path.is_file():
+        files = [*HERE.glob("*.toml"), *(file for file in PAPER.glob("*.toml") if file != SCALES)]
+        names = sorted(file.relative_to(HERE).with_suffix("").as_posix() for file in files)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+        raise PipelineError(f"no pipeline {name!r}; {hint}")
+    try:
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(path, read) if is_study(read) else Pipeline.model_validate(read)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PipelineError(f"{path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise PipelineError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from error

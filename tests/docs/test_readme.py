@@ -1,0 +1,166 @@
+"""The README is true: its generated blocks are current, and its commands are ones that the command lines take.
+
+`PYTHONPATH=. python tests/docs/test_readme.py` writes the blocks anew.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import typer
+from rich.console import Console
+from transformers import AutoModelForCausalLM
+
+import lope_train
+from lope_data import list_ops
+from lope_data.builds.obtain import Options, build, ingest
+from lope_data.inject.apply import corrupt_rows
+from lope_data.inject.planning import plan
+from lope_data.recipe.recipe import Recipe, load_recipe
+from lope_data.report.rates import ops_tables
+from lope_data.store.store import Store
+from lope_data.store.version import Version
+from lope_data.text.draws import row_hashes
+from lope_train.tuner.modes import lope_experts
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+EXAMPLE = 1  # the classification row of the sample that the README shows
+
+
+def sample_build(folder: Path) -> tuple[Version, Version]:
+    """`python -m lope_data build --ratio 0.2`, and its parent."""
+    options = Options(Store(folder))
+    parent = ingest("sample", Recipe(), None, options).version
+    recipe = Recipe.model_validate({"steps": [{"ratio": 0.2}]})
+    return build(parent, recipe, None, options).version, parent
+
+
+def examples_block(parent: Version) -> str:
+    """One clean row, and what ops of every level make of it."""
+    rows = parent.rows.filter(pc.equal(parent.rows["lope_shape"], "classification"))
+    lines = ["| | text | label |", "|---|---|---|", example_line("clean", rows)]
+    for op in ("char.delete", "char.keyboard", "word.shuffle", "word.misspell", "structure.punctuation", "label.flip"):
+        recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "mix": {op: 1.0}}]})
+        deals, _ = plan(rows, recipe, (614, 1))
+        done = corrupt_rows(rows, row_hashes(rows["lope_row_id"]), deals, (614, 1), recipe.guard)
+        lines.append(example_line(f"`{op}`", done.rows))
+    return "\n".join(lines)
+
+
+def example_line(name: str, rows: pa.Table) -> str:
+    return f"| {name} | {rows['text'][EXAMPLE]} | {rows['label'][EXAMPLE]} |"
+
+
+def build_block(version: Version) -> str:
+    console = Console(file=StringIO(), width=100)
+    for table in ops_tables(version.manifest["report"]):
+        console.print(table)
+    text = f"{version.ref}\n{console.file.getvalue().strip()}"  # type: ignore[attr-defined]
+    return "```text\n" + "\n".join(line.rstrip() for line in text.splitlines()) + "\n```"
+
+
+def ops_block() -> str:
+    lines = ["| op | what it does | unit of its level | needs |", "|---|---|---|---|"]
+    lines += [f"| `{op.name}` | {op.summary} | {op.unit} | {op.needs} |" for op in list_ops()]
+    return "\n".join(lines)
+
+
+def blocks() -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        version, parent = sample_build(Path(folder))
+        return {"examples": examples_block(parent), "build": build_block(version), "ops": ops_block()}
+
+
+def pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def current() -> dict[str, str]:
+    return blocks()
+
+
+@pytest.mark.parametrize("name", ["examples", "build", "ops"])
+def test_generated_blocks_are_current(current: dict[str, str], name: str) -> None:
+    found = pattern(name).search(README.read_text(encoding="utf-8"))
+    assert found
+    assert found[2].strip() == current[name], "write it anew with: PYTHONPATH=. python tests/docs/test_readme.py"
+
+
+def commands() -> Iterator[str]:
+    for block in re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                yield line[2:].partition("  #")[0].strip()
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if " -m lope_" in c or " -m pipelines" in c])
+def test_commands_are_taken_by_their_command_lines(command: str) -> None:
+    """Parses each command without running it: every option and argument must exist and have the right type."""
+    module, *words = shlex.split(command.partition(" -m ")[2])
+    app: Any = {
+        "lope_data": __import__("lope_data.cli.run", fromlist=["app"]).app,
+        "lope_train": __import__("lope_train.cli.run", fromlist=["app"]).app,
+        "pipelines": __import__("pipelines.cli", fromlist=["app"]).app,
+    }[module]
+    group = typer.main.get_command(app)
+    name, subcommand, rest = group.resolve_command(group.make_context(module, words, resilient_parsing=True), words)  # type: ignore[attr-defined]
+    assert subcommand.make_context(name, list(rest)).params
+
+
+def test_the_recipe_is_valid(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "recipe.toml").write_text(block)
+    assert [step.name for step in load_recipe(tmp_path / "recipe.toml", {}).steps] == ["typos", "labels"]
+
+
+def test_the_python_runs(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOPE_STORE", raising=False)
+    (tmp_path / "my-model").symlink_to(tiny_model)
+    trained = lope_train.attach(AutoModelForCausalLM.from_pretrained(tiny_model), lope_train.LopeConfig())
+    (tmp_path / "runs" / "lope").mkdir(parents=True)
+    lope_train.save_adapter(trained, tmp_path / "runs" / "lope")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        exec(block, names)  # noqa: S102  (our own text)
+    assert names["version"].ref == f"typos@{names['version'].manifest['version']}"
+    assert names["noisy"] != ["Name three primary colours."]
+    assert len(names["edits"])
+    assert {experts.mode for _, experts in lope_experts(names["model"])} == {"inference"}
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make ")])
+def test_make_targets_exist(command: str) -> None:
+    assert f"\n{command.split()[1]}:" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize(
+    "path", re.findall(r"`(tests/[\w/]+\.py)`|\]\(([\w/.]+)\)", README.read_text(encoding="utf-8"))
+)
+def test_files_named_are_there(path: tuple[str, str]) -> None:
+    assert (ROOT / (path[0] or path[1])).is_file()
+
+
+if __name__ == "__main__":
+    text = README.read_text(encoding="utf-8")
+    for block, content in blocks().items():
+        text = pattern(block).sub(lambda found, new=content: f"{found[1]}{new}\n{found[3]}", text)  # type: ignore[misc]
+    README.write_text(text, encoding="utf-8")
+    sys.exit(0)
+
+
+def test_every_study_is_in_the_table() -> None:
+    told = set(re.findall(r"`(paper/[a-z0-9]+)`", README.read_text(encoding="utf-8")))
+    assert told == {f"paper/{file.stem}" for file in (ROOT / "pipelines" / "paper").glob("*.toml")} - {"paper/scales"}

@@ -1,0 +1,71 @@
+"""Settings out of range are refused in one line, before anything is read."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from lope_train.errors import SettingsError
+from lope_train.methods.methods import METHODS
+from lope_train.settings.settings import TrainSettings
+
+REQUIRED: dict[str, Any] = {"data": "tiny", "model": "m", "out": Path("run")}
+
+
+def test_defaults_are_those_of_the_paper() -> None:
+    settings = TrainSettings(**REQUIRED)
+    assert (settings.learning_rate, settings.epochs, settings.seed) == (2e-4, 1, 614)
+    assert (settings.r, settings.num_experts, settings.num_poisoning) == (4, 4, 1)
+    assert (settings.method, settings.on, settings.router_input) == ("lope", "parent", "latent")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"r": 0}, "setting 'r' is 0: input should be greater than or equal to 1"),
+        ({"epochs": 0}, "'epochs' is 0"),
+        ({"epochs": math.nan}, "'epochs' is nan: input should be a finite number"),
+        ({"learning_rate": math.inf}, "'learning_rate' is inf"),
+        ({"learning_rate": -1e-4}, "'learning_rate' is -0.0001"),
+        ({"learning_rate": "abc"}, "'learning_rate' is 'abc'"),
+        ({"warmup": 1.0}, "'warmup' is 1.0"),
+        ({"weight_decay": -0.1}, "'weight_decay' is -0.1"),
+        ({"lora_dropout": 1.0}, "'lora_dropout' is 1.0"),
+        ({"embedding_alpha": math.nan}, "'embedding_alpha' is nan"),
+        ({"embedding_alpha": -1}, "'embedding_alpha' is -1"),
+        ({"batch_size": 0}, "'batch_size' is 0"),
+        ({"batch_size": 1.5}, "'batch_size' is 1.5"),
+        ({"max_length": 1}, "'max_length' is 1"),
+        ({"seed": -1}, "'seed' is -1"),
+        ({"seed": 2**32}, "'seed' is 4294967296"),
+        ({"dtype": "float8"}, "'dtype' is 'float8'"),
+        ({"method": "lop"}, "'prefix' or 'ptuning'; did you mean 'lope'?"),
+        ({"target_modules": ()}, "'target_modules' is ()"),
+        ({"data": ""}, "'data' is ''"),
+        ({"learning_rates": 1}, "unknown setting 'learning_rates'; did you mean 'learning_rate'?"),
+        ({"on": "noisy"}, "method 'lope' reads the noisy version in stage I"),
+        ({"num_experts": 1}, "at least one expert must be normal"),
+    ],
+)
+def test_bad_settings_are_one_clear_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        TrainSettings(**{**REQUIRED, **values})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_method_that_may_be_asked_for_exists() -> None:
+    assert get_args(TrainSettings.model_fields["method"].annotation) == tuple(METHODS)
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(SettingsError, match="setting 'out' is missing"):
+        TrainSettings(data="tiny", model="m")
+
+
+def test_one_stage_methods_may_read_the_noise_and_have_one_expert() -> None:
+    settings = TrainSettings(**REQUIRED, method="hydralora", on="noisy", num_experts=1)
+    assert settings.on == "noisy"

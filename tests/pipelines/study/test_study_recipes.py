@@ -1,0 +1,207 @@
+"""Recipes of studies: the committed ones are whole at every scale, and what is wrong in one is said in one line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import PipelineError
+from pipelines.steps.recipe import load
+from pipelines.study.jobs import Cell, Setting, check_training, plan, run_id
+from pipelines.study.recipe import PAPER, SCALES, Scale, Study, load_scales
+from pipelines.study.run import choose_scale, page_name
+
+STUDIES = sorted(path.stem for path in PAPER.glob("*.toml") if path != SCALES)
+RECIPE = """
+title = "tiny"
+about = "a study"
+reference = "lora"
+
+[source]
+file = "rows.jsonl"
+
+[[conditions]]
+id = "orig"
+label = "Orig"
+
+[[conditions]]
+id = "nois"
+label = "Nois"
+nois = { ratio = 0.5 }
+
+[[arms]]
+id = "lora"
+label = "LoRA"
+train = { method = "lora" }
+
+[[arms]]
+id = "lope"
+label = "LoPE"
+on = ["nois"]
+train = { method = "lope", r = 2 }
+
+[evaluation]
+tasks = ["piqa"]
+"""
+
+
+def written(folder: Path, text: str) -> Study:
+    path = folder / "tiny.toml"
+    path.write_text(text)
+    recipe = load(str(path))
+    assert isinstance(recipe, Study)
+    return recipe
+
+
+def paper(name: str) -> Study:
+    recipe = load(f"paper/{name}")
+    assert isinstance(recipe, Study)
+    return recipe
+
+
+def commands(study: Study, scale: Scale, models: tuple[str, ...] = ("m",)) -> dict[str, list[str]]:
+    """Every job's words, where each result is named after its job."""
+    results = {}
+    words = {}
+    for job in plan(study, Setting(scale, models, Path("data")), ()):
+        assert all(need in results for need in job.needs), job.id  # what it needs is before it
+        words[job.id] = job.words(results)
+        results[job.id] = {"name": job.id.replace(" ", "-"), "version": "0", "path": job.id}
+    return words
+
+
+@pytest.mark.parametrize("scale", load_scales())
+@pytest.mark.parametrize("name", STUDIES)
+def test_committed_studies_are_whole_at_every_scale(name: str, scale: str) -> None:
+    study = paper(name)
+    chosen = choose_scale(study, scale, {}, {})
+    scaled = study.scaled(chosen)
+    check_training(scaled, chosen)
+    assert commands(scaled, chosen)
+    assert chosen.models
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_a_hydralora_with_as_many_passes_as_lope(name: str) -> None:
+    study = paper(name)
+    assert any(arm.train.get("method") == "hydralora" and arm.train.get("epochs") == 2 for arm in study.arms)
+    assert f"python -m pipelines run paper/{name}" in (PAPER / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def test_every_table_and_figure_has_a_study() -> None:
+    asked = {f"table{n}" for n in (1, 2, 3, 4, 5, 6, 8)} | {f"figure{n}" for n in (3, 4, 5, 6)}
+    assert asked | {"trec", "sst2", "robustness"} <= set(STUDIES)
+
+
+def test_a_run_is_trained_with_its_seed_in_noise_and_training(tmp_path: Path) -> None:
+    words = commands(written(tmp_path, RECIPE), Scale(rows=7, seeds=2))
+    assert words["source"][-2:] == ["--limit", "7"]
+    trained = words[run_id(Cell("m", "lope", "nois", 615))]
+    assert trained[trained.index("--seed") + 1] == "615"
+    data = trained[trained.index("--data") + 1]
+    (hynoise,) = [line for name, line in words.items() if f"{name.replace(' ', '-')}@0" == data]
+    assert hynoise[hynoise.index("--seed") + 1] == "615"
+    parent = hynoise[hynoise.index("--from") + 1]
+    (nois,) = [line for name, line in words.items() if f"{name.replace(' ', '-')}@0" == parent]
+    assert nois[nois.index("--ratio") + 1] == "0.5"
+    assert run_id(Cell("m", "lope", "orig", 614)) not in words  # that arm is on nois alone
+
+
+def test_conditions_that_differ_in_hynoise_alone_share_the_runs_of_what_never_reads_it() -> None:
+    study = paper("figure4")
+    words = commands(study, Scale())
+    hydra = {tuple(words[run_id(Cell("m", "hydralora-2", c.id, 614))]) for c in study.conditions}
+    lope = {tuple(words[run_id(Cell("m", "lope", c.id, 614))]) for c in study.conditions}
+    assert (len(hydra), len(lope)) == (1, 4)
+
+
+def test_questions_are_made_noisy_once_for_all_runs() -> None:
+    words = commands(paper("robustness"), Scale(seeds=3, questions=5))
+    assert sum(line[:2] == ["lope_train", "items"] for line in words.values()) == 3
+    assert sum(line[:2] == ["lope_data", "build"] and "piqa-noise" in line for line in words.values()) == 3
+    asked = words["evaluate " + run_id(Cell("m", "lora", "nois", 614))]
+    assert asked.count("--noise") == 9
+    assert asked[asked.index("--limit") + 1] == "5"
+
+
+def test_the_base_model_is_evaluated_once(tmp_path: Path) -> None:
+    words = commands(written(tmp_path, RECIPE), Scale(seeds=3), ("a", "b"))
+    assert sum("--base" in line for line in words.values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('reference = "lora"', 'reference = "lore"'), "reference is 'lore', which is no arm; arms: lora, lope"),
+        (('on = ["nois"]', 'on = ["noise"]'), "arm 'lope' is on 'noise'; conditions: orig, nois"),
+        (('id = "lope"', 'id = "lora"'), "two arms are called 'lora'"),
+        (('id = "nois"', 'id = "orig"'), "two conditions are called 'orig'"),
+        (('tasks = ["piqa"]', ""), "evaluation has neither tasks nor a test file"),
+        (("ratio = 0.5", "ratio = 50"), "conditions.1.nois.ratio"),
+        (('train = { method = "lora" }', "train = {}"), "arm 'lora': train has no method"),
+        (("[source]", "[sauce]"), "source"),
+        (('id = "lope"', 'id = "base"'), "no arm can be called 'base'"),
+        (("r = 2", 'data = "other"'), "arm 'lope': train cannot set 'data', the study does"),
+        (('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.0]'), "evaluation.noise.0"),
+        (('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [-1]'), "evaluation.experts.0"),
+        (('label = "Orig"', 'label = "Orig"\nx = inf'), "conditions.0.x"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(PipelineError, match=re.escape(message)) as raised:
+        written(tmp_path, RECIPE.replace(*change))
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_option_of_training_is_found_before_anything_runs(tmp_path: Path) -> None:
+    study = written(tmp_path, RECIPE.replace("r = 2", "rnk = 2"))
+    with pytest.raises(PipelineError, match=re.escape("arm 'lope' on 'nois': unknown setting 'rnk'")):
+        check_training(study, Scale())
+
+
+def test_more_experts_than_there_are_is_found_before_anything_runs(tmp_path: Path) -> None:
+    study = written(tmp_path, RECIPE.replace('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [1, 4]'))
+    with pytest.raises(PipelineError, match=re.escape("experts has 4, but there are 3 normal experts")):
+        check_training(study, Scale())
+
+
+def test_what_a_condition_sets_for_an_arm_counts_everywhere(tmp_path: Path) -> None:
+    noisy = 'nois = { ratio = 0.5 }\nhynoise = { ratio = 0.15 }\ntrain = { lora = { on = "noisy" } }'
+    words = commands(written(tmp_path, RECIPE.replace("nois = { ratio = 0.5 }", noisy)), Scale())
+    trained = words[run_id(Cell("m", "lora", "nois", 614))]
+    data = trained[trained.index("--data") + 1]
+    (built,) = [line for name, line in words.items() if f"{name.replace(' ', '-')}@0" == data]
+    assert built[built.index("--ratio") + 1] == "0.15"
+
+
+def test_a_page_of_another_size_has_another_name() -> None:
+    whole = page_name("table1", "small", {"rows": None, "arms": (), "models": None})
+    assert whole == "table1-small"
+    part = page_name("table1", "small", {"rows": 5, "arms": ("lora",), "models": None})
+    assert part.startswith("table1-small-")
+    assert part != page_name("table1", "small", {"rows": 6, "arms": ("lora",), "models": None})
+
+
+@pytest.mark.parametrize(
+    ("scale", "sizes", "parts", "message"),
+    [
+        ("smal", {}, {}, "no scale 'smal'; did you mean 'small'?"),
+        ("small", {"rows": 0}, {}, "--rows is 0; it must be at least 1"),
+        ("small", {}, {"arms": ("lopee",)}, "the study has no arm 'lopee'; did you mean 'lope'?"),
+        ("small", {}, {"tasks": ("pica",)}, "the study has no task 'pica'; did you mean 'piqa'?"),
+    ],
+)
+def test_bad_scales(scale: str, sizes: dict[str, int], parts: dict[str, tuple[str, ...]], message: str) -> None:
+    study = paper("table1")
+    with pytest.raises(PipelineError, match=re.escape(message)):
+        study.scaled(choose_scale(study, scale, sizes, parts))
+
+
+def test_a_scale_takes_what_was_typed_and_the_studys_own_before_the_common() -> None:
+    study = paper("table1")
+    small = choose_scale(study, "small", {"rows": 9}, {"arms": ("lora",)})
+    assert (small.rows, small.questions, small.seeds) == (9, 500, 3)
+    assert small.tasks == ("piqa", "arc_easy", "social_iqa")
+    assert [arm.id for arm in study.scaled(small).arms] == ["hydralora-2", "lora"]  # the reference is always there
