@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from lope_common.errors import LopeError
 
 
-class LopeDataError(Exception):
+class LopeDataError(LopeError):
     """Base of every error that a user of `lope_data` can cause."""
 
 
@@ -24,24 +23,3 @@ class StoreError(LopeDataError):
 
 class NoiseError(LopeDataError):
     """Noise that cannot be made as asked."""
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known name, else the list of known names."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
-
-
-def one_line(message: str) -> str:
-    """The message without line breaks and control characters, which file names and data may hold."""
-    return "".join(char if char.isprintable() else " " for char in message)
-
-
-def shown(value: object) -> str:
-    """A value for a message: short, whatever it is."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits; deep nesting
-        text = type(value).__name__
-    return text if len(text) <= 60 else text[:60] + "…"

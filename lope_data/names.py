@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lope_data.errors import StoreError, shown
+from lope_common.errors import shown
+from lope_data.errors import StoreError
 
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _HOW = "use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit"

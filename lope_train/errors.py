@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from lope_common.errors import LopeError
 
 
-class LopeTrainError(Exception):
+class LopeTrainError(LopeError):
     """Base of every error that a user of `lope_train` can cause."""
 
 
@@ -24,10 +23,3 @@ class RunError(LopeTrainError):
 
 class SettingsError(LopeTrainError):
     """A setting out of range, or one that contradicts another."""
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known name, else the list of known names."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

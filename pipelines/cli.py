@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lope_data.cli.run import run_app
-from lope_data.errors import LopeDataError
-from lope_data.report.visible import neutral
+from lope_common.cli import new_app, run_app
+from lope_common.places import STORE_HELP
+from lope_common.shown import SafeConsole, neutral, safe
 from pipelines.errors import PipelineError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = new_app("Whole experiments from one recipe: build, train, evaluate, report.")
 
 
 @app.callback()
 def _root() -> None:
-    """Whole experiments from one recipe: build, train, evaluate, report."""
+    """So that `run` is a verb, though it is the only one."""
 
 
 _STUDY = "Of a study"
@@ -45,9 +44,7 @@ def run(
         Path | None,
         typer.Option(help="Folder of runs, results and the page; default: runs/NAME, runs/paper for all of paper/."),
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-    ] = None,
+    store: Annotated[Path | None, typer.Option(help=STORE_HELP)] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder with the source and the tasks' data.", rich_help_panel=_STUDY)
     ] = None,
@@ -87,7 +84,7 @@ def run(
     from pipelines.steps.recipe import Pipeline, load
 
     recipe = load(pipeline)
-    console = Console(highlight=False, stderr=False)
+    console = SafeConsole()
     console.print(neutral(recipe.title), style="bold", markup=False)
     console.print(neutral(recipe.about), markup=False)
     started = time.monotonic()
@@ -127,7 +124,7 @@ def run(
     seconds = time.monotonic() - started
     console.print(f"\n{page}  open it in a browser ({seconds:.0f} s in all)", style="bold", markup=False)
     if failed:
-        print(f"error: {failed} steps failed or could not run; {page} says which and why", file=sys.stderr)
+        print(f"error: {failed} steps failed or could not run; {safe(str(page))} says which and why", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -144,4 +141,4 @@ def _refuse(given: dict[str, object], pipeline: str) -> None:
 
 def main() -> None:
     """Runs the command line; a user's error is one line on stderr and exit code 2."""
-    run_app(app, (PipelineError, LopeDataError), "finished steps are kept, run it again to go on")
+    run_app(app, lambda _: "finished steps are kept; run it again to resume")

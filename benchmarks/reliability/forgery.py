@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lope_data.canonical_json import canonical
-from lope_data.store.draft import described
+from lope_common.files import canonical, described
 from lope_data.store.manifest import NAME, seal
 
 Manifest = dict[str, Any]

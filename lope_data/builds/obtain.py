@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lope_common.progress import Notice, Progress
 from lope_data.errors import NoiseError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.registry import get_op, op_version
-from lope_data.progress import Notice, Progress
 from lope_data.recipe.recipe import Recipe
 from lope_data.sources import SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS

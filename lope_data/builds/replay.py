@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lope_common.progress import Progress
 from lope_data.builds.obtain import Options, build, ingest, op_versions
 from lope_data.errors import LopeDataError, RecipeError, StoreError
-from lope_data.progress import Progress
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import typer
+from lope_common.cli import new_app
 
-app = typer.Typer(
-    help="Versioned noisy datasets: exact, recorded and reproducible noise for text.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+app = new_app("Versioned noisy datasets: exact, recorded and reproducible noise for text.")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import (
     EncodingOption,
@@ -71,8 +71,8 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
+    from lope_common.progress import bar
     from lope_data.builds import obtain as builder
-    from lope_data.cli.progress import bar
     from lope_data.names import check_name
     from lope_data.recipe.recipe import load_recipe
     from lope_data.report.rates import show_rates
@@ -86,7 +86,7 @@ def build(
     resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
     if name is not None:
         check_name(name)
-    console = Console(stderr=as_json, highlight=False)
+    console = SafeConsole(stderr=as_json)
     with bar() as shown:
         options = builder.Options(
             Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice

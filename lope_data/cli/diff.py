@@ -7,8 +7,8 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import StoreOption
 
@@ -44,7 +44,7 @@ def diff(
     versions = opened.resolve(a), opened.resolve(b)
     refs = versions[0].ref, versions[1].ref
     difference = manifest_difference(versions[0].manifest, versions[1].manifest)
-    console = Console(highlight=False)
+    console = SafeConsole()
     if not as_json:
         show_difference(console, difference, refs)
     found = None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import RefArgument, StoreOption
 
@@ -48,7 +48,7 @@ def export(
     types; lists are JSON text in it, text is quoted, null is not. Text is exact, even where a spreadsheet takes it for
     a formula.
     """
-    from lope_data.cli.progress import bar
+    from lope_common.progress import bar
     from lope_data.store.store import Store
     from lope_data.transfer.export import export as exported
 
@@ -57,6 +57,6 @@ def export(
     target = out or Path(f"{manifest['name']}-{manifest['version']}-{to.value}")
     with bar() as shown:
         exported(version, to.value, target, shown.progress)
-    console = Console(highlight=False)
+    console = SafeConsole()
     console.print(f"{version.ref}, {manifest['rows']:,} rows as {to.value}", style="bold", markup=False)
     console.print(str(target), markup=False, soft_wrap=True)

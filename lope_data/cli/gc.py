@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import StoreOption
 
@@ -27,11 +27,11 @@ def gc(
     """Removes versions that no tag, no `latest` and no child of such a one needs, and what killed builds left."""
     from rich.filesize import decimal
 
-    from lope_data.report.terminal import safe
+    from lope_common.shown import safe
     from lope_data.store.gc import find_garbage, remove_garbage
     from lope_data.store.store import Store
 
-    console = Console(highlight=False)
+    console = SafeConsole()
     where = Store(store)
     garbage = find_garbage(where) if dry_run else remove_garbage(where)
     for piece in garbage:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import StoreOption
 
@@ -27,11 +27,11 @@ def import_(
     store: StoreOption = None,
 ) -> None:
     """Makes an exported folder the version again that it was: the same id, and a content digest that is checked."""
-    from lope_data.cli.progress import bar
+    from lope_common.progress import bar
     from lope_data.store.store import Store
     from lope_data.transfer.import_ import import_folder
 
-    console = Console(highlight=False)
+    console = SafeConsole()
     with bar() as shown:
         version, existed = import_folder(folder, Store(store), shown.notice, shown.progress)
     if existed:

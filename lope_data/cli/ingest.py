@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import (
     EncodingOption,
@@ -51,8 +51,8 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
+    from lope_common.progress import bar
     from lope_data.builds import obtain as builder
-    from lope_data.cli.progress import bar
     from lope_data.recipe.recipe import load_recipe
     from lope_data.store.locks import in_use
     from lope_data.store.store import Store
@@ -65,7 +65,7 @@ def ingest(
         with in_use(options.store, shown.notice):
             built = builder.ingest(source, resolved, limit, options)
     manifest = built.version.manifest
-    console = Console(stderr=as_json, highlight=False)
+    console = SafeConsole(stderr=as_json)
     if built.existed:
         console.print(f"{built.version.ref} exists: nothing to do", markup=False)
     shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest["shapes"].items()))

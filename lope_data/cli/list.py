@@ -6,8 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import StoreOption
 
@@ -29,8 +29,8 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array, for scripts.")] = False,
 ) -> None:
     """Lists the versions of the store: rows, ratios, sizes on disk, tags and parents."""
+    from lope_common.shown import safe, say
     from lope_data.report.listing import entries, show_entries, unfinished
-    from lope_data.report.terminal import safe, say
     from lope_data.store.store import Store
 
     opened = Store(store)
@@ -38,7 +38,7 @@ def list_(
     if as_json:
         print(json.dumps([entry.record for entry in found]))
         return
-    console = Console(highlight=False)
+    console = SafeConsole()
     if found:
         show_entries(console, found)
     else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 
 _EXAMPLES = """
@@ -26,7 +26,7 @@ def ops(
     from lope_data.noise.catalogue import list_ops, op_info
     from lope_data.report.op_card import op_card, op_table
 
-    console = Console(highlight=False)
+    console = SafeConsole()
     if name is None:
         console.print(op_table(list_ops()))
     else:

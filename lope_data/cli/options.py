@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lope_data.errors import RecipeError, shown
+from lope_common.errors import shown
+from lope_common.places import STORE_HELP
+from lope_data.errors import RecipeError
 
 SourceOption = Annotated[
     str | None,
@@ -45,9 +47,7 @@ RefArgument = Annotated[
         metavar="REF", help="NAME, NAME@TAG, NAME@VERSION (or its first digits), or a folder.", show_default=False
     ),
 ]
-StoreOption = Annotated[
-    Path | None, typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.")
-]
+StoreOption = Annotated[Path | None, typer.Option(help=STORE_HELP)]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Threads; default: the cores. Never changes the result.")
 ]

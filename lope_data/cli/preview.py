@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import (
     EncodingOption,
@@ -52,7 +52,7 @@ def preview(
 
     resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
     found = previewed("sample" if source is None else source, resolved)
-    console = Console(highlight=False)
+    console = SafeConsole()
     show_samples(console, sample_edits(found.noisy, found.clean, found.edits, count))
     console.print(
         f"{len(found.clean):,} of {found.rows:,} rows would be touched; nothing was written",

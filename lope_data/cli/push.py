@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import RefArgument, StoreOption
 
@@ -30,15 +30,16 @@ def push(
 
     The token is $HF_TOKEN, or what [bold]hf auth login[/bold] keeps.
     """
-    from lope_data.cli.progress import bar
+    from lope_common.hub import check_push
+    from lope_common.progress import bar
+    from lope_data.errors import StoreError
     from lope_data.store.store import Store
-    from lope_data.transfer.push import check_hub_id
     from lope_data.transfer.push import push as pushed
 
-    check_hub_id(hub_id)
+    check_push(hub_id, StoreError)
     version = Store(store).resolve(ref)
     with bar() as shown:
         address = pushed(version, hub_id, private, shown.progress)
-    console = Console(highlight=False)
+    console = SafeConsole()
     console.print(f"{version.ref}, {version.manifest['rows']:,} rows", style="bold", markup=False)
     console.print(address, markup=False, soft_wrap=True)

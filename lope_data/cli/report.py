@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import RefArgument, StoreOption
 
@@ -33,4 +34,4 @@ def report(
     from lope_data.store.store import Store
 
     version = Store(store).resolve(ref)
-    print(write_report(version, out, count))
+    SafeConsole().print(str(write_report(version, out, count)), markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import RefArgument, StoreOption
 
@@ -44,16 +45,16 @@ def show(
     if as_json:
         print(json.dumps(found.record))
         return
-    console = Console(highlight=False)
+    console = SafeConsole()
     show_lineage(console, found)
     if samples:
         _show_samples(console, found, samples)
 
 
 def _show_samples(console: Console, found: Lineage, count: int) -> None:
+    from lope_common.shown import say
     from lope_data.errors import StoreError
     from lope_data.report.report import sample_edits, show_samples
-    from lope_data.report.terminal import say
 
     version = found.version
     console.print()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import RefArgument, StoreOption
 from lope_data.errors import StoreError
@@ -39,7 +40,7 @@ def tag(
     from lope_data.store.locks import in_use
     from lope_data.store.store import Store
 
-    console = Console(highlight=False)
+    console = SafeConsole()
     check_tag(name)
     where = Store(store)
     with in_use(where, console.print):

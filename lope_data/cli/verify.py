@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_data.cli.app import app
 from lope_data.cli.options import RefArgument, StoreOption, WorkersOption
 from lope_data.errors import StoreError
@@ -39,17 +39,18 @@ def verify(
     workers: WorkersOption = None,
 ) -> None:
     """Checks every file, the rows and the edits of a version and of all it was made from, by their hashes."""
+    from lope_common.places import is_path
+    from lope_common.progress import bar
+    from lope_common.shown import safe
     from lope_data.builds.replay import replay as replayed
-    from lope_data.cli.progress import bar
-    from lope_data.report.terminal import safe
     from lope_data.sources import SourceIndex
-    from lope_data.store.store import Store, is_path
+    from lope_data.store.store import Store
     from lope_data.store.verify import Finding, verify_link, verify_version
     from lope_data.store.version import Version
 
     if source is not None and not replay:
         raise StoreError("--source is for --replay, which reads it")
-    console = Console(highlight=False)
+    console = SafeConsole()
     where = Store(store)
     checked: list[Version] = []
     findings: list[Finding] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ import pyarrow.compute as pc
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
+from lope_common.intervals import ratio_interval
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64
 from lope_data.text.edits import cells_text
 
 LONGEST = 4096  # characters of a text whose edit distance is measured: the cost grows with their square
-_Z95 = 1.959963984540054
 
 
 @dataclass
@@ -54,17 +53,8 @@ class Count:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """A 95 % interval for the realised level over rows like these: the ratio estimator's, rows being drawn.
-
-        The variance of changed / units is n / (n - 1) * sum((changed_i - level * units_i)^2) / units^2 (Cochran 1977,
-        section 6.4).
-        """
-        if self.level is None or self.rows < 2:
-            return None
-        level = self.level
-        squares = self.changed2 - 2 * level * self.cross + level**2 * self.units2
-        error = sqrt(max(squares, 0.0) * self.rows / (self.rows - 1)) / self.units
-        return max(level - _Z95 * error, 0.0), min(level + _Z95 * error, 1.0)
+        """A 95 % interval for the realised level over rows like these: the ratio estimator's, rows being drawn."""
+        return ratio_interval(self.rows, self.units, self.changed, self.units2, self.changed2, self.cross)
 
     @property
     def cer(self) -> float | None:

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from lope_data.errors import RecipeError, suggest
+from lope_common.errors import suggest
+from lope_data.errors import RecipeError
 from lope_data.text import kernels
 from lope_data.text.buffers import Mask, binary
 from lope_data.text.cells import Cells

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from lope_data.errors import shown, suggest
+from lope_common.errors import shown, suggest
+from lope_common.shown import brief, safe
 
 _SAYS = {
     "bool_parsing": "must be true or false",
@@ -51,5 +52,4 @@ def reason(error: ValidationError, known_keys: Callable[[list[str]], list[str]])
 
 def _short(key: int | str) -> str:
     """A key for a message: short, and nothing in it that a terminal would take for a command."""
-    text = "".join(char if char.isprintable() else "�" for char in str(key))
-    return text if len(text) <= 60 else text[:60] + "…"
+    return brief(safe(str(key)), 60)

@@ -12,7 +12,7 @@ import numpy as np
 import re2
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from lope_data.errors import shown, suggest
+from lope_common.errors import shown, suggest
 from lope_data.text.buffers import Mask
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64, ranges

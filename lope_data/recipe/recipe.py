@@ -12,7 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lope_data.errors import RecipeError, shown, suggest
+from lope_common.errors import shown, suggest
+from lope_data.errors import RecipeError
 from lope_data.names import PATTERN
 from lope_data.noise.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
 from lope_data.recipe.errors import reason

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from lope_common.shown import brief, changed, has_colours, safe, say
 from lope_data.report.difference import Difference, Keys
 from lope_data.report.rates import cer, plain_table, realised
-from lope_data.report.terminal import change, has_colours, safe, say
 
 if TYPE_CHECKING:
     from lope_data.report.diff_rows import Pair, RowDifference
@@ -48,26 +48,19 @@ def _show_keys(console: Console, title: str, keys: Keys) -> None:
     for key in sorted({*keys.changed, *keys.only_a, *keys.only_b}):
         line = Text(f"{safe(key)}: ", style="")
         before, after = keys.changed.get(key, (keys.only_a.get(key), keys.only_b.get(key)))
-        _append(line, _brief(before), "A", colours)
-        if before is not None and after is not None:
-            line.append(" ")
-        _append(line, _brief(after), "B", colours)
+        _append(line, brief(before or "", _VALUE), brief(after or "", _VALUE), colours, apart=" ")
         say(console, line, indent=2)
 
 
-def _brief(value: str | None) -> str:
-    value = value or ""
-    return value if len(value) <= _VALUE else value[:_VALUE] + "…"
-
-
-def _append(line: Text, text: str, side: str, colours: bool) -> None:
+def _append(line: Text, a: str, b: str, colours: bool, apart: str = "") -> None:
     """What only one side has, red and struck out for A, green for B; in marks where there are no colours."""
-    if not text:
-        return
-    if colours:
-        line.append(change(text), style="red strike" if side == "A" else "bold green")
-    else:
-        line.append(f"[-{change(text)}-]" if side == "A" else f"{{+{change(text)}+}}")
+    before, after = changed(a, b)
+    if before:
+        line.append(before, style="red strike") if colours else line.append(f"[-{before}-]")
+    if before and after:
+        line.append(apart)
+    if after:
+        line.append(after, style="bold green") if colours else line.append(f"{{+{after}+}}")
 
 
 def _show_rates(console: Console, difference: Difference) -> None:
@@ -153,11 +146,10 @@ def _places(path: str, a: Any, b: Any) -> Iterator[tuple[str, Any, Any]]:
 def _changed(a: Any, b: Any, colours: bool) -> Text:
     line = Text()
     if not (isinstance(a, str) and isinstance(b, str)):
-        shown = ["" if value is _MISSING else _as_text(value) for value in (a, b)]
-        for side, text in zip("AB", shown, strict=True):
-            _append(line, _cut(text), side, colours)
+        before, after = (_cut("" if value is _MISSING else _as_text(value)) for value in (a, b))
+        _append(line, before, after, colours)
         return line
-    from lope_data.report.text_difference import text_pieces
+    from lope_data.report.pieces import text_pieces
 
     pieces = text_pieces(a, b)
     changes = 0
@@ -168,13 +160,12 @@ def _changed(a: Any, b: Any, colours: bool) -> Text:
         changes += 1
         if changes > _CHANGES:
             return line.append("… more changes", style="dim")
-        _append(line, _cut(before), "A", colours)
-        _append(line, _cut(after), "B", colours)
+        _append(line, _cut(before), _cut(after), colours)
     return line
 
 
 def _as_text(value: Any) -> str:
-    """A value as it would stand in JSON, so that `"5"`, `5` and `null` are told apart."""
+    """A value as it would stand in JSON, so that `"5"`, `5` and `null` are distinct."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

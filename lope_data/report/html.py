@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
-from markupsafe import Markup
+from jinja2 import TemplateError
 
+from lope_common.files import write_whole
+from lope_common.page import environment
+from lope_common.places import typed_path
+from lope_common.shown import brief
 from lope_data.errors import StoreError
 from lope_data.names import is_version
+from lope_data.report.pieces import before_and_after
 from lope_data.report.rates import remarks
 from lope_data.report.side_by_side import Sample, samples
 from lope_data.report.statistics import EditStatistics, column_statistics, edit_statistics
-from lope_data.report.visible import before_and_after, brief, neutral
 from lope_data.rows.shapes import SHAPE
 from lope_data.store.manifest import NAME
 from lope_data.store.version import Version
@@ -56,18 +56,13 @@ def write_report(version: Version, out: Path | None, count: int) -> Path:
     Raises:
         StoreError: the file cannot be written or would be in a version's folder, or the version cannot be read.
     """
-    path = out or Path(f"{version.manifest['name']}-{version.manifest['version']}.html")
+    path = typed_path(out or f"{version.manifest['name']}-{version.manifest['version']}.html")
     _check_place(path, version)
     page = render_report(version, count)
-    partial = path.with_name(f".{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, page)
     except OSError as error:
         raise StoreError(f"cannot write {path} ({error.strerror}); choose another --out") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return path
 
 
@@ -85,17 +80,10 @@ def render_report(version: Version, count: int) -> str:
     Raises:
         StoreError: the version's files cannot be read, or do not hold what FORMAT.md says.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters |= {"num": _number, "pct": _percent, "asked": _asked, "size": _size, "brief": brief}
+    filters = {"num": _number, "pct": _percent, "asked": _asked, "size": _size, "brief": brief}
+    template = environment(Path(__file__).parent, filters).get_template("html_report.html.jinja")
     try:
-        return environment.get_template("html_report.html.jinja").render(_content(version, count))
+        return template.render(_content(version, count))
     except _NOT_AS_DESCRIBED as error:
         raise StoreError(f"{version.folder} does not hold what a version holds ({error}); build it again") from error
 
@@ -275,11 +263,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
         return "\n".join(map(_plain, value))
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _finalize(value: Any) -> Any:
-    """What the template is about to show: of texts nothing that could reorder the page or break a line of it."""
-    return neutral(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _number(value: float, digits: int = 0) -> str:

@@ -13,10 +13,10 @@ from rich.filesize import decimal
 from rich.text import Text
 from rich.tree import Tree
 
+from lope_common.shown import safe, say
 from lope_data.errors import LopeDataError
 from lope_data.report.listing import entries, size_of
 from lope_data.report.rates import brief_table, by_step, remarks
-from lope_data.report.terminal import safe, say
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from lope_data.errors import LopeDataError, StoreError, one_line, suggest
+from lope_common.errors import suggest
+from lope_common.shown import one_line, safe, say
+from lope_data.errors import LopeDataError, StoreError
 from lope_data.names import is_version
-from lope_data.report.terminal import safe, say
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 

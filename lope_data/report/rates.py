@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lope_data.report.terminal import safe
+from lope_common.shown import safe
 
 
 def plain_table(title: str | None = None) -> Table:

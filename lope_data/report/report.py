@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
+from lope_common.shown import changed, safe
 from lope_data.noise.registry import level_of
-from lope_data.report.terminal import safe
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 
 
@@ -108,8 +108,9 @@ def before_after(sample: Mapping[str, Any]) -> Text:
     for column in sample["columns"]:
         clean, noisy = Text(), Text()
         for kept, before, after in column["pieces"]:
-            clean.append(safe(kept)).append(safe(before), style="red strike")
-            noisy.append(safe(kept)).append(safe(after), style="bold green")
+            took, put = changed(before, after)
+            clean.append(safe(kept)).append(took, style="red strike")
+            noisy.append(safe(kept)).append(put, style="bold green")
         for name, line in (("clean", clean), ("noisy", noisy)):
             line.truncate(240, overflow="ellipsis")
             text.append(f"\n  {safe(column['path'])}, {name}: ", style="dim").append_text(line)

@@ -12,13 +12,11 @@ import pyarrow.compute as pc
 
 from lope_data.errors import StoreError
 from lope_data.noise.registry import level_of
+from lope_data.report.pieces import Piece
 from lope_data.report.report import value_at
 from lope_data.report.statistics import EditStatistics, edit_shards
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store.version import Version
-
-Piece = tuple[str, str, str]
-"""(kept, before, after): kept text has empty before and after, a change has no kept text."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.errors import SourceError, suggest
+from lope_common.errors import suggest
+from lope_data.errors import SourceError
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import content_ids, given_ids
 from lope_data.rows.messages import canonical_messages

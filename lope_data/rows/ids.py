@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from lope_data.errors import SourceError, shown
+from lope_common.errors import shown
+from lope_data.errors import SourceError
 from lope_data.text.buffers import whole
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache

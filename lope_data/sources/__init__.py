@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_common.places import typed_path
 from lope_data.errors import SourceError
 from lope_data.sources.files import (
     check_kind,
@@ -64,7 +65,7 @@ def open_source(source: str, reading: Reading | None = None, index: SourceIndex 
     reading = reading or Reading()
     if source in FINGERPRINTS and reading == Reading():  # a file of that name is ./sample
         return _named(source, index)
-    path = Path(source)
+    path = typed_path(source)
     try:
         path.stat()
     except FileNotFoundError:

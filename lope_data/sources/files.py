@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lope_data.errors import SourceError, suggest
+from lope_common.errors import suggest
+from lope_data.errors import SourceError
 from lope_data.sources.reading import Reading
 from lope_data.sources.text import COMPRESSIONS, NotTextError, first_line, suffix_of
 

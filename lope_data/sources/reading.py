@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lope_data.errors import shown, suggest
+from lope_common.errors import shown, suggest
 
 
 class Reading(BaseModel):

@@ -18,7 +18,7 @@ FINGERPRINTS = {
 
 def read_sample(name: str) -> pa.Table:
     """The rows of an embedded sample."""
-    from lope_data.canonical_json import canonical
+    from lope_common.files import canonical
     from lope_data.sources.objects import Objects
     from lope_data.sources.sample_data import SPLITS, generate
 

@@ -5,10 +5,7 @@ A draft is the folder `.<version>.partial` beside the version's place; its `vers
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lope_data.canonical_json import canonical
+from lope_common.files import HashedFile, canonical, described, write_whole
 from lope_data.errors import LopeDataError, StoreError
 from lope_data.store.libraries import libraries
 from lope_data.store.manifest import FORMAT
@@ -62,17 +59,15 @@ class Draft:
     def write(self, index: int, shard: Shard) -> dict[str, Any]:
         """Writes a shard, then its note: its `files` as in a manifest, and what is `said` of it (plain data)."""
         data, edits = self.data_name(index), self.edits_name(index)
-        with _Hashed(self.version / data) as sink:
+        with HashedFile(self.version / data) as sink:
             with pa.ipc.new_stream(sink, shard.rows.schema) as writer:
                 writer.write_table(shard.rows, max_chunksize=_BATCH)
             files = [sink.described(data)]
-        with _Hashed(self.version / edits) as sink:
+        with HashedFile(self.version / edits) as sink:
             pq.write_table(shard.edits, sink, compression="zstd")
             files.append(sink.described(edits))
         note = {"files": files, "said": shard.said}
-        partial = self._note(index).with_suffix(".writing")
-        partial.write_bytes(canonical(note))
-        partial.replace(self._note(index))
+        write_whole(self._note(index), canonical(note))
         return note
 
     def read(self, index: int) -> Shard:
@@ -149,41 +144,6 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.parent.rmdir()
-
-
-def described(folder: Path, path: str) -> dict[str, Any]:
-    """A file as a manifest lists it: path in the folder, size, sha256."""
-    with (folder / path).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": sha256}
-
-
-class _Hashed(io.RawIOBase):
-    """A file that is hashed as it is written."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
-        self._sha256 = hashlib.sha256()
-        self._size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)
-        self._sha256.update(view)
-        self._size += view.nbytes
-        while view.nbytes:
-            view = view[self._file.write(view) :]
-        return len(data)
-
-    def described(self, path: str) -> dict[str, Any]:
-        """What was written, as a manifest lists it."""
-        return {"path": path, "bytes": self._size, "sha256": self._sha256.hexdigest()}
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def _begun_as(draft: Draft, start: bytes) -> bool:

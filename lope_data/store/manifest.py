@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lope_data.canonical_json import canonical
+from lope_common.files import canonical
 from lope_data.errors import StoreError
 
 FORMAT = 1

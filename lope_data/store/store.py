@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from lope_data.errors import StoreError, suggest
+from lope_common.errors import suggest
+from lope_common.places import is_path, store_folder, typed_path
+from lope_data.errors import StoreError
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
 from lope_data.store.locks import left_locked, locked
 from lope_data.store.manifest import NAME
@@ -21,7 +22,7 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`."""
-        self.root = root or Path(os.environ.get("LOPE_STORE") or "lope-store")
+        self.root = store_folder(root)
 
     def home(self, name: str) -> Path:
         """The folder of a dataset's versions.
@@ -122,7 +123,7 @@ class Store:
             StoreError: there is none; says what there is.
         """
         if is_path(ref):
-            return Path(ref)
+            return typed_path(ref)
         name, at, wanted = ref.partition("@")
         home = self.home(name)
         if not home.is_dir():
@@ -140,11 +141,6 @@ class Store:
         known = [ref for ref in refs if refs[ref] in versions] + versions
         hint = suggest(wanted, known) if known else "; it has none"
         raise StoreError(f"no version {name}@{wanted[:60]} in the store {self.root}{hint}")
-
-
-def is_path(ref: str) -> bool:
-    """Whether a reference is a version's folder."""
-    return "/" in ref or os.sep in ref or ref in (".", "..")
 
 
 def _is_whole(folder: Path) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lope_common.files import described
+from lope_common.progress import Progress
 from lope_data.errors import StoreError
-from lope_data.progress import Progress
-from lope_data.store.draft import described
 from lope_data.store.manifest import NAME, version_id
 from lope_data.store.version import Version
 

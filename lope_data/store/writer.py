@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from lope_data.canonical_json import canonical
+from lope_common.files import canonical, described
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
-from lope_data.store.draft import Draft, described
+from lope_data.store.draft import Draft
 from lope_data.store.features import features
 from lope_data.store.libraries import libraries
 from lope_data.store.manifest import FORMAT, NAME, seal

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,11 +11,12 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
+from lope_common.files import described, new_folder
+from lope_common.places import typed_path
+from lope_common.progress import Progress
 from lope_data.errors import StoreError
-from lope_data.progress import Progress
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
-from lope_data.store.draft import described
 from lope_data.store.manifest import NAME
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
@@ -25,8 +24,6 @@ from lope_data.transfer.row_text import to_flat, to_json_lines
 
 SCHEMA = "schema.arrow"  # beside rows.jsonl: the types, which JSON does not tell
 _ROWS = 20_000  # at once
-
-"""Called with (what, rows done, rows in all)."""
 
 
 def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
@@ -39,14 +36,18 @@ def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
     Raises:
         StoreError: the folder exists or cannot be written, or the version's files are not those of its manifest.
     """
+    out = typed_path(out)
     if out.exists() or out.is_symlink():
         raise StoreError(f"{out} exists; remove it, or choose another place with --out")
     check_files(version)
-    with _new_folder(out) as folder:
-        if kind == "hf":
-            _copy(version, folder, [NAME, *(file["path"] for file in version.manifest["files"])])
-        else:
-            write_into(folder, version, kind, progress)
+    try:
+        with new_folder(out) as folder:
+            if kind == "hf":
+                _copy(version, folder, [NAME, *(file["path"] for file in version.manifest["files"])])
+            else:
+                write_into(folder, version, kind, progress)
+    except OSError as error:
+        raise StoreError(f"cannot write {out} ({error.strerror or error}); nothing was kept of it") from error
 
 
 def write_into(folder: Path, version: Version, kind: str, progress: Progress) -> None:
@@ -62,20 +63,6 @@ def write_into(folder: Path, version: Version, kind: str, progress: Progress) ->
     files = [described(folder, path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()]
     (folder / "croissant.json").write_bytes(croissant_file(version.manifest, schema, files, name))
     _copy(version, folder, [NAME])
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` when all went well, and goes away else."""
-    folder = out.absolute().parent / f".{out.name}-{secrets.token_hex(4)}"
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        folder.rename(out)
-    except OSError as error:
-        raise StoreError(f"cannot write {out} ({error.strerror or error}); nothing was kept of it") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(version: Version, folder: Path, names: list[str]) -> None:

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lope_common.progress import Notice, Progress
 from lope_data.errors import StoreError
 from lope_data.inject.apply import EDITS
-from lope_data.progress import Notice, Progress
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, storable
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import typer
+from lope_common.cli import new_app
 
-app = typer.Typer(
-    help="Train on noisy versions with LoPE or a baseline, and evaluate what the noise did.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+app = new_app("Train on noisy versions with LoPE or a baseline, and evaluate what the noise did.")

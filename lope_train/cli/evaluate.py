@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.progress import counted
+from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
-from lope_train.cli.counting import counted
 from lope_train.cli.options import SETS, JsonOption, StoreOption
 from lope_train.cli.quiet import quiet_libraries
 
@@ -136,7 +136,7 @@ def evaluate(
     sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit)
     with counted("evaluating", evaluation.count_steps(subjects, sets)) as advance:
         results = list(evaluation.evaluate(subjects, sets, advance, chat_template))
-    console = Console(stderr=as_json, highlight=False)
+    console = SafeConsole(stderr=as_json)
     console.print(results_table(results, sets))
     for one in sets:
         if left := {reason: count for reason, count in one.skipped.items() if count}:

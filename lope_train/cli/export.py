@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
 from lope_train.cli.options import OUTPUT, RunArgument
 from lope_train.cli.quiet import quiet_libraries
-from lope_train.errors import SettingsError
+from lope_train.errors import RunError, SettingsError
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -46,12 +46,13 @@ def export(
     if private and hub_id is None:
         raise SettingsError("--private is of the repository that --push makes: give --push USER/NAME")
     quiet_libraries()
+    from lope_common.hub import check_push
     from lope_train.publish.export import export as exported
-    from lope_train.publish.hub import check_push, push
+    from lope_train.publish.hub import push
 
     if hub_id is not None:
-        check_push(hub_id)
-    console = Console(highlight=False)
+        check_push(hub_id, RunError)
+    console = SafeConsole()
     console.print(str(exported(run, out)), style="bold", markup=False, soft_wrap=True)
     if hub_id is not None:
         console.print(push(out, hub_id, private), markup=False, soft_wrap=True)

@@ -10,12 +10,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.errors import suggest
+from lope_common.shown import SafeConsole, neutral, one_line, safe
 from lope_train.cli.app import app
 from lope_train.cli.options import RunArgument
 from lope_train.cli.quiet import quiet_libraries
-from lope_train.errors import RunError, SettingsError, suggest
+from lope_train.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
     from lope_train.inference.chat import Chat
@@ -33,11 +34,6 @@ _EXAMPLES = """
 _MODEL = "What answers"
 _ANSWERS = "Answers"
 _COMMANDS = ("/reset", "/quit")
-_CONTROLS = (
-    {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
-    | {127: "␡"}
-    | dict.fromkeys(range(128, 160))
-)
 
 
 @app.command(epilog=_EXAMPLES)
@@ -96,7 +92,7 @@ def generate(
     from lope_train.inference.chat import Sampling, open_chat
 
     sampling = Sampling(max_new_tokens, temperature, top_p, seed)
-    with Console(stderr=True).status("loading the model"):
+    with SafeConsole(stderr=True).status("loading the model"):
         chat = open_chat(run, sampling, model=model, inference=inference, base=base)
     if one_by_one:
         _answer(chat, prompt or _lines(), as_json)
@@ -104,7 +100,8 @@ def generate(
         with suppress(ImportError):
             import readline  # noqa: F401  # arrow keys in `input`
         print(
-            f"{run}{', the base alone' if base else ''}; /reset forgets the conversation, /quit ends", file=sys.stderr
+            f"{safe(str(run))}{', the base alone' if base else ''}; /reset forgets the conversation, /quit ends",
+            file=sys.stderr,
         )
         converse(chat, lambda: input("\n> "))
 
@@ -118,7 +115,7 @@ def _answer(chat: Chat, prompts: Iterator[str] | list[str], as_json: bool) -> No
     for text in prompts:
         chat.reset()
         if as_json:
-            print(json.dumps(asdict(chat.ask(text)), ensure_ascii=False), flush=True)
+            print(json.dumps(asdict(chat.ask(text)), ensure_ascii=sys.stdout.isatty()), flush=True)
         elif sys.stdout.isatty():
             chat.ask(text, _show)
             print()
@@ -140,7 +137,7 @@ def converse(chat: Chat, read: Callable[[], str]) -> None:
             chat.reset()
             print("forgotten", file=sys.stderr)
         elif message.startswith("/") and message[1:].isalpha():
-            print(f"no command {message}{suggest(message, _COMMANDS)}", file=sys.stderr)
+            print(f"no command {one_line(message)}{suggest(message, _COMMANDS)}", file=sys.stderr)
         elif message:
             try:
                 if not chat.ask(message, _show).answer:
@@ -148,10 +145,10 @@ def converse(chat: Chat, read: Callable[[], str]) -> None:
             except KeyboardInterrupt:
                 print("\n(stopped)", end="", file=sys.stderr)
             except RunError as error:
-                print(f"error: {error}; /reset forgets it", end="", file=sys.stderr)
+                print(f"error: {one_line(str(error))}; /reset forgets it", end="", file=sys.stderr)
             print()
 
 
 def _show(text: str) -> None:
     """Writes a piece of an answer, without what could steer the terminal."""
-    print(text.translate(_CONTROLS), end="", flush=True)
+    print(neutral(text), end="", flush=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole, safe
 from lope_train.cli.app import app
 from lope_train.cli.options import JsonOption
 
@@ -39,6 +39,6 @@ def get_model(
     """
     from lope_train.models.get import get_model as get
 
-    console = Console(stderr=True, highlight=False)
+    console = SafeConsole(stderr=True)
     folder = get(name, cache, lambda line: console.print(line, markup=False, soft_wrap=True))
-    print(json.dumps({"name": name, "path": str(folder)}) if as_json else folder)
+    print(json.dumps({"name": name, "path": str(folder)}) if as_json else safe(str(folder)))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
 from lope_train.cli.options import OUTPUT, JsonOption
 
@@ -51,7 +51,7 @@ def items(
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    console = Console(stderr=as_json, highlight=False)
+    console = SafeConsole(stderr=as_json)
     console.print(f"{out}  ({len(rows):,} items of {task})", markup=False, soft_wrap=True)
     if as_json:
         print(json.dumps({"path": str(out), "task": task, "items": len(rows)}))

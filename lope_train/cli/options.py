@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lope_common.places import STORE_HELP
+
 OUTPUT = "Output"
 SETS = "On what"
 
@@ -21,5 +23,5 @@ RunArgument = Annotated[
 ]
 StoreOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of the versions; default: $LOPE_STORE, else ./lope-store.", rich_help_panel=SETS),
+    typer.Option(help=STORE_HELP, rich_help_panel=SETS),
 ]

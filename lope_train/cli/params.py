@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
 from lope_train.cli.options import JsonOption
 from lope_train.cli.quiet import quiet_libraries
@@ -66,7 +66,7 @@ def params(
     if as_json:
         print(json.dumps(counted.as_dict()))
     else:
-        Console(highlight=False).print(_table(counted))
+        SafeConsole().print(_table(counted))
 
 
 def _table(counted: Count) -> Table:

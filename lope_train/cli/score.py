@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lope_common.progress import counted
+from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
-from lope_train.cli.counting import counted
 from lope_train.cli.options import OUTPUT, SETS, JsonOption, RunArgument, StoreOption
 from lope_train.cli.quiet import quiet_libraries
 
@@ -98,7 +99,7 @@ def score(
     with counted("scoring rows", request.rows) as advance:
         scored = detector.score(request, advance)
     path = folder.write(scored)
-    console = Console(stderr=as_json, highlight=False)
+    console = SafeConsole(stderr=as_json)
     _show(console, scored)
     console.print(str(path), style="bold", markup=False, soft_wrap=True)
     console.print(f"the rows, coloured: {path / REPORT}", markup=False, soft_wrap=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
 from lope_train.cli.options import JsonOption
 from lope_train.cli.quiet import quiet_libraries
@@ -95,7 +95,7 @@ def train(
     if not World.here().main:  # of processes that train together one speaks, and only its run is there by now
         return
     evaluate = f"python -m lope_train evaluate {run}"
-    console = Console(stderr=as_json, highlight=False)
+    console = SafeConsole(stderr=as_json)
     console.print(str(run), style="bold", markup=False, soft_wrap=True)
     console.print(f"evaluate it with: {evaluate}", markup=False, soft_wrap=True)
     console.print(f"chat with it: python -m lope_train generate {run}", markup=False, soft_wrap=True)

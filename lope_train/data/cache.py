@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lope_common.files import canonical, sha256_of
 from lope_train.errors import RunError
 
 _DATA, _ABOUT = "data.arrow", "tokens.json"
@@ -49,7 +50,7 @@ def entry(folder: Path, key: dict[str, Any], make: Make) -> Entry:
 
 def digest(value: Any) -> str:
     """sha256, in hexadecimal digits, of a plain value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def _entry(folder: Path, key: dict[str, Any], make: Make) -> Entry:
@@ -62,7 +63,7 @@ def _entry(folder: Path, key: dict[str, Any], make: Make) -> Entry:
         made.mkdir()
         data = made / _DATA
         counts = make(data, folder)
-        about = {"key": key, "counts": counts, "bytes": data.stat().st_size, "sha256": _file_digest(data)}
+        about = {"key": key, "counts": counts, "bytes": data.stat().st_size, "sha256": sha256_of(data)}
         about["about_sha256"] = digest(about)
         (made / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         try:
@@ -85,18 +86,13 @@ def _read(place: Path, key: dict[str, Any]) -> Entry | None:
         about = json.loads((place / _ABOUT).read_bytes())
         own = about.pop("about_sha256")
         whole = own == digest(about) and about["key"] == key and about["bytes"] == data.stat().st_size
-        if whole and about["sha256"] == _file_digest(data):
+        if whole and about["sha256"] == sha256_of(data):
             return Entry(data, about["counts"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     with tempfile.TemporaryDirectory(prefix=".damaged.", dir=place.parent) as away, suppress(FileNotFoundError):
         place.rename(Path(away) / place.name)  # at once: no other process meets half of it
     return None
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache  # one folder and one line a process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rich import progress as rich
-from rich.console import Console
 
+from lope_common.places import cache_folder
+from lope_common.progress import counted
 from lope_train.data import cache as token_cache
 from lope_train.data.packing import pack, positions
 from lope_train.data.prompts import PromptTemplate, around
 from lope_train.data.versions import Version
 from lope_train.errors import SettingsError, VersionError
-from lope_train.models.load import cache_folder
 
 if TYPE_CHECKING:
     import datasets
@@ -253,18 +252,8 @@ def _stream(path: Path, columns: dict[str, Any]) -> Iterator[Callable[..., None]
         yield write
 
 
-@contextmanager
-def _progress(version: Version) -> Iterator[Callable[[int], None]]:
+def _progress(version: Version) -> AbstractContextManager[Callable[[int], None]]:
     """Within the context, a function to tell of rows that are done; small versions show nothing."""
-    bar = rich.Progress(
-        rich.TextColumn("{task.description}"),
-        rich.BarColumn(bar_width=20),
-        rich.MofNCompleteColumn(),
-        rich.TimeElapsedColumn(),
-        rich.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=version.rows <= _QUIET_ROWS,
-    )
-    task = bar.add_task(f"tokenise {version.ref}", total=version.rows)
-    with bar:
-        yield lambda rows: bar.advance(task, rows)
+    if version.rows <= _QUIET_ROWS:
+        return nullcontext(lambda _: None)
+    return counted(f"tokenise {version.ref}", version.rows)

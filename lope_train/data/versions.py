@@ -11,7 +11,9 @@ from math import inf, nan
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from lope_train.errors import VersionError, suggest
+from lope_common.errors import suggest
+from lope_common.places import is_path, store_folder, typed_path
+from lope_train.errors import VersionError
 
 if TYPE_CHECKING:
     import datasets
@@ -88,19 +90,14 @@ class Version:
         return opened
 
 
-def default_store() -> Path:
-    """`$LOPE_STORE`, else `./lope-store`."""
-    return Path(os.environ.get("LOPE_STORE") or "lope-store")
-
-
 def resolve(ref: str, store: Path | None = None) -> Version:
     """The version that `ref` names: NAME, NAME@REF, NAME@VERSION (or a prefix of it), or a version's folder.
 
     Raises VersionError where there is none, or where its manifest or files are not as they were written.
     """
-    if "/" in ref or os.sep in ref:
-        return _open(Path(ref).expanduser())
-    store = default_store() if store is None else store
+    if is_path(ref):
+        return _open(typed_path(ref))
+    store = store_folder(store)
     name, at, wanted = ref.partition("@")
     if not _NAME.fullmatch(name) or name == "refs" or (at and not _NAME.fullmatch(wanted)):
         raise VersionError(
@@ -124,7 +121,7 @@ def parent(version: Version, store: Path | None = None) -> Version:
     name, wanted = str(link["name"]), str(link["version"])
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(wanted):
         raise VersionError(f"{version.path}: the manifest's parent {name!r}@{wanted!r} is not a version")
-    stores = [default_store() if store is None else store, version.path.absolute().parent.parent]
+    stores = [store_folder(store), version.path.absolute().parent.parent]
     found = next((path for root in stores if (path := root / name / wanted).is_dir()), None)
     if found is None:
         raise VersionError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lope_common.files import beside, sha256_of
 from lope_train.detector.auroc import RESAMPLES, SEED
 from lope_train.detector.report import report
 from lope_train.detector.score import Request, Scored
@@ -37,8 +36,7 @@ class ScoreFolder:
     def write(self, scored: Scored) -> Path:
         """Everything, under another name first. Raises RunError where it cannot be written."""
         target = self.out.absolute()
-        scratch = target.parent / f".{target.name}.{os.getpid()}.tmp"
-        old = target.parent / f".{target.name}.{os.getpid()}.old"
+        scratch, old = beside(target), beside(target)
         try:
             scratch.mkdir(parents=True)
             _write_table(scratch / "tokens.arrow", token_table(scored))
@@ -71,11 +69,9 @@ def _asked(request: Request) -> dict[str, Any]:
     path = request.run / WEIGHTS
     if not path.is_file():
         raise RunError(f"{request.run}: no {WEIGHTS}; train again")
-    with path.open("rb") as file:
-        adapter = hashlib.file_digest(file, "sha256").hexdigest()
     other = request.choose_on
     return {
-        "adapter": f"sha256:{adapter}",
+        "adapter": f"sha256:{sha256_of(path)}",
         "model": request.record.get("model_fingerprint"),
         "data": {"ref": request.data.ref, "content_digest": request.data.content_digest},
         "choose_on": None if other is None else {"ref": other.ref, "content_digest": other.content_digest},

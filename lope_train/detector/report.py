@@ -6,13 +6,13 @@ The weight is the best layer's where one was chosen, else the mean over layers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xxhash
-from jinja2 import Environment, StrictUndefined
 
+from lope_common.page import environment
 from lope_train.detector.auroc import F64
 from lope_train.detector.lines import Line
 from lope_train.detector.score import Scored
@@ -36,8 +36,6 @@ class Piece:
 
 def report(scored: Scored, record: dict[str, Any]) -> str:
     """One page that needs no network and runs no script; all text is escaped."""
-    template = files("lope_train.detector").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shown = "weight_best" if scored.best is not None else "weight_mean"
     weights = np.split(scored.tokens[shown], np.flatnonzero(np.diff(scored.row)) + 1)
     lines = scored.lines.lines
@@ -47,21 +45,25 @@ def report(scored: Scored, record: dict[str, Any]) -> str:
     edges = np.quantile(inside, _STEPS)
     suspicious, clean = _shown(lines, weights)
     present = [name for name in DETECTORS if name in scored.tokens]
-    return environment.from_string(template).render(
-        record=record,
-        groups=scored.groups,
-        verdicts=scored.verdicts,
-        best=scored.best,
-        detectors={name: DETECTORS[name] for name in present},
-        shown=WEIGHTS[shown],
-        edges=[float(edge) for edge in edges],
-        steps=_STEPS,
-        parts=[
-            (f"The {len(suspicious)} rows with the highest weight on a token of their text", suspicious),
-            (f"{len(clean)} rows without an edit, drawn at random", clean),
-        ],
-        fields=lambda number: _fields(lines[number], weights[number], edges),
-        line=lambda number: lines[number],
+    return (
+        environment(Path(__file__).parent)
+        .get_template("report.html.jinja")
+        .render(
+            record=record,
+            groups=scored.groups,
+            verdicts=scored.verdicts,
+            best=scored.best,
+            detectors={name: DETECTORS[name] for name in present},
+            shown=WEIGHTS[shown],
+            edges=[float(edge) for edge in edges],
+            steps=_STEPS,
+            parts=[
+                (f"The {len(suspicious)} rows with the highest weight on a token of their text", suspicious),
+                (f"{len(clean)} rows without an edit, drawn at random", clean),
+            ],
+            fields=lambda number: _fields(lines[number], weights[number], edges),
+            line=lambda number: lines[number],
+        )
     )
 
 

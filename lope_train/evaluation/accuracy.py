@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
-_Z = 1.959963984540054
-"""The normal quantile of a two-sided 95 % interval."""
+from lope_common.intervals import wilson
 
 
 class NotFiniteError(ArithmeticError):
@@ -15,15 +13,6 @@ class NotFiniteError(ArithmeticError):
 
     def __init__(self, row_id: str, value: float) -> None:
         super().__init__(f"the log-likelihood of an option of {row_id!r} is {value}")
-
-
-def wilson(correct: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of the share correct / count, count > 0."""
-    share = correct / count
-    centre = share + _Z**2 / (2 * count)
-    half = _Z * sqrt(share * (1 - share) / count + (_Z / (2 * count)) ** 2)
-    scale = 1 + _Z**2 / count
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from lope_common.errors import suggest
 from lope_train.data.prompts import PromptTemplate, around
-from lope_train.errors import RunError, SettingsError, suggest
+from lope_train.errors import RunError, SettingsError
 from lope_train.evaluation.accuracy import NotFiniteError, Score, discordant, score
 from lope_train.evaluation.likelihood import Query, TooLongError, log_likelihoods
 from lope_train.evaluation.sets import EvalSet, VersionSet

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from transformers import TextStreamer
 
+from lope_common.errors import suggest
 from lope_train.data.prompts import PromptTemplate
-from lope_train.errors import RunError, SettingsError, suggest
+from lope_train.errors import RunError, SettingsError
 from lope_train.evaluation.likelihood import context_length
 from lope_train.keyed import global_seed
 from lope_train.runs.adapter import load_run

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lope_train.errors import RunError, suggest
+from lope_common.errors import suggest
+from lope_train.errors import RunError
 from lope_train.methods.methods import METHODS
 from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, read_run
 from lope_train.runs.folder import kept_stage

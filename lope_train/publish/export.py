@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from lope_common.files import new_folder, sha256_of
+from lope_common.places import typed_path
 from lope_train.errors import LopeTrainError, RunError
 from lope_train.inspection.parameters import Count, count
 from lope_train.publish.card import Card, card, hub_id
@@ -35,6 +35,7 @@ def export(run: Path, out: Path) -> Path:
     The adapter's values are copied and checked; paths of this machine are left out of its config and of the record.
     Raises RunError where the run is not whole, or where `out` is taken or cannot be written.
     """
+    run, out = typed_path(run), typed_path(out)
     if out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: is not empty; name a new folder")
     if out.exists() and not out.is_dir():
@@ -44,20 +45,15 @@ def export(run: Path, out: Path) -> Path:
     _check_weights(run / WEIGHTS)
     public: dict[str, Any] = without_local_paths(record)
     described = card(Card(public, config, record["model"], _count(record)))
-    target = out.absolute()
-    scratch = target.parent / f".{target.name}.{os.getpid()}.tmp"
     try:
-        scratch.mkdir(parents=True)
-        _copy(run / WEIGHTS, scratch / WEIGHTS)
-        base = hub_id(record["model"])
-        write_json(scratch / CONFIG, {**without_local_paths(config), "base_model_name_or_path": base})
-        write_json(scratch / RUN, public)
-        (scratch / README).write_text(described, encoding="utf-8")
-        scratch.replace(target)
+        with new_folder(out) as folder:
+            _copy(run / WEIGHTS, folder / WEIGHTS)
+            base = hub_id(record["model"])
+            write_json(folder / CONFIG, {**without_local_paths(config), "base_model_name_or_path": base})
+            write_json(folder / RUN, public)
+            (folder / README).write_text(described, encoding="utf-8")
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return out
 
 
@@ -95,10 +91,5 @@ def _check_weights(path: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
-    if _digest(source) != _digest(target):
+    if sha256_of(source) != sha256_of(target):
         raise RunError(f"{target}: is not what {source} holds; is the disk sound?")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

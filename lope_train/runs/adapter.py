@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from lope_common.files import write_whole
 from lope_train.errors import LopeTrainError, ModelError, RunError
 from lope_train.methods.methods import METHODS
 from lope_train.models.load import DTYPES, fingerprint, load_base, load_tokenizer
@@ -145,9 +146,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Indented JSON with a final newline; NaN is refused."""
+    """Indented JSON with a final newline, whole or not at all; NaN is refused."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    write_whole(path, f"{text}\n")
 
 
 def _plain(value: Any) -> Any:

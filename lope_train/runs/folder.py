@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lope_common.files import sha256_of
+from lope_common.locks import acquire
+from lope_common.places import typed_path
 from lope_train.errors import RunError
 from lope_train.runs.adapter import read_json, write_json
 
@@ -28,9 +29,10 @@ class RunFolder:
     """
 
     def __init__(self, out: Path) -> None:
-        self.out = out
+        self.out = out = typed_path(out)
         self.place = Path(os.path.abspath(out))  # noqa: PTH100  # `.` and `..` have no name of their own
         self.path = self.place.parent / f".{self.place.name}.partial"
+        self._lock = self.place.parent / f".{self.place.name}.lock"
 
     def check(self) -> None:
         """Raises RunError where the run's place is taken or cannot be made; training takes long, so before it."""
@@ -58,27 +60,19 @@ class RunFolder:
             yield resumes
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path, os.O_RDONLY)
+            lock = acquire(self._lock, wait=False)
         except OSError as error:
             raise RunError(f"{self.out}: cannot be written: {error}") from error
+        if lock is None:
+            raise RunError(f"{self.out}: another process is training into it; name another folder")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise RunError(f"{self.out}: another process is training into it; name another folder") from None
-        try:
-            if (self.path / PLAN).is_file():
-                self._check_plan(plan)
-            else:
-                write_json(self.path / f"{PLAN}.tmp", plan)
-                (self.path / f"{PLAN}.tmp").rename(self.path / PLAN)  # half of one would bar the way to every next run
+            self._begin(plan)
             yield resumes
         finally:
             kept = self.path.glob(f"{_STAGES}/*/*/{WHOLE}"), self.path.glob(f"{_STAGES}/*/*/*/{WHOLE}")
             if self.path.is_dir() and not any(chain(*kept)):
-                shutil.rmtree(self.path)  # there is nothing to go on from
-            os.close(lock)
+                shutil.rmtree(self.path)  # there is nothing to resume from
+            lock.give_back()
 
     def checkpoints(self, number: int) -> Path:
         """Where stage `number`, from 1, keeps its checkpoints."""
@@ -103,6 +97,16 @@ class RunFolder:
         if result.is_dir() and not _is_whole(result):
             shutil.rmtree(result, ignore_errors=True)  # of several processes each finds it so
         return result if result.is_dir() else None
+
+    def _begin(self, plan: dict[str, Any]) -> None:
+        if (self.path / PLAN).is_file():
+            self._check_plan(plan)
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / PLAN, plan)
+        except OSError as error:
+            raise RunError(f"{self.out}: cannot be written: {error}") from error
 
     def _check_plan(self, plan: dict[str, Any]) -> None:
         kept = read_json(self.path / PLAN)
@@ -130,7 +134,7 @@ def kept_stage(run: Path, number: int) -> Path:
 
 def seal(folder: Path) -> None:
     """Mark a checkpoint as whole: its files with their sha256, written last."""
-    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != WHOLE}
+    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != WHOLE}
     write_json(folder / WHOLE, files)
 
 
@@ -157,9 +161,6 @@ def _is_whole(checkpoint: Path) -> bool:
         files = read_json(checkpoint / WHOLE)
     except RunError:
         return False
-    return all((checkpoint / name).is_file() and _digest(checkpoint / name) == digest for name, digest in files.items())
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return all(
+        (checkpoint / name).is_file() and sha256_of(checkpoint / name) == digest for name, digest in files.items()
+    )

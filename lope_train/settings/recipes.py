@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from lope_train.errors import SettingsError, suggest
+from lope_common.errors import suggest
+from lope_train.errors import SettingsError
 from lope_train.settings.settings import TrainSettings
 
 SHORT = {"learning_rate": "lr", "r": "rank"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
-from lope_train.errors import SettingsError, suggest
+from lope_common.errors import did_you_mean, suggest
+from lope_common.places import STORE_HELP
+from lope_train.errors import SettingsError
 
 MethodName = Literal["lope", "hydralora", "lora", "adalora", "prefix", "ptuning"]
 
@@ -34,8 +35,7 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
         return f"setting {name!r} is missing"
     reason = first["msg"][0].lower() + first["msg"][1:]
     if first["type"] == "literal_error":
-        near = difflib.get_close_matches(str(first["input"]), re.findall(r"'([^']+)'", reason), n=1)
-        reason += f"; did you mean {near[0]!r}?" if near else ""
+        reason += did_you_mean(str(first["input"]), re.findall(r"'([^']+)'", reason))
     return f"setting {name!r} is {first['input']!r}: {reason}"
 
 
@@ -60,7 +60,7 @@ class TrainSettings(BaseModel):
     method: MethodName = Field("lope", description="lope trains in two stages, the others in one.")
     model: str = Field(min_length=1, description="A model folder, a hub id, or a name that get-model knows.")
     out: Path = Field(description="The run's folder; must not exist, or be empty.")
-    store: Path | None = Field(None, description="Folder of the versions. Default: $LOPE_STORE, else ./lope-store.")
+    store: Path | None = Field(None, description=STORE_HELP)
     on: Literal["parent", "noisy"] = Field("parent", description="What one-stage methods read.")
     hynoise: Literal["both", "discrete", "continuous", "none"] | None = Field(
         None,

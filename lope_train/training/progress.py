@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from rich import progress as rich
-from rich.console import Console
+
+from lope_common.shown import SafeConsole
 
 
 class Progress:
@@ -22,7 +23,7 @@ class Progress:
             rich.TextColumn("loss {task.fields[loss]}  {task.fields[speed]}"),
             rich.TimeElapsedColumn(),
             rich.TimeRemainingColumn(elapsed_when_finished=False),
-            console=Console(stderr=True, quiet=quiet),
+            console=SafeConsole(stderr=True, quiet=quiet),
             # a step takes seconds: the estimate needs a longer memory than a download's
             speed_estimate_period=300,
         )

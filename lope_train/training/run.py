@@ -10,6 +10,8 @@ from typing import Any
 
 from peft import PeftModel
 
+from lope_common.places import typed_path
+from lope_common.shown import one_line
 from lope_train.data.collate import Collator
 from lope_train.data.tokens import Tokens, load_tokens, notice
 from lope_train.data.versions import Version, parent, resolve
@@ -71,7 +73,7 @@ def train(settings: TrainSettings) -> Path:
             encoder_decoder=encoder_decoder,
         )
         if world.main and (line := notice(version, loaded.counts, settings.max_length)):
-            print(line, file=sys.stderr)
+            print(one_line(line), file=sys.stderr)
         return loaded
 
     world.join()
@@ -163,7 +165,7 @@ def _check_model(model: Any, settings: TrainSettings) -> None:
 def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:
     """All that decides the weights but for rounding, which devices and the number of processes change too; what a
     killed run is compared with, and most of run.json."""
-    folder = Path(settings.model).expanduser()
+    folder = typed_path(settings.model)
     link = next(iter(noisy.manifest["parents"]), None)
     return {
         "method": settings.method,

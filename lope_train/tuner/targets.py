@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 
 from torch import nn
 
+from lope_common.errors import near
 from lope_train.errors import ModelError
 from lope_train.tuner.layer import features, is_linear
 
@@ -36,10 +36,10 @@ def target_modules(model: nn.Module, asked: Collection[str] | None = None, rank:
     for target in targets:
         matched = [name for name in linears if matches(name, target)]
         if not matched:
-            near = difflib.get_close_matches(target, [*ends, *linears], n=3) or ends
+            nearest = near(target, [*ends, *linears], most=3) or ends
             raise ModelError(
                 f"{type(model).__name__}: target module {target!r} matches no linear layer; "
-                f"nearest: {', '.join(near) or 'the model has none'}"
+                f"nearest: {', '.join(nearest) or 'the model has none'}"
             )
         for name in matched:
             if rank > min(linears[name]):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-import lope_data
-from lope_data.report.visible import brief, neutral
+from lope_common.files import write_whole
+from lope_common.page import environment
+from lope_common.shown import brief
 from pipelines.page.facts import libraries, settings_table, versions_table
 from pipelines.page.plots import figures
 from pipelines.page.plots.svg import labelled
@@ -29,26 +26,12 @@ _TITLES: dict[Kind, str] = {"arm": "With the reference", "mode": "Between modes"
 def write_page(outcome: Outcome, path: Path) -> None:
     """Writes the page, whole or not at all, whoever else writes it; an older one is replaced. Raises OSError."""
     page = render_page(outcome, analyse(outcome))
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")  # tempfile's would be nobody else's to read
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, page)
 
 
 def render_page(outcome: Outcome, findings: Findings) -> str:
     """The page's HTML."""
-    folders = [Path(__file__).parent, Path(lope_data.__file__).parent / "report"]  # whose style it is
-    environment = Environment(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters |= {
+    filters = {
         "num": lambda value: f"{value:,}",
         "pct": lambda share: f"{100 * share:.1f}",
         "ratio": lambda share: f"{100 * share:g} %",
@@ -58,7 +41,9 @@ def render_page(outcome: Outcome, findings: Findings) -> str:
         "brief": brief,
         "labelled": labelled,
     }
-    return environment.get_template("page.html.jinja").render(_content(outcome, findings))
+    return (
+        environment(Path(__file__).parent, filters).get_template("page.html.jinja").render(_content(outcome, findings))
+    )
 
 
 def _content(outcome: Outcome, findings: Findings) -> dict[str, Any]:
@@ -107,8 +92,3 @@ def _forest(outcome: Outcome, found: Sequence[Comparison]) -> tuple[float, list[
 
 def _took(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else str(timedelta(seconds=round(seconds)))
-
-
-def _finalize(value: Any) -> Any:
-    """What the template is about to show: of texts nothing that could reorder the page or break a line of it."""
-    return neutral(value) if isinstance(value, str) and not isinstance(value, Markup) else value

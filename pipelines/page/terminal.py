@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lope_data.report.visible import neutral
+from lope_common.shown import neutral
 from pipelines.page.tables import Cell, Column, accuracy_tables
 from pipelines.results.findings import Comparison, Key, analyse
 from pipelines.results.labels import arm_label, points

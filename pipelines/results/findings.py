@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from lope_train.evaluation.accuracy import wilson
+from lope_common.intervals import wilson
 from pipelines.results.intervals import (
     LEVEL,
     SEEDS_TO_TEST,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lope_common.errors import suggest
 from pipelines.errors import PipelineError
 from pipelines.study.recipe import PAPER, SCALES, Study, is_study, parse
 
@@ -70,9 +70,7 @@ def load(name: str) -> Pipeline | Study:
     if not path.is_file():
         files = [*HERE.glob("*.toml"), *(file for file in PAPER.glob("*.toml") if file != SCALES)]
         names = sorted(file.relative_to(HERE).with_suffix("").as_posix() for file in files)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-        raise PipelineError(f"no pipeline {name!r}; {hint}")
+        raise PipelineError(f"no pipeline {name!r}{suggest(name, names)}")
     try:
         read = tomllib.loads(path.read_text(encoding="utf-8"))
         return parse(path, read) if is_study(read) else Pipeline.model_validate(read)

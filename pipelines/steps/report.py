@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from lope_common.files import write_whole
+from lope_common.page import environment
 from lope_data.report.report import sample_edits
 from lope_data.store.version import Version
 from pipelines.steps.recipe import Pipeline
@@ -19,22 +19,19 @@ EXAMPLES = 6
 
 def write_report(pipeline: Pipeline, done: Sequence[Done], out: Path) -> Path:
     """Writes report.html into `out`; every text from a dataset or a model is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.jinja").render(
-        pipeline=pipeline,
-        steps=[{"title": d.step.title, "command": d.command, "seconds": d.seconds} for d in done],
-        noise=[_noise(d) for d in done if d.step.run == "lope_data build"],
-        runs=[_run(d) for d in done if d.step.run == "lope_train train"],
-        tables=[{"title": d.step.title, **d.result} for d in done if d.step.run == "lope_train evaluate"],
+    page = (
+        environment(Path(__file__).parent)
+        .get_template("report.html.jinja")
+        .render(
+            pipeline=pipeline,
+            steps=[{"title": d.step.title, "command": d.command, "seconds": d.seconds} for d in done],
+            noise=[_noise(d) for d in done if d.step.run == "lope_data build"],
+            runs=[_run(d) for d in done if d.step.run == "lope_train train"],
+            tables=[{"title": d.step.title, **d.result} for d in done if d.step.run == "lope_train evaluate"],
+        )
     )
     path = out / "report.html"
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
     return path
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lope_common.files import write_whole
 from pipelines.errors import PipelineError
 from pipelines.steps.recipe import REFERENCE, Pipeline, Step
 
@@ -65,9 +66,7 @@ def run(pipeline: Pipeline, out: Path, store: Path | None, console: Console) -> 
         started = time.monotonic()
         result = _call(words, step)
         seconds = time.monotonic() - started
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps({"command": command, "result": result, "seconds": seconds}), encoding="utf-8")
-        partial.replace(file)
+        write_whole(file, json.dumps({"command": command, "result": result, "seconds": seconds}))
         done[step.id] = Done(step, command, result, seconds)
     return list(done.values())
 

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from lope_common.files import sha256_of
+from lope_common.places import typed_path
 from lope_train.errors import LopeTrainError
 from lope_train.evaluation.tasks.local import load_shots, load_task, members
 from lope_train.models.load import folder_fingerprint
@@ -36,14 +38,13 @@ def task_content(task: str, data_dir: Path) -> str:
 @cache
 def model_content(model: str) -> str:
     """Of the files of a model's folder; a hub's id stands for itself."""
-    folder = Path(model).expanduser()
+    folder = typed_path(model)
     return folder_fingerprint(folder) if folder.is_dir() else model
 
 
 def run_content(run: Path) -> str:
     """Of the adapter of a run."""
-    with (run / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(run / WEIGHTS)
 
 
 def is_run(folder: Path) -> bool:

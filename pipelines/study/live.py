@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lope_data.report.visible import neutral
+from lope_common.shown import neutral
 from pipelines.study.jobs import Job
 from pipelines.study.schedule import Finished
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lope_common.errors import suggest
 from pipelines.errors import PipelineError
 
 PAPER = Path(__file__).parents[1] / "paper"
@@ -196,9 +196,7 @@ class Study(_Strict):
 def _chosen(what: str, wanted: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise PipelineError(f"the study has no {what} {name!r}; {hint}")
+            raise PipelineError(f"the study has no {what} {name!r}{suggest(name, known)}")
     return wanted or known
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 
-from lope_train.data.versions import default_store
+from lope_common.errors import suggest
+from lope_common.places import store_folder
 from pipelines.errors import PipelineError
 from pipelines.results.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.contents import RECORD, task_content
@@ -40,10 +40,7 @@ def choose_scale(
     common = load_scales()
     known = [*common, *(own for own in study.scales if own not in common)]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise PipelineError(
-            f"no scale {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
-        )
+        raise PipelineError(f"no scale {name!r}{suggest(name, known)}")
     merged: dict[str, Any] = {}
     for scale in (common.get(name), study.scales.get(name)):
         if scale is not None:
@@ -109,7 +106,7 @@ def run_study(
     places = slots(jobs)
     progress = Progress(planned, len(places), console)
     with progress.shown():
-        finished = Pool(folder, store or default_store(), places).run(planned, progress)
+        finished = Pool(folder, store_folder(store), places).run(planned, progress)
     return Outcome(
         study=study,
         name=name,

@@ -6,7 +6,6 @@ models, runs and tasks by their files. It does not cover the code: after changin
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,15 +13,17 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
 from typing import Any, Literal, Protocol
 
+from lope_common.files import write_whole
+from lope_common.locks import Lock as FileLock
+from lope_common.locks import acquire
 from pipelines.errors import PipelineError
 from pipelines.study.contents import RECORD, is_run
 from pipelines.study.jobs import Job, Results
@@ -162,9 +163,7 @@ class _Command:
             return None
 
     def keep(self, result: dict[str, Any], seconds: float) -> None:
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps({"result": result, "seconds": seconds}), encoding="utf-8")
-        partial.replace(self.file)
+        write_whole(self.file, json.dumps({"result": result, "seconds": seconds}))
 
 
 class _Workers:
@@ -193,14 +192,19 @@ class _Workers:
 
     def _run(self, command: _Command) -> Finished:
         """Unless another study has run it meanwhile."""
-        with _alone(command.file.with_suffix(".lock"), self._stopped) as lock:
+        lock = _locked(command.file.with_suffix(".lock"), self._stopped)
+        if lock is None:
+            return command.finished("not run", {}, 0.0, "interrupted")
+        try:
             if kept := command.kept():
                 return kept
             slot = self._free.get()
             try:
-                return self._call(command, lock, slot)
+                return self._call(command, lock.handle, slot)
             finally:
                 self._free.put(slot)
+        finally:
+            lock.give_back()
 
     def _call(self, command: _Command, lock: int, slot: dict[str, str]) -> Finished:
         self._watch.started(command.job)
@@ -215,7 +219,8 @@ class _Workers:
                     stderr=errors,
                     text=True,
                     env={**os.environ, **slot},
-                    pass_fds=(lock,),  # it may outlive this process, and then still is the only one
+                    # it may outlive this process, and then still is the only one
+                    pass_fds=(lock,) if os.name == "posix" else (),
                 )
                 self._processes.append(process)
             out, _ = process.communicate()
@@ -232,17 +237,12 @@ class _Workers:
         return command.finished("done", result, seconds)
 
 
-@contextmanager
-def _alone(file: Path, stopped: Event) -> Iterator[int]:
-    """Within the context no other study runs the same command: it waits. Gives the lock's file descriptor."""
-    with file.open("w") as lock:
-        while not stopped.wait(0):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                stopped.wait(_PAUSE)
-        yield lock.fileno()
+def _locked(file: Path, stopped: Event) -> FileLock | None:
+    """The lock under which no other study runs the same command, waited for; None where we are stopped before."""
+    while (lock := acquire(file, wait=False)) is None:
+        if stopped.wait(_PAUSE):
+            return None
+    return lock
 
 
 def _last_line(log: Path) -> str:

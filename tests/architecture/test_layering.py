@@ -58,3 +58,25 @@ def test_the_data_half_builds_without_torch(tmp_path: Path) -> None:
     heavy = ("torch", "transformers", "peft", "accelerate", "safetensors")
     assert not loaded_by(code, *heavy) & set(heavy)
     assert (tmp_path / "sample-50-hynoise" / "refs" / "latest").is_file()
+
+
+VERBS = {
+    "lope_data": "build diff export gc import ingest list ops preview push report show tag verify",
+    "lope_train": "evaluate export generate get-model items params score train",
+    "pipelines": "run",
+}
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_every_help_works_where_there_is_no_fcntl(command: str) -> None:
+    """As on Windows: locks come with `portalocker`, when the first is taken."""
+    home = {"lope_data": "lope_data.cli.run", "lope_train": "lope_train.cli.run", "pipelines": "pipelines.cli"}[command]
+    code = (
+        f"import lope_data, lope_train\nfrom {home} import app\nfrom typer.main import get_command\n"
+        f"group = get_command(app)\nnames = {VERBS[command].split()!r}\n"
+        "assert sorted(getattr(group, 'commands', {}) or names) == sorted(names), group.commands\n"
+        "for name in names: app(args=[name, '--help'], standalone_mode=False)"
+    )
+    loaded = loaded_by(code, "fcntl")
+    assert "portalocker" not in loaded
+    assert loaded >= {"lope_data", "lope_train"}

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from lope_data.errors import NoiseError, shown, suggest
+from lope_common.errors import shown, suggest
+from lope_data.errors import NoiseError
 from lope_data.noise.registry import Params, label_op
 from lope_data.text.buffers import whole
 from lope_data.text.draws import I64, Draw

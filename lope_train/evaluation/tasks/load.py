@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lope_train.errors import SettingsError, suggest
+from lope_common.errors import suggest
+from lope_train.errors import SettingsError
 from lope_train.evaluation.tasks.local import GROUPS, TaskError, load_shots, load_task, members, template
 
 METRICS = ("acc", "exact_match")

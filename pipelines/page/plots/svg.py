@@ -15,7 +15,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from lope_data.report.visible import brief, neutral
+from lope_common.shown import brief, one_line
 
 WIDTH = 4.1
 """Inches of a panel, whatever the screen: 8.5 points of 295 are some 10 pixels on a phone."""
@@ -80,7 +80,7 @@ def look(place: int) -> Look:
 
 def shown(text: str, most: int = 40) -> str:
     """A label fit for a picture: one line, cut short, nothing in it that reorders the text around it."""
-    return brief(neutral(" ".join(text.split())), most)
+    return brief(one_line(text), most)
 
 
 class Draughtsman:

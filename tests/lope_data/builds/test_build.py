@@ -15,8 +15,8 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from lope_common.files import canonical
 from lope_data.builds.obtain import Options, build, ingest
-from lope_data.canonical_json import canonical
 from lope_data.errors import StoreError
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.store import Store

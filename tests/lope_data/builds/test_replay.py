@@ -11,13 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lope_common.files import canonical, described
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.builds.replay import replay
-from lope_data.canonical_json import canonical
 from lope_data.errors import StoreError
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.digest import content_digest
-from lope_data.store.draft import described
 from lope_data.store.manifest import NAME, seal
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding, expected_id, verify_version

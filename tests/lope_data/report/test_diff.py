@@ -19,7 +19,7 @@ from lope_data.builds.obtain import Options, build, ingest
 from lope_data.recipe.recipe import Recipe
 from lope_data.report.diff_rows import _unequal, row_difference
 from lope_data.report.difference import compare_keys
-from lope_data.report.text_difference import text_pieces
+from lope_data.report.pieces import text_pieces
 from lope_data.rows.shapes import OPS, ROW_ID
 from lope_data.store.store import Store
 from lope_data.store.version import Version

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lope_data.canonical_json import canonical
+from lope_common.files import canonical
 from lope_data.report.listing import entries, unfinished
 from lope_data.store.manifest import seal
 from lope_data.store.store import Store

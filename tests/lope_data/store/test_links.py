@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from lope_common.files import canonical
 from lope_data.builds.obtain import Options, ingest
-from lope_data.canonical_json import canonical
 from lope_data.errors import LopeDataError, NoiseError, SourceError, StoreError
 from lope_data.recipe.recipe import Recipe
 from lope_data.sources import open_source

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lope_data.canonical_json import canonical
-from lope_data.store.draft import described
+from lope_common.files import canonical, described
 from lope_data.store.manifest import NAME, seal
 from lope_data.store.store import Store
 from lope_data.store.verify import verify_version

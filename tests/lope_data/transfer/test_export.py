@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lope_common.files import described
 from lope_data.errors import StoreError
-from lope_data.store.draft import described
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 from lope_data.transfer.export import export

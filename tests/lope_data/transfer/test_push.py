@@ -17,11 +17,9 @@ from typing import Any
 import datasets
 import pytest
 
-from lope_data.errors import StoreError
 from lope_data.store.store import Store
 from lope_data.transfer.export import export
 from lope_data.transfer.import_ import import_folder
-from lope_data.transfer.push import check_hub_id
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"
 TOKEN = "hf_stand_in"  # noqa: S105, opens nothing
@@ -218,9 +216,3 @@ def test_a_wrong_token_no_token_and_no_network(hub: Hub, push: Callable[..., sub
         assert said in done.stderr
         assert "hf_wrong" not in done.stderr
     assert hub.repos == {}
-
-
-@pytest.mark.parametrize("hub_id", ["noisy", "a/b/c", "../x", "a/..", "a/b--c", "a b/c", "a/" + "x" * 97, "", "a/b\n"])
-def test_what_is_no_hub_id(hub_id: str) -> None:
-    with pytest.raises(StoreError, match="is no hub id"):
-        check_hub_id(hub_id)

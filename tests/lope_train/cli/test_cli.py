@@ -263,7 +263,7 @@ def test_the_examples_of_the_verbs_are_taken(shell: Shell) -> None:
         (["--data", "tiny-nois"], "no dataset 'tiny-nois'; did you mean 'tiny-noisy'?"),
         (["--data", "tiny@ffff"], "has no version 'ffff'"),
         (["--data", "../x"], "../x: not a version"),
-        (["--data", ".."], "not a dataset reference"),
+        (["--data", ".."], "..: not a version"),
         (["--data", "tiny"], "has no parent"),
         (["--store", "nowhere"], "no store at nowhere"),
         (["--model", "./nowhere"], "no model folder at './nowhere'"),
@@ -381,7 +381,7 @@ def test_an_interrupt_is_no_traceback(shell: Shell, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(trainer, "train", interrupt)
     ran = shell.train()
-    assert (ran.code, ran.err) == (130, "interrupted; the same command goes on from its last checkpoint\n")
+    assert (ran.code, ran.err) == (130, "interrupted; the same command resumes from its last checkpoint\n")
     monkeypatch.setattr("lope_train.models.get.get_model", interrupt)
     ran = shell("get-model", "smollm2-135m")
     assert (ran.code, ran.err) == (130, "interrupted; nothing half-written was kept\n")

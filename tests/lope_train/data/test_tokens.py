@@ -518,6 +518,9 @@ def test_large_versions_show_their_progress(
     of(version, tokenizer, cache)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(tokens, "_QUIET_ROWS", 1)
+    of(version, tokenizer, cache, max_length=400)
+    assert capsys.readouterr().err == ""  # a bar is for terminals
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     of(version, tokenizer, cache, max_length=500)
     out, err = capsys.readouterr()
     assert out == ""

@@ -65,9 +65,13 @@ def test_a_parent_is_found_beside_a_version_given_by_its_folder(tiny_store: Path
     assert versions.parent(version, tmp_path / "no-such-store").name == "tiny"
 
 
-def test_the_default_store_is_the_variable_then_the_folder(tiny_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_store_is_the_variable_then_the_folder(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOPE_STORE", raising=False)
-    assert versions.default_store() == Path("lope-store")
+    with pytest.raises(VersionError, match="no store at lope-store"):
+        versions.resolve("tiny")
     monkeypatch.setenv("LOPE_STORE", str(tiny_store))
     assert versions.resolve("tiny").name == "tiny"
 
@@ -84,7 +88,7 @@ def test_the_default_store_is_the_variable_then_the_folder(tiny_store: Path, mon
         ("../x", r"\.\./x: not a version \(no manifest.json there\)"),
         ("tiny/../../x", "not a version"),
         ("tiny@../../x", "not a version"),
-        ("..", "not a dataset reference"),
+        ("..", "not a version"),
         ("refs", "not a dataset reference"),
         ("tiny@", "not a dataset reference"),
         ("", "not a dataset reference"),

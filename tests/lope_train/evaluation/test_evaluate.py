@@ -16,7 +16,7 @@ import torch
 from lope_train.data import versions
 from lope_train.data.prompts import PromptTemplate
 from lope_train.errors import ModelError, RunError, SettingsError, VersionError
-from lope_train.evaluation.accuracy import discordant, score, wilson
+from lope_train.evaluation.accuracy import discordant, score
 from lope_train.evaluation.evaluate import LOPE_MODES, Result, count_steps, evaluate, find_subjects
 from lope_train.evaluation.sets import build_sets
 from lope_train.evaluation.table import _short, summary
@@ -205,13 +205,6 @@ def test_a_version_without_options_is_refused(store: Path, tmp_path: Path) -> No
 
 
 # the figures
-
-
-def test_wilson_is_the_published_interval() -> None:
-    # Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29
-    for correct, count, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
-        assert wilson(correct, count) == pytest.approx((low, high), abs=5e-5)
-    assert wilson(20, 20)[1] == 1.0
 
 
 def test_the_score_by_total_and_by_character() -> None:

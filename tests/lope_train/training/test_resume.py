@@ -283,7 +283,7 @@ def test_an_interrupt_says_that_it_goes_on(tiny_settings: Make, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "interrupted; the same command goes on from its last checkpoint"
+    assert said.splitlines()[-1] == "interrupted; the same command resumes from its last checkpoint"
     assert "Traceback" not in said
 
 

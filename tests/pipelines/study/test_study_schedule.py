@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lope_common.locks import acquire
 from pipelines.study.jobs import Cell, Job, Results
 from pipelines.study.schedule import Finished, Pool
 
@@ -233,10 +233,11 @@ def test_interrupted_while_it_waits_for_another_study_it_ends_and_starts_nothing
     (place / "tests_schedule.py").write_text(Path(__file__).read_text(encoding="utf-8"))
     (place / "waits.py").write_text(WAITS)
     lock = command.file.with_suffix(".lock")
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        process = subprocess.Popen([sys.executable, "waits.py"], cwd=place, stderr=subprocess.PIPE)
-        time.sleep(2)
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+    held = acquire(lock)
+    assert held is not None
+    process = subprocess.Popen([sys.executable, "waits.py"], cwd=place, stderr=subprocess.PIPE)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=20)
+    held.give_back()
     assert "second" not in calls(place)

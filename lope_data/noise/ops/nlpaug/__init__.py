@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +14,8 @@ import regex
 import xxhash
 from pydantic import Field, field_validator, model_validator
 
-from lope_data.errors import NoiseError, suggest
+from lope_common.errors import did_you_mean, suggest
+from lope_data.errors import NoiseError
 from lope_data.noise.ops.nlpaug.client import ask
 from lope_data.noise.registry import Hits, Params, text_op
 from lope_data.text.cells import Cells
@@ -100,9 +100,7 @@ class NlpaugParams(Params):
     @classmethod
     def _works_on_words(cls, value: str) -> str:
         if value not in AUGMENTERS:
-            near = difflib.get_close_matches(value, AUGMENTERS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(AUGMENTERS)
+            known, hint = ", ".join(AUGMENTERS), did_you_mean(value, AUGMENTERS)
             raise ValueError(f"{value!r} is none of nlpaug's augmenters that change words offline ({known}){hint}")
         return value
 

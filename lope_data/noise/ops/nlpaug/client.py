@@ -15,7 +15,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
-from lope_data.errors import NoiseError, one_line
+from lope_common.shown import one_line
+from lope_data.errors import NoiseError
 
 Question = tuple[str, int, int]  # word, seed, tries
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from lope_train.errors import suggest
+from lope_common.errors import suggest
 from lope_train.evaluation.tasks.local.gsm8k import read_gsm8k, read_gsm8k_train
 from lope_train.evaluation.tasks.local.mmlu import read_mmlu, read_mmlu_dev
 from lope_train.evaluation.tasks.local.multiple_choice import (

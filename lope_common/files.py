@@ -1,0 +1,97 @@
+"""Files that are written whole or not at all, and the hashes that say what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON, which everything that is hashed is written in: UTF-8, sorted keys, no spaces, no NaN, one final
+    newline."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def described(folder: Path, path: str) -> dict[str, Any]:
+    """A file as a manifest lists it: path in the folder, size, sha256."""
+    with (folder / path).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": sha256}
+
+
+class HashedFile(io.RawIOBase):
+    """A new file that is hashed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._sha256.update(view)
+        self._size += view.nbytes
+        while view.nbytes:
+            view = view[self._file.write(view) :]
+        return len(data)
+
+    def described(self, path: str) -> dict[str, Any]:
+        """What was written, as a manifest lists it."""
+        return {"path": path, "bytes": self._size, "sha256": self._sha256.hexdigest()}
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file, or replaces it, in one step: whoever reads it sees the old or the new one, and so do we if this
+    fails. Raises OSError."""
+    partial = beside(path)
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Within the context a folder to write into; it becomes `out` if all goes well, and goes away if not.
+
+    `out` may be an empty folder. Raises OSError where it is in use or cannot be made.
+    """
+    place = Path(os.path.abspath(out))  # noqa: PTH100  # `.` has no name of its own, and links stay as they are
+    scratch = beside(place)
+    try:
+        scratch.mkdir(parents=True)
+        yield scratch
+        if place.is_dir() and not place.is_symlink():
+            place.rmdir()  # raises where something was put into it meanwhile
+        scratch.rename(place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def beside(path: Path) -> Path:
+    """A hidden name beside `path` that nobody else uses; not tempfile's, which would be nobody else's to read."""
+    return path.with_name(f".{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")

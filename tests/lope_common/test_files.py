@@ -1,0 +1,75 @@
+"""Files and folders are there whole or not at all, and hashes are those of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from lope_common.files import HashedFile, canonical, described, new_folder, sha256_of, write_whole
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "half of a pair \ud800")
+    assert path.read_text() == "old"
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_whole(tmp_path / "folder", "text")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "made" / "out"
+    with new_folder(out) as folder:
+        (folder / "a").write_text("a")
+        assert not out.exists()
+    assert names(out) == ["a"]
+    assert names(out.parent) == ["out"]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(FileExistsError), new_folder(out) as folder:
+        [(folder / "a").mkdir() for _ in range(2)]
+    assert names(tmp_path) == []
+
+
+def test_an_empty_folder_is_taken_and_one_in_use_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with new_folder(out) as folder:
+        (folder / "a").write_text("a")
+    with pytest.raises(OSError, match="out"), new_folder(out) as folder:
+        (folder / "b").write_text("b")
+    assert names(out) == ["a"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_hashes_are_of_the_bytes(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 999
+    with HashedFile(tmp_path / "file") as file:
+        file.write(data[:1000])
+        file.write(memoryview(data)[1000:])
+    expected = {"path": "file", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert file.described("file") == described(tmp_path, "file") == expected
+    assert sha256_of(tmp_path / "file") == expected["sha256"]
+
+
+def test_canonical_json_has_one_form() -> None:
+    assert canonical({"b": [1, 2.5, None], "a": "é\u2028"}) == '{"a":"é\u2028","b":[1,2.5,null]}\n'.encode()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical(float("nan"))
