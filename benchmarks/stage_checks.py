@@ -23,13 +23,14 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from lope_train.keyed import global_seed
-from lope_train.methods.methods import attach_adapter
+from lope_train.methods import METHODS
 from lope_train.models.load import load_base
 from lope_train.runs.adapter import load_adapter, load_run
 from lope_train.runs.folder import RunFolder
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.run import train
 from lope_train.tuner.experts import LopeExperts
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import lope_experts, set_mode
 
 GROUPS = ("A", "B", "B_poison", "router")
@@ -66,9 +67,9 @@ def literal(layer: LopeExperts, x: Tensor) -> Tensor:
     poison = {column: z @ layer.B_poison[i].T for i, column in enumerate(config.poison_columns)}
     weights = {column: w[:, column] for column in range(config.num_experts)}
     outputs = normal | poison
-    if layer.mode == "inference" and layer.masked:
+    if layer.mode == "inference" and layer.inference.masked:
         outputs = normal
-        if layer.compensated:
+        if layer.inference.compensated:
             y_poison = sum(weights[column].unsqueeze(-1) * y for column, y in poison.items())
             theta = {
                 column: (y * y_poison).sum(-1)
@@ -86,11 +87,10 @@ def literal(layer: LopeExperts, x: Tensor) -> Tensor:
 def greatest_difference(model: nn.Module, layers: list[LopeExperts]) -> float:
     """Between fused and literal, float64, 64 random tokens a layer, every way to run it."""
     source = torch.Generator().manual_seed(0)
-    ways = [("stage1", True, True), ("stage2", True, True)]
-    ways += [("inference", masked, compensate) for masked, compensate in ((True, True), (True, False), (False, False))]
+    ways = [("stage1", None), ("stage2", None), *(("inference", way) for way in Inference)]
     worst = 0.0
-    for mode, masked, compensate in ways:
-        set_mode(model, mode, masked=masked, compensate=compensate)
+    for mode, inference in ways:
+        set_mode(model, mode, inference)
         for layer in layers:
             double = copy.deepcopy(layer).double()
             x = torch.randn(64, layer.A.shape[1], generator=source, dtype=torch.float64)
@@ -114,7 +114,7 @@ def main() -> None:
             weight_decay=0.1,
         )
         with global_seed(settings.seed):
-            new = attach_adapter(load_base(settings.model), settings, 1)
+            new = METHODS[settings.method].attach(load_base(settings.model), settings, 1)
         states = [hashes(new)]
         finish, folder = RunFolder.finish, RunFolder(settings.out)
 

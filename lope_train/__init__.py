@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lope_train.training.run import train
     from lope_train.tuner.config import LopeConfig
     from lope_train.tuner.layer import LopeLinear
+    from lope_train.tuner.model import attach
     from lope_train.tuner.modes import set_mode
-    from lope_train.tuner.tuner import attach
 
 __all__ = [
     "LopeConfig",
@@ -38,7 +38,7 @@ _HOMES = {
     "LopeConfig": "tuner.config",
     "LopeLinear": "tuner.layer",
     "TrainSettings": "settings.settings",
-    "attach": "tuner.tuner",
+    "attach": "tuner.model",
     "load_adapter": "runs.adapter",
     "load_run": "runs.adapter",
     "save_adapter": "runs.adapter",
@@ -53,10 +53,7 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-_TUNER_NEEDS = tuple(
-    f"{__name__}.{name}"
-    for name in ("tuner.peft_type", "tuner.config", "tuner.experts", "tuner.layer", "tuner.targets")
-)
+_TUNER_NEEDS = tuple(f"{__name__}.{name}" for name in ("tuner.config", "tuner.experts", "tuner.layer", "tuner.targets"))
 _whole: set[str] = set()
 
 
@@ -65,7 +62,7 @@ def _register(module: ModuleType) -> None:
     imports peft."""
     _whole.add(module.__name__)
     if all(name in _whole for name in _TUNER_NEEDS if name in sys.modules):
-        import_module(f"{__name__}.tuner.tuner")
+        import_module(f"{__name__}.tuner.model")
 
 
 for _name in ("peft", *_TUNER_NEEDS):

@@ -13,6 +13,7 @@ from lope_common.shown import SafeConsole
 from lope_train.cli.app import app
 from lope_train.cli.options import SETS, JsonOption, StoreOption
 from lope_train.cli.quiet import quiet_libraries
+from lope_train.tuner.inference import Inference, inference_modes
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -61,7 +62,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="What a lope run does with its poisoning expert: compensated, masked, unmasked; default: each. "
+            help=f"What a lope run does with its poisoning expert: {', '.join(Inference)}; default: each. "
             "Several with commas between, or repeated.",
             rich_help_panel=_SUBJECTS,
         ),
@@ -130,9 +131,10 @@ def evaluate(
     from lope_train.evaluation import evaluate as evaluation
     from lope_train.evaluation.sets import build_sets
     from lope_train.evaluation.table import results_table, summary
+    from lope_train.inference.subjects import find_subjects
 
-    modes = evaluation.lope_modes(_words(inference or []), experts or [])
-    subjects = evaluation.find_subjects(runs or [], base, model, modes, dtype)
+    modes = inference_modes(_words(inference or []), experts or [])
+    subjects = find_subjects(runs or [], base, model, modes, dtype)
     sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit)
     with counted("evaluating", evaluation.count_steps(subjects, sets)) as advance:
         results = list(evaluation.evaluate(subjects, sets, advance, chat_template))

@@ -17,6 +17,7 @@ from lope_train.cli.app import app
 from lope_train.cli.options import RunArgument
 from lope_train.cli.quiet import quiet_libraries
 from lope_train.errors import RunError, SettingsError
+from lope_train.tuner.inference import Inference
 
 if TYPE_CHECKING:
     from lope_train.inference.chat import Chat
@@ -47,8 +48,7 @@ def generate(
         str | None,
         typer.Option(
             metavar="WORD",
-            help="compensated, masked or unmasked: what is done with the poisoning expert. Default: as the run's "
-            "settings say.",
+            help=f"{', '.join(Inference)}: what is done with the poisoning expert. Default: as the run's settings say.",
             rich_help_panel=_MODEL,
         ),
     ] = None,

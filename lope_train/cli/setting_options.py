@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from enum import EnumType
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -80,6 +81,8 @@ def _type(annotation: Any) -> tuple[Any, tuple[str, ...]]:
         (annotation,) = options
     if get_origin(annotation) is Literal:
         return str, get_args(annotation)
+    if isinstance(annotation, EnumType):
+        return str, tuple(annotation)
     if get_origin(annotation) is tuple:
         return list[str], _type(get_args(annotation)[0])[1]
     if annotation not in (str, int, float, bool, Path):

@@ -14,7 +14,9 @@ from lope_train.cli.options import JsonOption
 from lope_train.cli.quiet import quiet_libraries
 from lope_train.cli.setting_options import flag, setting_options, typed_settings
 from lope_train.errors import SettingsError
+from lope_train.methods import METHODS, having
 from lope_train.settings.settings import TrainSettings
+from lope_train.tuner.inference import Inference
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -76,8 +78,8 @@ def train(
     poisoning expert; stage II reads its parent and trains A, the normal
     experts and the router.
 
-    [bold]hydralora, lora, adalora, prefix, ptuning[/bold]: one stage on the parent, or
-    with --on noisy on the noisy version.
+    The other methods: one stage on the parent, or with --on noisy on the noisy
+    version.
     """
     from lope_train.settings.recipes import load_recipe, settings_from
 
@@ -114,10 +116,12 @@ def _with_inference(
         )
     if not (no_compensation or no_mask):
         return given
-    short, meant = ("--no-mask", "unmasked") if no_mask else ("--no-compensation", "masked")
+    short, meant = ("--no-mask", Inference.UNMASKED) if no_mask else ("--no-compensation", Inference.MASKED)
     method = {"method": TrainSettings.model_fields["method"].default, **read, **given}["method"]
-    if method != "lope":
-        raise SettingsError(f"{short} is for method 'lope'; {method!r} has no poisoning expert")
+    if method in METHODS and not METHODS[method].poisoning:
+        raise SettingsError(
+            f"{short} is for method {having(lambda m: m.poisoning)}; {method!r} has no poisoning expert"
+        )
     return _with(short, given, {"inference": meant})
 
 

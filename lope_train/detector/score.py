@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lope_train.data.versions import Version, resolve
 from lope_train.detector.auroc import F64, areas
@@ -19,7 +18,9 @@ from lope_train.detector.token_edits import Mark, level_of, read_marks
 from lope_train.detector.weigh import F32, layer_names, weigh
 from lope_train.errors import ModelError, RunError, SettingsError, VersionError
 from lope_train.evaluation.sets import pick
-from lope_train.runs import adapter as checkpoint
+from lope_train.inference.subjects import open_run
+from lope_train.methods import METHODS, having
+from lope_train.runs.adapter import read_run
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ def ask(
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit is {limit}; it must be at least 1")
-    record = checkpoint.read_run(run)
-    if record["method"] != "lope":
-        raise RunError(f"{run}: method {record['method']!r} has no poisoning expert; score needs a run of lope")
+    record = read_run(run)
+    if not METHODS[record["method"]].poisoning:
+        needed = having(lambda method: method.poisoning)
+        raise RunError(f"{run}: method {record['method']!r} has no poisoning expert; score needs a run of {needed}")
     version = resolve(data, store)
     other = None if choose_on is None else resolve(choose_on, store)
     marks = read_marks(version, store)
@@ -106,12 +108,9 @@ def score(request: Request, advance: Callable[[int], object] | None = None) -> S
     Raises RunError or ModelError where the run or its base cannot be loaded or is an encoder-decoder, VersionError
     where no row is left to score.
     """
-    model: Any
-    model, tokenizer = checkpoint.load_run(request.run, request.model)
+    model, tokenizer = open_run(request.run, request.model)
     if model.config.is_encoder_decoder:
         raise ModelError(f"{request.run}: score reads decoders; {type(model.config).__name__} is an encoder-decoder")
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    torch.nn.Module.to(model, device or torch.device("cpu"))
     settings = request.record["settings"]
 
     def lines_of(version: Version, marks: dict[str, list[Mark]]) -> Lines:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from lope_train.errors import RunError
 from lope_train.tuner.experts import LopeExperts
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.layer import LopeLinear, features
 from lope_train.tuner.modes import lope_experts, set_mode
 
@@ -59,7 +60,7 @@ def weigh(
     eval mode. `advance` is told the number of rows done. Raises RunError for weights that are no
     numbers.
     """
-    set_mode(model, "inference", masked=False, compensate=False)
+    set_mode(model, "inference", Inference.UNMASKED)
     layers = _layers(model)
     trained = {name: experts for name, (_, experts) in layers.items()}
     fresh = {name: _untrained(name, *pair) for name, pair in layers.items()}
@@ -107,7 +108,7 @@ def _layers(model: Any) -> dict[str, tuple[LopeLinear, LopeExperts]]:
 def _untrained(name: str, layer: LopeLinear, trained: LopeExperts) -> LopeExperts:
     """The layer's experts as `attach` made them: values are keyed by the seed and the layer's name alone."""
     experts = LopeExperts(*features(layer), trained.config, name, trained.A.dtype, trained.A.device).eval()
-    experts.mode, experts.masked = "inference", False
+    experts.mode, experts.inference = "inference", Inference.UNMASKED
     return experts.requires_grad_(False)
 
 

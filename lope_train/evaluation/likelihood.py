@@ -9,9 +9,10 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional as F
+
+from lope_train.models.load import context_length, has_virtual_tokens
 
 _IGNORED = -100
 _TOKENS = 1024
@@ -175,18 +176,6 @@ def _score(model: Any, queries: Sequence[Query], prefix: int, cache: Any) -> lis
         rest = [option[:-1] + [pad] * (width - len(option) + 1) for option in options]
         logits = torch.cat([logits, _read(model, rest, cache)[0]], dim=1)
     return _by_query(_gather(logits, options, [0] * len(options)), queries)
-
-
-def has_virtual_tokens(model: Any) -> bool:
-    """Whether its adapter puts tokens of its own before the prompt."""
-    return isinstance(model, PeftModel) and bool(model.active_peft_config.is_prompt_learning)
-
-
-def context_length(model: Any) -> int | None:
-    """The most tokens that the model reads, beside the virtual ones of its adapter; None where nothing limits it."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    virtual = model.active_peft_config.num_virtual_tokens if has_virtual_tokens(model) else 0
-    return None if limit is None else int(limit) - int(virtual)
 
 
 def _score_encoded(model: Any, queries: Sequence[Query]) -> list[list[Scored]]:

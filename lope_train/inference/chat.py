@@ -13,24 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from transformers import TextStreamer
 
-from lope_common.errors import suggest
 from lope_train.data.prompts import PromptTemplate
 from lope_train.errors import RunError, SettingsError
-from lope_train.evaluation.likelihood import context_length
+from lope_train.inference.subjects import open_run
 from lope_train.keyed import global_seed
-from lope_train.runs.adapter import load_run
-from lope_train.tuner.modes import lope_experts, set_mode
+from lope_train.methods import METHODS, having
+from lope_train.models.load import context_length
+from lope_train.runs.adapter import read_run
+from lope_train.tuner.inference import Inference, InferenceMode
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import GenerationConfig, PreTrainedTokenizerBase
-
-INFERENCE = {
-    "compensated": {"masked": True, "compensate": True},
-    "masked": {"masked": True, "compensate": False},
-    "unmasked": {"masked": False, "compensate": False},
-}
-"""What can be done with the poisoning expert, in the words of TrainSettings."""
 
 _SEEDS = 2**32
 _ANY = "any answer"
@@ -198,20 +192,16 @@ def open_chat(
         run: the run folder.
         sampling: how answers are drawn.
         model: the base, where it has moved since training.
-        inference: a key of INFERENCE in place of what the run's settings say; of runs with a poisoning expert.
+        inference: a way of inference in place of what the run's settings say; of runs with a poisoning expert.
         base: leave the adapter out.
 
     Raises SettingsError, RunError or ModelError, one line, where the run cannot be loaded or has no such expert.
     """
-    if inference is not None and inference not in INFERENCE:
-        raise SettingsError(f"no --inference {inference!r}{suggest(inference, INFERENCE)}")
-    if inference is not None and base:
+    mode = None if inference is None else InferenceMode(Inference.of(inference, "--inference"))
+    if mode is not None and base:
         raise SettingsError("--base and --inference exclude each other: the base has no poisoning expert")
-    loaded, tokenizer = load_run(run, model)
-    if inference is not None:
-        if all(experts.B_poison is None for _, experts in lope_experts(loaded)):
-            raise SettingsError(f"--inference is for runs of method 'lope'; {run} has no poisoning expert")
-        set_mode(loaded, "inference", **INFERENCE[inference])
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    torch.nn.Module.to(loaded, device or torch.device("cpu"))
+    if mode is not None and not METHODS[read_run(run)["method"]].poisoning:
+        needed = having(lambda method: method.poisoning)
+        raise SettingsError(f"--inference is for runs of method {needed}; {run} has no poisoning expert")
+    loaded, tokenizer = open_run(run, model, mode)
     return Chat(loaded, tokenizer, sampling, base)

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from lope_common.errors import suggest
 from lope_train.errors import RunError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, read_run
 from lope_train.runs.folder import kept_stage
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import LopeExperts
-from lope_train.tuner.peft_type import LOPE
 from lope_train.tuner.targets import QUERY_VALUE, matches
 
 Matrix = NDArray[np.floating[Any]]
@@ -43,7 +42,7 @@ def parameter_maps(run: Path, layer: str | None = None) -> ParameterMaps:
     such weights, or not of every stage.
     """
     record = read_run(run)
-    if METHODS[record["method"]].peft_type != LOPE:
+    if not METHODS[record["method"]].experts:
         raise RunError(f"{run}: method {record['method']!r} has no shared A and experts B to map")
     stages = [str(stage.get("stage")) for stage in record["stages"]]
     folders = [*(kept_stage(run, number) for number in range(1, len(stages))), run]

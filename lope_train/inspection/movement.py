@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from lope_train.errors import RunError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.runs.adapter import read_run
 from lope_train.runs.folder import METRICS
 from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
 from lope_train.tuner.modes import lope_experts
-from lope_train.tuner.peft_type import LOPE
 
 _PREFIX, _RMS = "moved_", "_rms"
 
@@ -59,7 +58,7 @@ def movement(run: Path) -> dict[str, dict[str, list[float]]]:
     Raises RunError where the run has none.
     """
     record = read_run(run)
-    if METHODS[record["method"]].peft_type != LOPE:
+    if not METHODS[record["method"]].experts:
         raise RunError(f"{run}: method {record['method']!r} has no shared A and experts B whose movement was recorded")
     stages: dict[str, dict[str, list[float]]] = {}
     try:

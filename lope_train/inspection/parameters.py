@@ -11,13 +11,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lope_common.places import typed_path
 from lope_train.errors import ModelError
-from lope_train.methods.methods import METHODS, attach_adapter, enter
+from lope_train.methods import METHODS
 from lope_train.models.load import CACHED, resolve_model
 from lope_train.settings.settings import TrainSettings
 
-_NOT_COUNTED = ("B_poison", "router")
-"""What the paper leaves out of %Param."""
-_PROMPT = "prompt_encoder"
 _STEPS = 100
 """Any number: the steps of a training change when AdaLoRA prunes, not what there is to prune."""
 
@@ -64,22 +61,26 @@ def count(settings: TrainSettings) -> Count:
     """
     base = _empty_model(settings.model)
     total = sum(parameter.numel() for parameter in base.parameters())
-    model = attach_adapter(base, settings, _STEPS)
-    stages = METHODS[settings.method].stages(settings.noise)
+    method = METHODS[settings.method]
+    model = method.attach(base, settings, _STEPS)
     trained: dict[str, int] = {}
     by_stage: dict[str, int] = {}
-    for stage in stages:
-        by_stage[stage.name] = enter(model, stage)
+    for stage in method.stages(settings.noise):
+        by_stage[stage.name] = method.enter(model, stage)
         trained |= {name: value.numel() for name, value in model.named_parameters() if value.requires_grad}
-    adapter = _by_name(trained)
+    adapter: Counter[str] = Counter()
+    for name, size in trained.items():
+        part = method.part(name)
+        assert part is not None
+        adapter[part] += size
     return Count(
         model=settings.model,
         method=settings.method,
         total=total,
-        adapter=adapter,
+        adapter=dict(adapter),
         trainable=sum(trained.values()),
         trainable_by_stage=by_stage,
-        inference=sum(size for name, size in adapter.items() if _is_used(name)),
+        inference=sum(size for part, size in adapter.items() if part not in method.uncounted),
     )
 
 
@@ -94,24 +95,3 @@ def _empty_model(name: str) -> Any:
             return kind.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     except Exception as error:  # a broken config raises whatever its first reader happens to raise
         raise ModelError(f"model {name!r}: no model can be made of its config: {error}") from error
-
-
-def _by_name(trained: dict[str, int]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for name, size in trained.items():
-        counts[_short(name.split("."))] += size
-    return dict(counts)
-
-
-def _short(parts: list[str]) -> str:
-    """`A` of `...q_proj.lope_experts.default.A`, `lora_A` of `...q_proj.lora_A.default.weight`."""
-    if "lope_experts" in parts:
-        return parts[-1]
-    if parts[0] == _PROMPT:
-        return f"{_PROMPT}.{parts[2]}"
-    return next(part for part in parts if part.startswith("lora_"))
-
-
-def _is_used(name: str) -> bool:
-    """The network of p-tuning is not: what it makes of the embedding is kept in its place, in the same shape."""
-    return name not in _NOT_COUNTED and (not name.startswith(_PROMPT) or name == f"{_PROMPT}.embedding")

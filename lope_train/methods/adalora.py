@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from peft import AdaLoraConfig, PeftModel
-from safetensors.torch import load_file, save
-from torch import Tensor
-from transformers import TrainerCallback
+from lope_train.methods.method import WHOLE_ADAPTER, AdapterSettings, Method, in_layers, one_stage
 
-from lope_train.settings.settings import TrainSettings
-from lope_train.tuner.targets import target_modules
-from lope_train.tuner.tuner import ADAPTER
+if TYPE_CHECKING:
+    from peft import AdaLoraConfig, PeftModel
+    from torch import Tensor
 
 _FILE = "adalora.safetensors"
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
-def initial_rank(rank: int) -> int:
+def _initial_rank(rank: int) -> int:
     """The rank that AdaLoRA starts at for the one that it ends at: 1.5 times, as in peft and in the paper's %Param."""
     return -(-3 * rank // 2)
 
 
-def adalora_config(model: Any, settings: TrainSettings, steps: int) -> AdaLoraConfig:
+def _config(model: Any, settings: AdapterSettings, steps: int) -> AdaLoraConfig:
     """`r` is the mean rank that the budget ends at. It stays for the first tenth of the steps and the last three."""
-    initial = initial_rank(settings.r)
+    from peft import AdaLoraConfig
+
+    from lope_train.tuner.targets import target_modules
+
+    initial = _initial_rank(settings.r)
     return AdaLoraConfig(
         init_r=initial,
         target_r=settings.r,
@@ -40,23 +41,27 @@ def adalora_config(model: Any, settings: TrainSettings, steps: int) -> AdaLoraCo
     )
 
 
-class RankAllocation(TrainerCallback):
+class RankAllocation:
     """Calls `update_and_allocate` each step, and adds the loss that keeps the singular vectors orthogonal.
 
     The loss is computed here since peft adds it only to a loss that the model computes from labels.
     """
 
     def __init__(self, model: PeftModel) -> None:
+        from lope_train.tuner.model import ADAPTER
+
         self._model = model
         self._tuner: Any = model.base_model
         self._config: Any = model.peft_config[ADAPTER]
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """Between the optimizer's step and zero_grad, as the importance needs weights and gradients."""
-        self._tuner.update_and_allocate(state.global_step)
+    def step(self, number: int) -> None:
+        """The importance needs weights and gradients."""
+        self._tuner.update_and_allocate(number)
 
     def penalty(self) -> Tensor:
         """The mean of |P^T P - I| and |Q Q^T - I| over the layers, times the config's weight."""
+        import torch
+
         norms = []
         for name, parameter in self._model.named_parameters():
             if ".lora_A." in name or ".lora_B." in name:
@@ -66,15 +71,32 @@ class RankAllocation(TrainerCallback):
 
     def save(self, folder: Path) -> None:
         """The importance of the weights, which decides what is masked next."""
+        from safetensors.torch import save
+
         allocator = self._tuner.rankallocator
         scores = {f"{kind}:{name}": tensor for kind in _SCORES for name, tensor in getattr(allocator, kind).items()}
         (folder / _FILE).write_bytes(save({key: tensor.cpu().contiguous() for key, tensor in scores.items()}))
 
-    def load(self, folder: Path, rank_pattern: Any) -> None:
-        """What `save` wrote; `rank_pattern` is the checkpoint's config's."""
+    def load(self, folder: Path, config: Mapping[str, Any]) -> None:
+        """What `save` wrote, and the ranks of the checkpoint's config."""
+        from safetensors.torch import load_file
+
         allocator = self._tuner.rankallocator
         device = next(self._model.parameters()).device
         for key, tensor in load_file(folder / _FILE).items():
             kind, _, name = key.partition(":")
             getattr(allocator, kind)[name] = tensor.to(device)
-        self._config.rank_pattern = rank_pattern
+        self._config.rank_pattern = config["rank_pattern"]
+
+
+METHOD = Method(
+    name="adalora",
+    label="AdaLoRA",
+    peft_type="ADALORA",
+    config=_config,
+    stages=one_stage(),
+    parameters=in_layers("lora_A", "lora_B", "lora_E"),
+    frozen=("*.ranknum.*",),  # a count, which peft lets train when it moves the layer to a device
+    allocation=RankAllocation,
+    cannot=WHOLE_ADAPTER,
+)

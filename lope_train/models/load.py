@@ -1,4 +1,4 @@
-"""Base models: where a name leads, and loading it."""
+"""Base models: where a name leads, loading it, and how much a loaded one reads."""
 
 from __future__ import annotations
 
@@ -118,6 +118,20 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def has_virtual_tokens(model: Any) -> bool:
+    """Whether the model has an adapter that puts tokens of its own before the prompt."""
+    from peft import PeftModel
+
+    return isinstance(model, PeftModel) and bool(model.active_peft_config.is_prompt_learning)
+
+
+def context_length(model: Any) -> int | None:
+    """The most tokens that the model reads, beside the virtual ones of its adapter; None where nothing limits it."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    virtual = model.active_peft_config.num_virtual_tokens if has_virtual_tokens(model) else 0
+    return None if limit is None else int(limit) - int(virtual)
 
 
 def _quantized(quantization: str | None, dtype: Any) -> dict[str, Any]:

@@ -10,17 +10,10 @@ from typing import Any
 from lope_common.hub import is_model_id
 from lope_common.shown import one_line
 from lope_train.inspection.parameters import Count
+from lope_train.methods import METHODS, Method
 from lope_train.models.load import CACHED
+from lope_train.tuner.inference import Inference
 
-_ROUTED = ("lope", "hydralora")
-_TITLES = {
-    "lope": "LoPE",
-    "hydralora": "HydraLoRA",
-    "lora": "LoRA",
-    "adalora": "AdaLoRA",
-    "prefix": "Prefix tuning",
-    "ptuning": "P-tuning",
-}
 _STAGE = {
     "stage": "stage",
     "reads": "reads",
@@ -35,11 +28,6 @@ _STAGE = {
 }
 _FOLDERS = ("out", "store")
 """Settings that say nothing elsewhere."""
-_EXPERT = {
-    "compensated": "left out, and the others amplified in its place",
-    "masked": "left out",
-    "unmasked": "left in",
-}
 
 
 @dataclass(frozen=True)
@@ -55,8 +43,8 @@ class Card:
     parameters: Count | None
 
     @property
-    def method(self) -> str:
-        return str(self.record["method"])
+    def method(self) -> Method:
+        return METHODS[self.record["method"]]
 
 
 def hub_id(model: str) -> str | None:
@@ -73,18 +61,19 @@ def card(card: Card) -> str:
 def _front_matter(card: Card) -> str:
     base = hub_id(card.model)
     lines = ["---", *([f"base_model: {json.dumps(base)}"] if base else []), "library_name: peft"]
-    tags = dict.fromkeys(("lope", card.method, "noise-robustness"))
+    tags = dict.fromkeys(("lope", card.method.name, "noise-robustness"))
     return "\n".join([*lines, "tags:", *(f"- {tag}" for tag in tags), "---", ""])
 
 
 def _about(card: Card) -> str:
     lines = [
-        f"# {_TITLES[card.method]} adapter",
+        f"# {card.method.label} adapter",
         "",
         f"An adapter, trained with lope_train. Its base is {_base(card)}.",
     ]
-    if card.method == "lope":
-        kept = _EXPERT.get(str(card.config.get("inference")), "treated as adapter_config.json says")
+    if card.method.poisoning:
+        asked = str(card.config.get("inference"))
+        kept = Inference(asked).treatment if asked in {*Inference} else "treated as adapter_config.json says"
         lines += ["", f"One of its experts, the poisoning expert, was trained on noise. At inference it is {kept}."]
     return "\n".join([*lines, ""])
 
@@ -102,7 +91,7 @@ def _base(card: Card) -> str:
 def _load(card: Card) -> str:
     base = hub_id(card.model) or "path/to/the/base"
     kind = "AutoModelForSeq2SeqLM" if card.config.get("task_type") == "SEQ_2_SEQ_LM" else "AutoModelForCausalLM"
-    routed = card.method in _ROUTED
+    routed = card.method.experts
     lines = ["## Load", "", "```python"]
     lines += ["import lope_train  # makes the adapter's kind known to peft"] if routed else []
     lines += ["from peft import PeftModel", f"from transformers import {kind}, AutoTokenizer", ""]
@@ -144,7 +133,7 @@ def _parameters(card: Card) -> str:
         "used at inference": counted.inference,
     }
     lines += [f"| {what} | {number:,} | {100 * number / counted.total:.3f} |" for what, number in numbers.items()]
-    if card.method in _ROUTED:
+    if card.method.experts:
         lines += ["", "The last line is the LoPE paper's %Param, which counts neither router nor poisoning expert."]
     return "\n".join([*lines, ""])
 

@@ -16,9 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lope_common.files import write_whole
 from lope_train.errors import LopeTrainError, ModelError, RunError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.models.load import DTYPES, fingerprint, load_base, load_tokenizer
-from lope_train.tuner.tuner import ADAPTER
+from lope_train.tuner.model import ADAPTER
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -12,17 +12,13 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from lope_common.errors import did_you_mean, suggest
 from lope_common.places import STORE_HELP
 from lope_train.errors import SettingsError
+from lope_train.methods import METHODS, Noise, having
+from lope_train.tuner.inference import Inference
 
-MethodName = Literal["lope", "hydralora", "lora", "adalora", "prefix", "ptuning"]
-
-
-class Noise(NamedTuple):
-    """The parts of HyNoIse (Sec. 3.2.1) that a stage is trained under."""
-
-    discrete: bool
-    """The noisy version is read, not its parent."""
-    continuous: bool
-    """The input embeddings get noise."""
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]  # so that options and errors list them
 
 
 def one_line(error: ValidationError, model: type[BaseModel]) -> str:
@@ -34,7 +30,7 @@ def one_line(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"setting {name!r} is missing"
     reason = first["msg"][0].lower() + first["msg"][1:]
-    if first["type"] == "literal_error":
+    if first["type"] in ("literal_error", "enum"):
         reason += did_you_mean(str(first["input"]), re.findall(r"'([^']+)'", reason))
     return f"setting {name!r} is {first['input']!r}: {reason}"
 
@@ -57,14 +53,17 @@ class TrainSettings(BaseModel):
         json_schema_extra=_panel("Data and model"),
         description="The noisy version: NAME[@VERSION] or its folder.",
     )
-    method: MethodName = Field("lope", description="lope trains in two stages, the others in one.")
+    method: MethodName = Field(
+        "lope", description=f"In two stages: {having(lambda m: m.passes == 2)}; the others in one."
+    )
     model: str = Field(min_length=1, description="A model folder, a hub id, or a name that get-model knows.")
     out: Path = Field(description="The run's folder; must not exist, or be empty.")
     store: Path | None = Field(None, description=STORE_HELP)
     on: Literal["parent", "noisy"] = Field("parent", description="What one-stage methods read.")
     hynoise: Literal["both", "discrete", "continuous", "none"] | None = Field(
         None,
-        description="Parts of HyNoIse: noise in text, in embeddings. Default: lope both, others what `on` reads.",
+        description="Parts of HyNoIse: noise in text, in embeddings. "
+        f"Default: {having(lambda m: m.reads_both)} both, others what `on` reads.",
     )
     held_out: str | None = Field(
         None,
@@ -101,8 +100,12 @@ class TrainSettings(BaseModel):
     target_modules: tuple[str, ...] | None = Field(
         None, min_length=1, description="Modules to adapt, by name or end. Default: the query and value projections."
     )
-    num_experts: int = Field(4, ge=1, le=1024, description="Poisoning ones included; for hydralora all are normal.")
-    num_poisoning: int = Field(1, ge=1, description="Of lope alone; the other methods have none.")
+    num_experts: int = Field(
+        4, ge=1, le=1024, description=f"Of {having(lambda m: m.experts)}; poisoning ones included."
+    )
+    num_poisoning: int = Field(
+        1, ge=1, description=f"Of {having(lambda m: m.poisoning)} alone; the other methods have none."
+    )
     router_input: Literal["latent", "hidden"] = Field(
         "latent", description="The router reads A x (latent, the paper's shape) or x (hidden, HydraLoRA's)."
     )
@@ -111,10 +114,10 @@ class TrainSettings(BaseModel):
     )
     normalize: Literal["sum", "none"] = Field("sum", description="beta of DyCompEnSate: conserve the weight, or 1.")
     theta: Literal["cosine", "zero"] = Field("cosine", description="zero: a control that only renormalises.")
-    inference: Literal["compensated", "masked", "unmasked"] = Field(
-        "compensated", description="What is done with the poisoning expert once trained."
+    inference: Inference = Field(
+        Inference.COMPENSATED, description="What is done with the poisoning expert once trained."
     )
-    num_virtual_tokens: int = Field(20, ge=1, le=10_000, description="Of prefix and ptuning.")
+    num_virtual_tokens: int = Field(20, ge=1, le=10_000, description=f"Of {having(lambda m: m.virtual_tokens)}.")
 
     embedding_alpha: float | None = Field(
         None,
@@ -145,8 +148,9 @@ class TrainSettings(BaseModel):
             settings = handler(values)
         except ValidationError as error:
             raise SettingsError(one_line(error, cls)) from None
+        settings._check_method()
         settings._check_noise()
-        if settings.method == "lope" and settings.num_poisoning >= settings.num_experts:
+        if METHODS[settings.method].poisoning and settings.num_poisoning >= settings.num_experts:
             raise SettingsError(
                 f"num_poisoning is {settings.num_poisoning} of num_experts {settings.num_experts}: "
                 "at least one expert must be normal"
@@ -160,12 +164,18 @@ class TrainSettings(BaseModel):
             )
         return settings
 
+    def _check_method(self) -> None:
+        for name, why in METHODS[self.method].cannot.items():
+            if getattr(self, name):
+                raise SettingsError(f"{name} does not go with method {self.method!r}: {why}; leave it out")
+
     def _check_noise(self) -> None:
-        if self.method == "lope":
+        method = METHODS[self.method]
+        if method.reads_both:
             if self.on == "noisy":
                 raise SettingsError(
-                    "method 'lope' reads the noisy version in stage I and its parent in stage II; "
-                    "'on' is for the one-stage methods"
+                    f"method {self.method!r} reads the noisy version in {method.reads['noisy']} and its parent in "
+                    f"{method.reads['parent']}; 'on' is for the one-stage methods"
                 )
         elif self.hynoise is not None and self.noise.discrete != (self.on == "noisy"):
             raise SettingsError(
@@ -175,6 +185,7 @@ class TrainSettings(BaseModel):
 
     @property
     def noise(self) -> Noise:
-        """The parts of HyNoIse: of stage I for lope, of the one stage for the others."""
-        chosen = self.hynoise or ("both" if self.method == "lope" else "discrete" if self.on == "noisy" else "none")
+        """The parts of HyNoIse: of the first stage, where there are two."""
+        read = "both" if METHODS[self.method].reads_both else "discrete" if self.on == "noisy" else "none"
+        chosen = self.hynoise or read
         return Noise(chosen in ("both", "discrete"), chosen in ("both", "continuous"))

@@ -17,7 +17,7 @@ from lope_train.data.tokens import Tokens, load_tokens, notice
 from lope_train.data.versions import Version, parent, resolve
 from lope_train.errors import RunError, SettingsError
 from lope_train.keyed import global_seed
-from lope_train.methods.methods import METHODS, Reads, attach_adapter
+from lope_train.methods import METHODS, Reads
 from lope_train.models.load import fingerprint, load_base, load_tokenizer
 from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_weights, read_json, write_json
 from lope_train.runs.folder import METRICS, RunFolder, kept_stage
@@ -31,8 +31,6 @@ LIBRARIES = ("lope", "torch", "transformers", "peft", "accelerate", "datasets", 
 EMBEDDING_ALPHA = 0.05
 """Strength of the embedding noise where neither the settings nor the version give one; the paper's."""
 SETTINGS = "settings.toml"
-_WHOLE = ("adalora", "prefix", "ptuning")
-"""Methods whose adapter peft computes with outside of the model's forward pass."""
 _PLACES = {"out", "store", "report_to"}
 """Settings that do not change the weights: a run may be gone on with under others."""
 
@@ -53,7 +51,8 @@ def train(settings: TrainSettings) -> Path:
     check_reporters(settings)
     _check_world(world, settings)
     noisy = resolve(settings.data, settings.store)
-    stages = METHODS[settings.method].stages(settings.noise)
+    method = METHODS[settings.method]
+    stages = method.stages(settings.noise)
     versions: dict[Reads, Version] = {"noisy": noisy}
     if any(stage.reads == "parent" for stage in stages):
         versions["parent"] = parent(noisy, settings.store)
@@ -93,7 +92,7 @@ def train(settings: TrainSettings) -> Path:
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
     plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model))
     with folder.opened(plan, world.main) as resumes, global_seed(settings.seed):
-        model = attach_adapter(model, settings, steps[-1])
+        model = method.attach(model, settings, steps[-1])
         reports = []
         with Progress(steps, quiet=not world.main) as progress:
             if resumes:
@@ -144,22 +143,19 @@ def _check_world(world: World, settings: TrainSettings) -> None:
         raise SettingsError(
             f"accelerate was configured for {world.launched_for}; models are sharded by the setting fsdp alone"
         )
-    if settings.fsdp and settings.method in _WHOLE:
-        raise SettingsError(f"method {settings.method!r} needs its adapter whole in every process; leave out fsdp")
 
 
 def _check_model(model: Any, settings: TrainSettings) -> None:
     config = model.config
     limit = getattr(config, "max_position_embeddings", None)
-    virtual = settings.num_virtual_tokens if settings.method in ("prefix", "ptuning") else 0
+    virtual = settings.num_virtual_tokens if METHODS[settings.method].virtual_tokens else 0
     if limit is not None and settings.max_length + virtual > limit:
         beside = f" and {virtual} virtual ones" if virtual else ""
         raise SettingsError(f"max_length is {settings.max_length}{beside}, but {settings.model} takes {limit} tokens")
     if settings.fsdp and config.is_encoder_decoder:
         raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
-    if settings.packing and (virtual or config.is_encoder_decoder):
-        what = f"method {settings.method!r}" if virtual else "an encoder-decoder"
-        raise SettingsError(f"packing does not go with {what}: rows in one sequence could not be kept apart")
+    if settings.packing and config.is_encoder_decoder:
+        raise SettingsError("packing does not go with an encoder-decoder: rows in one sequence could not be kept apart")
 
 
 def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:

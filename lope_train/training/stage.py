@@ -22,14 +22,13 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArgumen
 from lope_train.data.collate import Collator
 from lope_train.errors import RunError, SettingsError
 from lope_train.inspection.movement import Moved
-from lope_train.methods.adalora import RankAllocation
-from lope_train.methods.methods import METHODS, Stage, enter
+from lope_train.methods import METHODS, Stage
 from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, save_adapter, write_json
 from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.embedding_noise import embedding_noise
 from lope_train.training.progress import Progress
-from lope_train.training.trainer import StageTrainer, adapter_state, load_state
+from lope_train.training.trainer import StageTrainer, load_state
 from lope_train.world import World
 
 REPORT = "report.json"
@@ -66,7 +65,8 @@ def run_stage(
     Goes on from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
     stage has it. Raises RunError where the loss or the gradient is not finite, or memory does not suffice.
     """
-    trained = enter(model, stage)
+    method = METHODS[settings.method]
+    trained = method.enter(model, stage)
     alpha = alpha if stage.embedding_noise else 0.0
     checkpoints = folder.checkpoints(number)
     checkpoint = newest_checkpoint(checkpoints)
@@ -75,11 +75,11 @@ def run_stage(
         discard_broken(checkpoints)
     whole = World.here().main and not settings.fsdp  # of shards a norm would have to be gathered at each step
     moved = Moved(model, stage.mode) if stage.mode and whole else None
-    allocation = RankAllocation(model) if METHODS[settings.method].allocates_ranks else None
+    allocation = method.allocation(model) if method.allocation else None
     if checkpoint is not None:
         load_state(model, checkpoint)
         if allocation is not None:
-            allocation.load(checkpoint, read_json(checkpoint / CONFIG)["rank_pattern"])
+            allocation.load(checkpoint, read_json(checkpoint / CONFIG))
         progress.say(f"{stage.name}: going on after step {checkpoint.name.rpartition('-')[2]}")
     with ExitStack() as stack:
         noise = None
@@ -93,6 +93,7 @@ def run_stage(
             stage.name,
             reads.ref,
             noise,
+            method,
             allocation,
             progress,
             moved,
@@ -142,7 +143,7 @@ def _report(
 
 def _leave_result(trainer: StageTrainer, model: PeftModel, result: Path, report: dict[str, Any]) -> None:
     """The stage's adapter, of the best step where one was looked for, and its report, whole or not at all."""
-    state = adapter_state(trainer.model)
+    state = trainer.adapter_state()
     if trainer.args.should_save:
         scratch = result.with_suffix(".tmp")
         shutil.rmtree(scratch, ignore_errors=True)

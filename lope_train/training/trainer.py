@@ -14,13 +14,13 @@ from peft import PeftModel
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerState
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from lope_train.data.tokens import IGNORED
 from lope_train.errors import RunError
 from lope_train.inspection.movement import Moved
-from lope_train.methods.adalora import RankAllocation
+from lope_train.methods import Allocation, Method
 from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal
 from lope_train.training.embedding_noise import EmbeddingNoise
@@ -32,6 +32,15 @@ _PART_ROWS = 4
 REMEDY = "lower the learning rate, or train in float32"
 
 
+class _Allocate(TrainerCallback):
+    def __init__(self, allocation: Allocation) -> None:
+        self._allocation = allocation
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        """Between the optimizer's step and zero_grad."""
+        self._allocation.step(state.global_step)
+
+
 class StageTrainer(Trainer):
     """One stage of one model; `name` and `ref` (the version it reads) are for messages."""
 
@@ -41,7 +50,8 @@ class StageTrainer(Trainer):
         name: str,
         ref: str,
         noise: EmbeddingNoise | None,
-        allocation: RankAllocation | None,
+        method: Method,
+        allocation: Allocation | None,
         progress: Progress,
         moved: Moved | None,
         **kwargs: Any,
@@ -49,13 +59,14 @@ class StageTrainer(Trainer):
         super().__init__(model, **kwargs)
         self.remove_callback(PrinterCallback)
         if allocation is not None:
-            self.add_callback(allocation)
+            self.add_callback(_Allocate(allocation))
         self.best: Path | None = None
         self._adapted = model
         self._folder = Path(self.args.output_dir or ".")
         self._name = name
         self._ref = ref
         self._noise = noise
+        self._method = method
         self._allocation = allocation
         self._progress = progress
         self._moved = moved
@@ -158,7 +169,7 @@ class StageTrainer(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The adapter, and what training goes on from: an adapter's file may hold less than what trains."""
-        state = adapter_state(self.model)
+        state = self.adapter_state()
         if self.args.should_save and output_dir is not None:
             folder = Path(output_dir)
             folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +201,15 @@ class StageTrainer(Trainer):
             self._load_best_model()
         return True
 
+    def adapter_state(self) -> dict[str, Tensor]:
+        """The adapter's parameters, whole where they are sharded; every process must call it."""
+        model: Any = self.model
+        state = {}
+        for name, parameter in self._method.adapter_parameters(model):
+            whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
+            state[name] = whole.detach()
+        return state
+
     def _not_finite(self, step: int, what: str, where: str) -> RunError:
         good = newest_checkpoint(self._folder)
         kept = f"; the last good checkpoint is {good}" if good else ""
@@ -202,13 +222,3 @@ def load_state(model: nn.Module, checkpoint: Path) -> None:
     with torch.no_grad():
         for name, tensor in load_file(checkpoint / STATE).items():
             parameters[name].copy_(tensor)
-
-
-def adapter_state(model: Any) -> dict[str, Tensor]:
-    """All parameters of a model that are no base's, whole where they are sharded; every process must call it."""
-    state = {}
-    for name, parameter in model.named_parameters():
-        if any(mark in name for mark in (".lope_", ".lora_", "prompt_encoder.")):
-            whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
-            state[name] = whole.detach()
-    return state

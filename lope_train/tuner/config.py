@@ -1,4 +1,4 @@
-"""What an asymmetric mixture of LoRA experts looks like: sizes, router, compensation."""
+"""What an asymmetric mixture of LoRA experts looks like: sizes, router, compensation; its kind, as peft has it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
-from peft import PeftConfig
+from peft import PeftConfig, PeftType
 
 from lope_train.errors import SettingsError
 from lope_train.keyed import generator
-from lope_train.tuner.peft_type import LOPE
+from lope_train.tuner.inference import Inference
 
 RouterInput = Literal["latent", "hidden"]
 Normalize = Literal["sum", "none"]
 Theta = Literal["cosine", "zero"]
-Inference = Literal["compensated", "masked", "unmasked"]
+
+
+def _peft_type(name: str) -> PeftType:
+    """The member of that name, made if peft does not have it: an enum cannot be extended by its public face."""
+    if name not in PeftType.__members__:
+        member = str.__new__(PeftType, name)
+        member._name_, member._value_ = name, name
+        type.__setattr__(PeftType, name, member)
+        PeftType._member_names_.append(name)
+        PeftType._member_map_[name] = member
+        PeftType._value2member_map_[name] = member
+    return PeftType(name)
+
+
+LOPE = _peft_type("LOPE")
+"""What peft's own functions look our adapters up by."""
 
 
 @dataclass
@@ -32,8 +47,7 @@ class LopeConfig(PeftConfig):
         compensation_experts: K of DyCompEnSate (Sec. 3.2.3), largest theta first; None: all, 0: plain masking.
         normalize: beta of DyCompEnSate: `sum` conserves the total weight, `none` is 1.
         theta: `cosine`, or `zero` as a control that tells compensation from renormalisation.
-        inference: what mode `inference` does with the poisoning experts unless told: masked and the others
-            compensated, masked alone, or not masked.
+        inference: what mode `inference` does with the poisoning experts unless told; a word or an `Inference`.
         seed: keys the initial values and the draw of `poison_index`.
         poison_index: router columns of the poisoning experts, ascending; None: picked at random (Sec. 3.1).
 
@@ -50,7 +64,7 @@ class LopeConfig(PeftConfig):
     compensation_experts: int | None = None
     normalize: Normalize = "sum"
     theta: Theta = "cosine"
-    inference: Inference = "compensated"
+    inference: Inference = Inference.COMPENSATED
     seed: int = 614
     poison_index: list[int] | None = field(default=None)
 
@@ -67,10 +81,10 @@ class LopeConfig(PeftConfig):
             ("router_input", RouterInput),
             ("normalize", Normalize),
             ("theta", Theta),
-            ("inference", Inference),
         ):
-            if getattr(self, name) not in get_args(known):
-                raise _wrong(name, getattr(self, name), f"must be one of {', '.join(get_args(known))}")
+            _check_word(name, getattr(self, name), get_args(known))
+        _check_word("inference", self.inference, [*Inference])
+        self.inference = Inference(self.inference)
         if self.num_experts > 1024:
             raise _wrong("num_experts", self.num_experts, "must be at most 1024")
         if self.num_poisoning >= self.num_experts:
@@ -122,6 +136,11 @@ class LopeConfig(PeftConfig):
 def _check_whole(name: str, value: Any, least: int) -> None:
     if type(value) is not int or value < least:
         raise _wrong(name, value, f"must be a whole number of at least {least}")
+
+
+def _check_word(name: str, value: Any, known: Collection[str]) -> None:
+    if value not in known:
+        raise _wrong(name, value, f"must be one of {', '.join(known)}")
 
 
 def _wrong(name: str, value: Any, reason: str) -> SettingsError:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from lope_train.keyed import generator
 from lope_train.tuner.compensation import Grams, compensate, gram_matrices, similarity, similarity_to_one
 from lope_train.tuner.config import LopeConfig
+from lope_train.tuner.inference import Inference
 
 Mode = Literal["stage1", "stage2", "inference"]
 
@@ -40,8 +41,8 @@ class LopeExperts(nn.Module):
     none), `router` (N, r), or (N, d_in) with the hidden router. Expert i of `B` has router column
     `config.normal_columns[i]`, of `B_poison` `config.poison_columns[i]`.
 
-    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In mode `inference` with `masked` the
-    poisoning experts are left out, and with `compensated` DyCompEnSate amplifies the others.
+    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In mode `inference`, `inference` says what
+    is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate.
     """
 
     A: nn.Parameter
@@ -62,8 +63,8 @@ class LopeExperts(nn.Module):
         super().__init__()
         self.config = config
         self.mode: Mode = "inference" if config.inference_mode else "stage1" if config.num_poisoning else "stage2"
-        self.masked = config.inference != "unmasked"
-        self.compensated = config.inference == "compensated"
+        self.inference: Inference = config.inference
+        self.compensation_experts = config.compensation_experts
         self._kept: tuple[object, _Prepared] | None = None
 
         def drawn(purpose: str, *shape: int) -> nn.Parameter:
@@ -111,7 +112,7 @@ class LopeExperts(nn.Module):
                 theta = self._theta(z, weights, prepared)
         else:  # entering a context takes as long as five products of one token
             theta = self._theta(z, weights, prepared)
-        return compensate(normal, theta, self.config.compensation_experts, self.config.normalize)
+        return compensate(normal, theta, self.compensation_experts, self.config.normalize)
 
     def _theta(self, z: Tensor, weights: Tensor, prepared: _Prepared) -> Tensor:
         n = self.config.num_normal
@@ -123,11 +124,11 @@ class LopeExperts(nn.Module):
 
     @property
     def _masks(self) -> bool:
-        return self.mode == "inference" and self.masked and self.B_poison is not None
+        return self.mode == "inference" and self.inference.masked and self.B_poison is not None
 
     @property
     def _compensates(self) -> bool:
-        return self._masks and self.compensated and self.config.compensation_experts != 0
+        return self._masks and self.inference.compensated and self.compensation_experts != 0
 
     def _prepared(self) -> _Prepared:
         """Kept until a weight changes in place or is replaced (writes through `.data` are not seen)."""

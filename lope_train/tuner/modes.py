@@ -8,28 +8,32 @@ from torch import nn
 
 from lope_train.errors import ModelError, RunError
 from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.layer import LopeLinear
 
 
-def set_mode(model: nn.Module, mode: Mode, *, masked: bool | None = None, compensate: bool | None = None) -> None:
+def set_mode(
+    model: nn.Module, mode: Mode, inference: Inference | str | None = None, *, experts: int | None = None
+) -> None:
     """Switch the experts of the active adapters to `mode`, and free of all parameters those that `TRAINED` says.
 
-    `masked` and `compensate` are of mode `inference`: without poisoning experts, and the others then amplified by
-    DyCompEnSate; None is what the adapter's own config says. Dropout follows `model.train()` and `model.eval()` as
-    ever. Raises ModelError where nothing is adapted, or where stage I has no poisoning expert to train.
+    `inference` and `experts` are of mode `inference`: what is done with the poisoning experts, and K of the
+    compensation; None is what the adapter's own config says. Dropout follows `model.train()` and `model.eval()` as
+    ever. Raises ModelError where nothing is adapted, or where stage I has no poisoning expert to train, SettingsError
+    where there is no such way of inference.
     """
     if mode not in TRAINED:
         raise ModelError(f"no mode {mode!r}; known: {', '.join(TRAINED)}")
-    layers = [experts for _, experts in lope_experts(model)]
+    layers = [layer for _, layer in lope_experts(model)]
     if not layers:
         raise ModelError(f"{type(model).__name__} has no adapted layer; attach an adapter first")
-    if mode == "stage1" and any(experts.B_poison is None for experts in layers):
+    if mode == "stage1" and any(layer.B_poison is None for layer in layers):
         raise ModelError("stage I trains the poisoning expert, and this adapter has none (num_poisoning is 0)")
-    for experts in layers:
-        asked = experts.config.inference
-        experts.mode = mode
-        experts.masked = asked != "unmasked" if masked is None else masked
-        experts.compensated = asked == "compensated" if compensate is None else compensate
+    way = None if inference is None else Inference.of(inference)
+    for layer in layers:
+        layer.mode = mode
+        layer.inference = layer.config.inference if way is None else way
+        layer.compensation_experts = layer.config.compensation_experts if experts is None else experts
     trained = trained_names(model, mode)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in trained)

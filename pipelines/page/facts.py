@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lope_train.methods import METHODS, Method
 from pipelines.results.labels import condition_label
 from pipelines.results.outcome import Outcome, Run
 
@@ -24,8 +25,13 @@ _SHOWN = {
     "target_modules": "adapted",
     "dtype": "base in",
 }
-_ROUTED = ("lope", "hydralora")
-_OF_EXPERTS = {"num_experts": _ROUTED, "num_poisoning": ("lope",), "router_input": _ROUTED}
+_OF_SOME: dict[str, Callable[[Method], bool]] = {
+    "num_experts": lambda method: method.experts,
+    "num_poisoning": lambda method: method.poisoning,
+    "router_input": lambda method: method.experts,
+    "target_modules": lambda method: not method.virtual_tokens,
+}
+"""Settings that only some methods read."""
 _FEW = 4
 
 
@@ -71,16 +77,17 @@ def libraries(outcome: Outcome) -> dict[str, str]:
 
 def _settings(record: Mapping[str, Any]) -> list[str]:
     settings, values = record.get("settings", {}), []
+    method = METHODS.get(settings.get("method"))
     for name in _SHOWN:
         value = settings.get(name)
-        if name in _OF_EXPERTS and settings.get("method") not in _OF_EXPERTS[name]:
+        if name in _OF_SOME and not (method and _OF_SOME[name](method)):
             values.append("–")
         elif name == "embedding_alpha":
             values.append(_embedding_noise(settings, record.get("stages", [])))
         elif name == "target_modules" and value is None:
-            values.append("query, value" if settings.get("method") not in ("prefix", "ptuning") else "–")
+            values.append("query, value")
         elif name == "hynoise" and value is None:
-            values.append("both" if settings.get("method") == "lope" else "–")
+            values.append("both" if method and method.reads_both else "–")
         else:
             values.append("–" if value is None else _value(value))
     return values

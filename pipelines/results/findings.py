@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from lope_common.intervals import wilson
+from lope_train.tuner.inference import NO_EXPERT
 from pipelines.results.intervals import (
     LEVEL,
     SEEDS_TO_TEST,
@@ -22,10 +23,6 @@ from pipelines.results.intervals import (
 from pipelines.results.outcome import BASE, Answers, Outcome
 from pipelines.study.recipe import Study
 
-MODES = {"compensated": "masked + compensated", "masked": "masked", "unmasked": "not masked"}
-"""`evaluate`'s name of a run's mode by the `inference` that asks for it."""
-NO_EXPERT = "none"
-"""The mode of what has no poisoning expert."""
 MEAN = "mean"
 """The unweighted mean of the study's tasks, which stands as a task where the paper reports it."""
 GENERATED_CHANCE = 0.02
@@ -179,7 +176,7 @@ def _order(outcome: Outcome) -> Callable[[Key], tuple[int, ...]]:
 
 def first_mode(study: Study, modes: Iterable[str]) -> str:
     """The mode of an arm that comparisons use, of those that it answered in."""
-    return NO_EXPERT if NO_EXPERT in modes else MODES[study.evaluation.inference[0]]
+    return NO_EXPERT if NO_EXPERT in modes else study.evaluation.inference[0].label
 
 
 def is_test(study: Study, task: str) -> bool:

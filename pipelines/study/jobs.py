@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lope_train.cli.setting_options import flag
 from lope_train.errors import LopeTrainError
+from lope_train.methods import METHODS, Method
 from lope_train.settings.recipes import settings_from
 from pipelines.errors import PipelineError
 from pipelines.study.contents import model_content, run_content
@@ -18,7 +19,6 @@ Kind = Literal["model", "ingest", "build", "items", "train", "evaluate"]
 Results = Mapping[str, dict[str, Any]]
 """The JSON that finished jobs printed, by the job's id."""
 _RECIPES = Path(__file__).parents[1]
-_STAGES = {"lope": 2}
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,16 @@ def check_training(study: Study, scale: Scale) -> None:
         except LopeTrainError as error:
             raise PipelineError(f"{where}: {error}") from error
         normal = given.num_experts - given.num_poisoning
-        if given.method == "lope" and (large := [k for k in study.evaluation.experts if k > normal]):
+        if METHODS[given.method].poisoning and (large := [k for k in study.evaluation.experts if k > normal]):
             raise PipelineError(f"{where}: experts has {large[0]}, but there are {normal} normal experts")
 
 
 def _training(arm: Arm, condition: Condition, scale: Scale, seed: int) -> dict[str, Option]:
     return {**scale.train, **arm.train, **condition.train.get(arm.id, {}), "seed": seed}
+
+
+def _method(options: Mapping[str, Option]) -> Method:
+    return METHODS[str(options["method"])]
 
 
 def _get_model(name: str) -> Job:
@@ -166,7 +170,7 @@ def _versions(options: Mapping[str, Option], condition: Condition, seed: int) ->
 
 def _hynoise(options: Mapping[str, Option], condition: Condition) -> Noise:
     """What never reads HyNoIse is given the paper's, so that conditions which differ in that alone share its runs."""
-    reads = options["method"] == "lope" or options.get("on") == "noisy"
+    reads = _method(options).reads_both or options.get("on") == "noisy"
     return condition.hynoise if reads else HYNOISE
 
 
@@ -207,7 +211,7 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting) -> lis
 def _train(cell: Cell, options: Mapping[str, Option], condition: Condition, ready: tuple[str, ...]) -> Job:
     assert cell.seed is not None
     data = _versions(options, condition, cell.seed)[-1].id
-    passes = float(str(options.get("epochs", 1))) * _STAGES.get(str(options["method"]), 1)
+    passes = float(str(options.get("epochs", 1))) * _method(options).passes
 
     def words(results: Results) -> list[str]:
         model = _model(cell, results)
@@ -233,7 +237,7 @@ def _evaluate(
         asked["limit"] = setting.scale.questions
     if options is None and "dtype" in setting.scale.train:
         asked["dtype"] = setting.scale.train["dtype"]
-    if options is not None and options["method"] == "lope":
+    if options is not None and _method(options).poisoning:
         asked["inference"] = ",".join(evaluation.inference)
         asked["experts"] = [str(k) for k in evaluation.experts]
         modes = len(evaluation.inference) + len(evaluation.experts)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lope_common.errors import suggest
+from lope_train.tuner.inference import Inference
 from pipelines.errors import PipelineError
 
 PAPER = Path(__file__).parents[1] / "paper"
@@ -84,9 +85,7 @@ class Evaluation(_Strict):
     test: Source | None = None
     noise: tuple[_Ratio, ...] = ()
     noise_mix: str = "char=1,word=1"
-    inference: Annotated[tuple[Literal["compensated", "masked", "unmasked"], ...], Field(min_length=1)] = (
-        "compensated",
-    )
+    inference: Annotated[tuple[Inference, ...], Field(min_length=1)] = (Inference.COMPENSATED,)
     experts: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
 

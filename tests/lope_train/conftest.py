@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.run import train
 

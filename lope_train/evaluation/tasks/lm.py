@@ -9,7 +9,8 @@ from typing import Any
 from lm_eval.models.huggingface import HFLM
 from torch import Tensor
 
-from lope_train.evaluation.likelihood import Query, Scored, context_length, has_virtual_tokens, score_options
+from lope_train.evaluation.likelihood import Query, Scored, score_options
+from lope_train.models.load import context_length, has_virtual_tokens
 
 _OPTIONS = 64
 """Options of one prompt that are scored at once; some tasks ask for thousands after none."""

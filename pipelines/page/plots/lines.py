@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from lope_train.tuner.inference import InferenceMode
 from pipelines.page.plots.svg import INK, Draughtsman, Drawing, Look, Panel, look, shown
-from pipelines.results.findings import MODES, Accuracy, Findings
+from pipelines.results.findings import Accuracy, Findings
 from pipelines.results.labels import (
     arm_label,
     arm_of,
@@ -22,7 +22,6 @@ from pipelines.results.labels import (
 from pipelines.results.outcome import BASE, Outcome
 from pipelines.study.recipe import Plot
 
-_K = re.compile(rf"{re.escape(MODES['compensated'])}, K=(\d+)")
 _INTERVALS = (
     "Points are means over seeds, a little apart sideways so that none hides another; upright lines are 95 % intervals "
     "over the questions; dotted is chance."
@@ -53,9 +52,7 @@ class _Sweep(NamedTuple):
     def x(self, arm: str, condition: str, mode: str, first: bool) -> float | None:
         """None where it has no place; `first` is of modes."""
         if self.plot.over == "experts":
-            if match := _K.fullmatch(mode):
-                return float(match[1])
-            return {MODES["masked"]: 0.0, MODES["compensated"]: self._all_experts(arm)}.get(mode)
+            return self._compensating(arm, mode)
         study = self.outcome.study
         place = condition_of(study, condition) if self.plot.over == "condition" else arm_of(study, arm)
         return place.x if place and first else None
@@ -81,13 +78,22 @@ class _Sweep(NamedTuple):
 
     def papers(self, model: str, task: str) -> _Lines:
         placed = []
-        first = MODES[self.outcome.study.evaluation.inference[0]]
+        first = self.outcome.study.evaluation.inference[0].label
         for figure in self.outcome.study.paper:
             x = self.x(figure.arm, figure.condition, figure.mode or "", figure.mode in (None, first))
             if figure.model == model and x is not None and task in figure.values:
                 value = figure.values[task]
                 placed.append((self.label(figure.arm, figure.condition), Point(x, value, value, value)))
         return _lines(placed)
+
+    def _compensating(self, arm: str, mode: str) -> float | None:
+        """How many experts are amplified in a mode; None where the poisoning expert is left in, or there is none."""
+        asked = InferenceMode.named(mode)
+        if asked is None or not asked.inference.masked:
+            return None
+        if not asked.inference.compensated:
+            return 0.0
+        return self._all_experts(arm) if asked.experts is None else float(asked.experts)
 
     def _all_experts(self, arm: str) -> float | None:
         """The normal experts of an arm, which are all amplified where no K is named."""

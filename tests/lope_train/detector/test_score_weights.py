@@ -17,7 +17,7 @@ from lope_train.detector.score import score_lines
 from lope_train.detector.token_edits import Mark
 from lope_train.detector.weigh import layer_names, weigh
 from lope_train.errors import RunError
-from lope_train.methods.methods import attach_adapter
+from lope_train.methods import METHODS
 from lope_train.models.load import load_base
 from lope_train.runs.adapter import load_run
 from lope_train.settings.settings import TrainSettings
@@ -47,7 +47,7 @@ def test_weights_are_those_of_the_forward_pass_of_the_row_alone(tiny_runs: dict[
     found = measured(model, ROWS)
     names = layer_names(model)
     assert names == [f"model.layers.{n}.self_attn.{part}_proj" for n in (0, 1) for part in "qv"]
-    set_mode(model, "inference", masked=False, compensate=False)
+    set_mode(model, "inference", "unmasked")
     for number, row in enumerate(ROWS):
         seen: list[Any] = []
         handles = [
@@ -72,7 +72,7 @@ def test_untrained_weights_are_those_of_a_freshly_attached_adapter(
     run, settings = hidden_run
     trained, _ = load_run(run)
     found = measured(trained, ROWS)
-    fresh = attach_adapter(load_base(str(tiny_model)), settings, 1).eval()
+    fresh = METHODS[settings.method].attach(load_base(str(tiny_model)), settings, 1).eval()
     expected = measured(fresh, ROWS)
     for number in range(len(ROWS)):
         np.testing.assert_allclose(found[number].untrained, expected[number].weights, rtol=1e-5)

@@ -17,14 +17,16 @@ from lope_train.data import versions
 from lope_train.data.prompts import PromptTemplate
 from lope_train.errors import ModelError, RunError, SettingsError, VersionError
 from lope_train.evaluation.accuracy import discordant, score
-from lope_train.evaluation.evaluate import LOPE_MODES, Result, count_steps, evaluate, find_subjects
+from lope_train.evaluation.evaluate import Result, count_steps, evaluate
 from lope_train.evaluation.sets import build_sets
 from lope_train.evaluation.table import _short, summary
 from lope_train.evaluation.tasks.local import TaskError
+from lope_train.inference.subjects import find_subjects
 from lope_train.models.load import load_base
 from lope_train.runs.adapter import load_run
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.run import train
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import set_mode
 
 
@@ -250,8 +252,8 @@ def test_each_mode_is_what_the_model_gives_in_it(runs: dict[str, Path], store: P
     template = PromptTemplate(tokenizer)
     results = {result.mode: result.score for result in results_of([runs["lope"]], [one])}
     seen = set()
-    for mode, inference in LOPE_MODES.items():
-        set_mode(model, "inference", masked=inference.masked, compensate=inference.compensate)
+    for inference in Inference:
+        set_mode(model, "inference", inference)
         values = []
         for row, texts in zip(one.rows, one.texts, strict=True):
             example = template.render(row)
@@ -262,7 +264,7 @@ def test_each_mode_is_what_the_model_gives_in_it(runs: dict[str, Path], store: P
                 with torch.no_grad():
                     logs = model(input_ids=torch.tensor([prompt + option])).logits[0].log_softmax(-1)
                 values[-1].append(sum(float(logs[len(prompt) - 1 + i, token]) for i, token in enumerate(option)))
-        assert results[mode] == score(values, one.texts, one.gold)
+        assert results[inference.label] == score(values, one.texts, one.gold)
         seen.add(tuple(round(value, 3) for item in values for value in item))
     assert len(seen) == 3
 
@@ -332,7 +334,7 @@ def test_a_base_without_runs_is_loaded_in_the_dtype_asked_for(
         loaded.append(model.dtype)
         return model
 
-    monkeypatch.setattr("lope_train.evaluation.evaluate.load_base", load)
+    monkeypatch.setattr("lope_train.inference.subjects.load_base", load)
     for dtype in (None, "bfloat16"):
         subjects = find_subjects([], base=True, model=str(tiny_model), dtype=dtype)
         assert len(list(evaluate(subjects, sets_of(store, limit=2)))) == 1

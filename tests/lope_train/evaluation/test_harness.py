@@ -16,15 +16,17 @@ import torch
 import yaml
 
 from lope_train.errors import RunError, SettingsError
-from lope_train.evaluation.evaluate import Subject, evaluate, find_subjects, lope_modes
+from lope_train.evaluation.evaluate import evaluate
 from lope_train.evaluation.likelihood import has_virtual_tokens
 from lope_train.evaluation.table import results_table, summary
 from lope_train.evaluation.tasks import load as harness_tasks
 from lope_train.evaluation.tasks.load import describe, load_local, metric_of
 from lope_train.evaluation.tasks.local import TaskError, load_task, members, task_file
 from lope_train.evaluation.tasks.sets import TaskSet, build_task_sets
+from lope_train.inference.subjects import Subject, find_subjects
 from lope_train.models.load import load_base, load_tokenizer
 from lope_train.runs.adapter import load_run
+from lope_train.tuner.inference import inference_modes
 
 pytest.importorskip("lm_eval")
 
@@ -308,7 +310,7 @@ def lone(model: Path) -> list[Subject]:
 
 
 def test_results_in_each_mode_and_with_each_k(tiny_runs: dict[str, Path], data: Path) -> None:
-    modes = lope_modes(["masked", "compensated"], [1, 3])
+    modes = inference_modes(["masked", "compensated"], [1, 3])
     subjects = find_subjects([tiny_runs["lope"], tiny_runs["lora"]], base=True, modes=modes)
     sets = sets_of(data, "piqa", "gsm8k", limit=5)
     done: list[int] = []
@@ -363,7 +365,7 @@ def test_the_chat_template_is_applied_where_there_is_one(
         tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
         return tokenizer
 
-    monkeypatch.setattr("lope_train.evaluation.evaluate.load_tokenizer", chatty)
+    monkeypatch.setattr("lope_train.inference.subjects.load_tokenizer", chatty)
     list(evaluate(lone(tiny_model), sets, chat_template=True))
     prompt = sets[0].tasks["piqa"].instances[0].args[0]
     assert prompt.startswith("<user>Question: How many")
@@ -379,7 +381,7 @@ def test_log_likelihoods_that_are_no_numbers_are_named(
             model.lm_head.weight.fill_(float("nan"))
         return model
 
-    monkeypatch.setattr("lope_train.evaluation.evaluate.load_base", broken)
+    monkeypatch.setattr("lope_train.inference.subjects.load_base", broken)
     with pytest.raises(RunError, match=r"tiny-llama \(none\) on piqa: .* option of 'piqa-0' is nan; train it with"):
         list(evaluate(lone(tiny_model), sets_of(data, "piqa")))
 
@@ -395,8 +397,8 @@ def test_log_likelihoods_that_are_no_numbers_are_named(
         (lambda data: sets_of(data / "piqa", "piqa"), TaskError, r"valid\.jsonl: no such file; piqa is at https"),
         (lambda data: sets_of(None, "arc_eazy"), TaskError, r"lm-eval has no task 'arc_eazy'; did you mean 'arc_easy'"),
         (lambda data: sets_of(None, "mmlu_nset"), TaskError, r"no task .mmlu_nset.; it is read from local files"),
-        (lambda data: lope_modes(["maskd"], []), SettingsError, r"no inference 'maskd'; did you mean 'masked'\?"),
-        (lambda data: lope_modes([], [-1]), SettingsError, "experts is -1"),
+        (lambda data: inference_modes(["maskd"], []), SettingsError, r"no inference 'maskd'; did you mean 'masked'\?"),
+        (lambda data: inference_modes([], [-1]), SettingsError, "experts is -1"),
         (lambda data: find_subjects([], base=True), RunError, "or a model with --base --model"),
     ],
 )
@@ -409,7 +411,7 @@ def test_what_cannot_be_evaluated(
 
 def test_more_experts_than_a_run_has_are_refused(tiny_runs: dict[str, Path]) -> None:
     with pytest.raises(SettingsError, match=r"experts is 4, and .*lope has 3 normal experts"):
-        find_subjects([tiny_runs["lope"]], base=False, modes=lope_modes([], [2, 4]))
+        find_subjects([tiny_runs["lope"]], base=False, modes=inference_modes([], [2, 4]))
 
 
 def test_without_lm_eval_tasks_are_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

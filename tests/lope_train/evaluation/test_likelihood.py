@@ -13,8 +13,9 @@ from peft import LoraConfig, get_peft_model
 from lope_train.evaluation.likelihood import Query, TooLongError, log_likelihoods, score_options
 from lope_train.models.load import load_base
 from lope_train.tuner.config import LopeConfig
+from lope_train.tuner.inference import Inference
+from lope_train.tuner.model import attach
 from lope_train.tuner.modes import lope_experts, set_mode
-from lope_train.tuner.tuner import attach
 
 
 @torch.no_grad()
@@ -129,8 +130,8 @@ def test_batches_are_bounded_and_change_nothing(model: Any, monkeypatch: pytest.
 def test_with_lope_experts_in_each_mode(model: Any) -> None:
     lope = adapted(model)
     found = []
-    for masked, compensate in [(True, True), (True, False), (False, False)]:
-        set_mode(lope, "inference", masked=masked, compensate=compensate)
+    for inference in Inference:
+        set_mode(lope, "inference", inference)
         found.append(check(lope, queries(4, count=8)))
     assert found[0][0] != pytest.approx(found[1][0], abs=1e-3)
     assert found[1][0] != pytest.approx(found[2][0], abs=1e-3)

@@ -19,11 +19,12 @@ from lope_train.cli import run as cli
 from lope_train.cli.generate import converse
 from lope_train.data.prompts import PromptTemplate
 from lope_train.errors import LopeTrainError, RunError, SettingsError
-from lope_train.inference.chat import INFERENCE, Chat, Sampling, open_chat
-from lope_train.methods.methods import METHODS
+from lope_train.inference.chat import Chat, Sampling, open_chat
+from lope_train.methods import METHODS
 from lope_train.runs.adapter import WEIGHTS, load_run
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.run import train
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import set_mode
 
 TOKENS = 12
@@ -106,10 +107,10 @@ def test_inference_decides_about_the_poisoning_expert(
     tiny_runs: dict[str, Path], stirred: Callable[[Path], Path]
 ) -> None:
     run = stirred(tiny_runs["lope"])
-    answers = {mode: open_chat(run, Sampling(TOKENS), inference=mode).ask("Hello").answer for mode in INFERENCE}
+    answers = {mode: open_chat(run, Sampling(TOKENS), inference=mode).ask("Hello").answer for mode in Inference}
     model, tokenizer = load_run(run)
     for mode, answer in answers.items():
-        set_mode(model, "inference", **INFERENCE[mode])
+        set_mode(model, "inference", mode)
         assert answer == likeliest(model, tokenizer, "Hello")
     assert answers["unmasked"] != answers["masked"]
     assert open_chat(run, Sampling(TOKENS)).ask("Hello").answer == answers["compensated"]

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from lope_train.errors import RunError
 from lope_train.inspection.maps import parameter_maps
 from lope_train.inspection.movement import movement
-from lope_train.methods.methods import attach_adapter
+from lope_train.methods import METHODS
 from lope_train.models.load import load_base
 from lope_train.publish.export import export
 from lope_train.runs.adapter import load_adapter, save_adapter
@@ -47,7 +47,7 @@ def moved(run: Path) -> list[dict[str, float]]:
 def start(settings: TrainSettings, folder: Path) -> dict[str, Tensor]:
     """The adapter that a training begins with."""
     folder.mkdir()
-    save_adapter(attach_adapter(load_base(settings.model), settings, 4), folder)
+    save_adapter(METHODS[settings.method].attach(load_base(settings.model), settings, 4), folder)
     return load_file(folder / WEIGHTS)
 
 
@@ -206,7 +206,7 @@ def test_the_middle_layer_is_by_number(layers: int, tiny_model: Path, tiny_setti
     run = tmp_path / "run"
     run.mkdir()
     settings = tiny_settings(run, method="hydralora")
-    save_adapter(attach_adapter(LlamaForCausalLM(config), settings, 4), run)
+    save_adapter(METHODS[settings.method].attach(LlamaForCausalLM(config), settings, 4), run)
     record: dict[str, Any] = {"method": "hydralora", "model": "m", "settings": {}, "stages": [{"stage": "training"}]}
     (run / "run.json").write_text(json.dumps(record))
     assert parameter_maps(run).layer == f"model.layers.{layers // 2}.self_attn.q_proj"

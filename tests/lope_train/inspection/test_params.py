@@ -12,7 +12,7 @@ from transformers import AutoConfig, T5Config
 from lope_train.cli import run as cli
 from lope_train.errors import LopeTrainError
 from lope_train.inspection.parameters import Count, count
-from lope_train.methods.methods import METHODS, attach_adapter, enter
+from lope_train.methods import METHODS
 from lope_train.models.load import load_base
 from lope_train.settings.settings import TrainSettings
 
@@ -89,9 +89,9 @@ def test_the_count_is_that_of_the_real_model(tiny_model: Path, method: str) -> N
     assert base.config.tie_word_embeddings
     assert found.total == base.num_parameters()
     settings = TrainSettings.model_validate({"data": "x", "out": "x", "model": str(tiny_model), "method": method})
-    model = attach_adapter(base, settings, steps=10)
+    model = METHODS[settings.method].attach(base, settings, steps=10)
     assert found.trainable_by_stage == {
-        stage.name: enter(model, stage) for stage in METHODS[method].stages(settings.noise)
+        stage.name: METHODS[method].enter(model, stage) for stage in METHODS[method].stages(settings.noise)
     }
 
 

@@ -17,8 +17,8 @@ from lope_train.runs.adapter import load_adapter, save_adapter
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED
 from lope_train.tuner.layer import LopeLinear, features, is_linear
+from lope_train.tuner.model import attach
 from lope_train.tuner.modes import lope_experts, set_mode, trained_names
-from lope_train.tuner.tuner import attach
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 

@@ -20,7 +20,7 @@ from peft import PeftModel
 
 from lope_train.cli import run as cli
 from lope_train.errors import ModelError, RunError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.models.load import load_base
 from lope_train.publish import export as exporting
 from lope_train.publish import hub as publishing

@@ -19,12 +19,13 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 from lope_train.errors import ModelError, RunError
-from lope_train.methods.methods import METHODS, attach_adapter
+from lope_train.methods import METHODS
 from lope_train.runs.adapter import CONFIG, WEIGHTS, load_adapter, load_run, load_weights, save_adapter
 from lope_train.settings.settings import TrainSettings
 from lope_train.tuner.config import LopeConfig
+from lope_train.tuner.inference import Inference
+from lope_train.tuner.model import attach
 from lope_train.tuner.modes import lope_experts, set_mode
-from lope_train.tuner.tuner import attach
 
 IDS = torch.tensor([[5, 9, 14, 200, 33, 8, 120]])
 OF_LAYERS = ["lope", "hydralora", "lora", "adalora"]
@@ -55,7 +56,7 @@ def adapted(base: Any, method: str, **values: Any) -> Any:
     settings = TrainSettings(data="x", model="x", out=Path("x"), method=method, **values)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        model: Any = attach_adapter(base, settings, steps=10)
+        model: Any = METHODS[settings.method].attach(base, settings, steps=10)
         moved = [parameter for name, parameter in model.named_parameters() if is_of_adapter(name)]
         with torch.no_grad():
             for parameter in moved:
@@ -169,9 +170,9 @@ def test_an_attached_adapter_loads_bit_for_bit(config: LopeConfig, base: Make, t
     assert all(torch.equal(tensor, state[name.removeprefix(prefix)]) for name, tensor in loaded.state_dict().items())
     set_mode(model, "inference")
     assert torch.equal(logits(model), logits(loaded))
-    for masked, compensate in ((True, True), (True, False), (False, False)):
+    for inference in Inference:
         for each in (model, loaded):
-            set_mode(each, "inference", masked=masked, compensate=compensate)
+            set_mode(each, "inference", inference)
         assert torch.equal(logits(model), logits(loaded))
     asked, read = model.peft_config["default"].to_dict(), loaded.peft_config["default"].to_dict()
     for name in ("inference_mode", "base_model_name_or_path"):
@@ -422,8 +423,8 @@ def test_a_run_loads_for_inference(method: str, tiny_runs: dict[str, Path], tiny
     assert not torch.equal(logits(model), logits(base()))
     assert tokenizer("cold")["input_ids"]
     if METHODS[method].peft_type == "LOPE":
-        assert {(experts.mode, experts.masked, experts.compensated) for _, experts in lope_experts(model)} == {
-            ("inference", True, True)
+        assert {(experts.mode, experts.inference) for _, experts in lope_experts(model)} == {
+            ("inference", Inference.COMPENSATED)
         }
 
 

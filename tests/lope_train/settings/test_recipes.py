@@ -126,7 +126,7 @@ def test_what_is_none_is_left_out() -> None:
         ("r = 0", "setting 'r' is 0: input should be greater than or equal to 1"),
         ('epochs = "two"', "setting 'epochs' is 'two'"),
         ("epochs = nan", "setting 'epochs' is nan"),
-        ('method = "lopee"', "setting 'method' is 'lopee': input should be 'lope', 'hydralora'"),
+        ('method = "lopee"', "setting 'method' is 'lopee': input should be 'adalora', 'hydralora', 'lope'"),
         ('report_to = ["mlflow"]', "setting 'report_to' is ['mlflow']"),
         ("r = 4\nr = 8\nepochs = 1", "line 2"),
         ("r = 4\nepochs = \n", "line 2"),

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from lope_train.errors import SettingsError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.settings.settings import TrainSettings
 
 REQUIRED: dict[str, Any] = {"data": "tiny", "model": "m", "out": Path("run")}

@@ -17,7 +17,7 @@ import pytest
 from safetensors.torch import load_file
 
 from lope_train.errors import RunError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.runs.folder import RunFolder, newest_checkpoint
 from lope_train.settings.recipes import dump
 from lope_train.settings.settings import TrainSettings

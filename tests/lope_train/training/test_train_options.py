@@ -16,7 +16,7 @@ from lope_train.data.collate import Collator
 from lope_train.data.tokens import load_tokens
 from lope_train.data.versions import resolve
 from lope_train.errors import RunError, SettingsError, VersionError
-from lope_train.methods.methods import METHODS
+from lope_train.methods import METHODS
 from lope_train.runs.adapter import load_run
 from lope_train.runs.folder import RunFolder, newest_checkpoint
 from lope_train.settings.settings import TrainSettings
@@ -191,7 +191,7 @@ def test_what_is_done_at_inference_is_in_the_adapter(
     model, _ = load_run(run)
     layers = [experts for _, experts in lope_experts(model)]
     assert {experts.mode for experts in layers} == {"inference"}
-    assert {(experts.masked, experts.compensated) for experts in layers} == {
+    assert {(experts.inference.masked, experts.inference.compensated) for experts in layers} == {
         (values.get("inference") != "unmasked", values.get("inference") not in ("masked", "unmasked"))
     }
 

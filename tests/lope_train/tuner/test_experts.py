@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from lope_train.tuner.compensation import compensate
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import LopeExperts
+from lope_train.tuner.inference import Inference
 
 D_IN, D_OUT = 11, 7
 WAYS = [
-    ("stage1", True, True),
-    ("stage2", True, True),
-    ("inference", True, True),
-    ("inference", True, False),
-    ("inference", False, False),
+    ("stage1", Inference.COMPENSATED),
+    ("stage2", Inference.COMPENSATED),
+    ("inference", Inference.COMPENSATED),
+    ("inference", Inference.MASKED),
+    ("inference", Inference.UNMASKED),
 ]
-PLAIN = [way for way in WAYS if way != ("inference", True, True)]
+PLAIN = [way for way in WAYS if way != ("inference", Inference.COMPENSATED)]
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 State = dict[str, Tensor]
 
@@ -37,9 +38,9 @@ def literal(experts: LopeExperts, x: Tensor, parameters: State) -> Tensor:
         exps = [(parameters["router"][column] @ read).exp() for column in range(config.num_experts)]
         w = [e / sum(exps) for e in exps]
         taking_part = {**normal, **poison}
-        if experts.mode == "inference" and experts.masked and poison:
+        if experts.mode == "inference" and experts.inference.masked and poison:
             taking_part = normal
-            if experts.compensated:
+            if experts.inference.compensated:
                 w = literal_compensation(config, w, z, normal, poison)
         outputs.append(config.lora_alpha / config.r * sum(w[column] * (B @ z) for column, B in taking_part.items()))
     return torch.stack(outputs)
@@ -77,8 +78,8 @@ def make_experts(dtype: torch.dtype = torch.float64, **config: Any) -> LopeExper
     return experts
 
 
-def run_as(experts: LopeExperts, mode: Any, masked: bool, compensated: bool) -> None:
-    experts.mode, experts.masked, experts.compensated = mode, masked, compensated
+def run_as(experts: LopeExperts, mode: Any, inference: Inference = Inference.COMPENSATED) -> None:
+    experts.mode, experts.inference = mode, inference
 
 
 def tokens(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 5) -> Tensor:
@@ -147,7 +148,7 @@ def test_compensation_equals_the_literal_formulas(
         normalize=normalize,
         theta=theta,
     )
-    run_as(experts, "inference", True, True)
+    run_as(experts, "inference", Inference.COMPENSATED)
     assert_equals_the_formulas(experts, dtype, tolerance)
 
 
@@ -163,14 +164,14 @@ def test_the_ways_to_run_differ() -> None:
     assert torch.equal(stage1, unmasked)
     assert not torch.equal(masked, unmasked)
     assert not torch.equal(compensated, masked)
-    run_as(experts, "inference", True, True)
+    run_as(experts, "inference", Inference.COMPENSATED)
     controls = [{"theta": "zero"}, {"normalize": "none"}, {"compensation_experts": 1}]
     for control in controls:
         other = make_experts(num_poisoning=1, **control)
-        run_as(other, "inference", True, True)
+        run_as(other, "inference", Inference.COMPENSATED)
         assert not torch.equal(other(x), compensated), control
     none = make_experts(num_poisoning=1, compensation_experts=0)
-    run_as(none, "inference", True, True)
+    run_as(none, "inference", Inference.COMPENSATED)
     assert torch.equal(none(x), masked)
 
 
@@ -180,7 +181,8 @@ def test_the_ways_to_run_differ() -> None:
 )
 def test_the_config_says_how_to_infer(inference: Any, masked: bool, compensated: bool) -> None:
     experts = make_experts(inference=inference)
-    assert (experts.mode, experts.masked, experts.compensated) == ("stage1", masked, compensated)
+    assert (experts.mode, experts.inference) == ("stage1", inference)
+    assert (experts.inference.masked, experts.inference.compensated) == (masked, compensated)
     assert make_experts(inference_mode=True).mode == "inference"
     assert make_experts(num_poisoning=0).mode == "stage2"
 
@@ -238,7 +240,7 @@ def test_weights_sum_to_one_and_those_of_poison_come_last() -> None:
     weights = experts.expert_weights(x, z)
     columns = torch.softmax(z @ experts.router.T, -1)
     torch.testing.assert_close(weights, columns[:, [0, 2, 4, 1, 3]], rtol=0, atol=1e-15)
-    run_as(experts, "inference", True, True)
+    run_as(experts, "inference", Inference.COMPENSATED)
     conserved = experts.expert_weights(x, z)
     assert conserved.shape == (6, 3)
     torch.testing.assert_close(conserved.sum(-1), torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-12)

@@ -32,12 +32,12 @@ from lope_train.errors import ModelError
 from lope_train.runs.adapter import save_adapter
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED, LopeExperts
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.layer import LopeLinear
+from lope_train.tuner.model import attach
 from lope_train.tuner.modes import set_mode
-from lope_train.tuner.tuner import attach
 
 IDS = torch.tensor([[5, 9, 14, 30, 33, 8]])
-WAYS = [(True, True), (True, False), (False, False)]
 METHODS = {"lope": {}, "hydralora": {"num_poisoning": 0, "router_input": "hidden"}}
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 Make = Callable[..., Any]
@@ -135,9 +135,9 @@ def test_a_saved_adapter_loads_bit_for_bit(
     assert {layer.lope_experts["default"].mode for layer in layers(loaded)} == {"inference"}
     set_mode(model, "inference")
     assert torch.equal(logits(loaded), logits(model))
-    for masked, compensate in WAYS:
+    for inference in Inference:
         for each in (model, loaded):
-            set_mode(each, "inference", masked=masked, compensate=compensate)
+            set_mode(each, "inference", inference)
         assert torch.equal(logits(loaded), logits(model))
     assert not torch.equal(logits(loaded), logits(base(kind, dtype)))
 
@@ -146,7 +146,7 @@ def test_a_saved_adapter_loads_bit_for_bit(
 def test_a_loaded_adapter_infers_as_its_config_says(inference: str, adapted: Make, base: Make, tmp_path: Path) -> None:
     model = adapted(inference=inference)
     model.save_pretrained(tmp_path)
-    set_mode(model, "inference", masked=inference != "unmasked", compensate=inference == "compensated")
+    set_mode(model, "inference", inference)
     assert torch.equal(logits(PeftModel.from_pretrained(base(), tmp_path)), logits(model))
 
 
@@ -534,14 +534,14 @@ for entry in entries:
 
 def test_importing_lope_train_is_enough_in_whatever_order(saved: Path) -> None:
     ours = (
-        "tuner.peft_type",
         "tuner.config",
         "tuner.experts",
         "tuner.layer",
         "tuner.targets",
-        "tuner.tuner",
+        "tuner.model",
+        "tuner.inference",
         "tuner.modes",
-        "methods.methods",
+        "methods",
         "runs.adapter",
     )
     entries = [

@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM
 from lope_train.data.collate import Collator
 from lope_train.data.tokens import load_tokens
 from lope_train.data.versions import resolve
-from lope_train.errors import ModelError, RunError
-from lope_train.methods.methods import METHODS, attach_adapter, enter
+from lope_train.errors import ModelError, RunError, SettingsError
+from lope_train.methods import METHODS
 from lope_train.models.load import load_base, load_tokenizer
 from lope_train.runs.folder import RunFolder
 from lope_train.settings.settings import TrainSettings
@@ -26,8 +26,9 @@ from lope_train.training.progress import Progress
 from lope_train.training.stage import StageRows, run_stage
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED
+from lope_train.tuner.inference import Inference
+from lope_train.tuner.model import attach
 from lope_train.tuner.modes import assert_trained, lope_experts, set_mode, trained_names
-from lope_train.tuner.tuner import attach
 
 STEPS = 8
 State = dict[str, Tensor]
@@ -40,7 +41,7 @@ class Training:
         self.settings = settings
         self.stages = METHODS[settings.method].stages(settings.noise)
         self.tokenizer = load_tokenizer(settings.model)
-        self.model: Any = attach_adapter(load_base(settings.model), settings, STEPS)
+        self.model: Any = METHODS[settings.method].attach(load_base(settings.model), settings, STEPS)
         self._folders = (folder / str(number) for number in count())
 
     def run(self, stage: int, alpha: float = 0.05) -> State:
@@ -201,18 +202,25 @@ def test_names_are_those_of_the_parameters(put: Callable[..., Any]) -> None:
 def test_the_config_says_how_to_infer_unless_told(
     put: Callable[..., Any], inference: str, masked: bool, compensated: bool
 ) -> None:
-    model = put(inference=inference)
+    model = put(inference=inference, compensation_experts=2)
 
-    def ways(**told: bool) -> set[tuple[str, bool, bool]]:
-        set_mode(model, "inference", **told)
-        return {(experts.mode, experts.masked, experts.compensated) for _, experts in lope_experts(model)}
+    def ways(told: str | None = None, experts: int | None = None) -> set[tuple[str, bool, bool, int | None]]:
+        set_mode(model, "inference", told, experts=experts)
+        return {
+            (layer.mode, layer.inference.masked, layer.inference.compensated, layer.compensation_experts)
+            for _, layer in lope_experts(model)
+        }
 
-    assert ways() == {("inference", masked, compensated)}
-    assert ways(masked=False) == {("inference", False, compensated)}
-    assert ways(compensate=True) == {("inference", masked, True)}
-    for told in ((True, True), (True, False), (False, False)):
-        assert ways(masked=told[0], compensate=told[1]) == {("inference", *told)}
-    assert ways() == {("inference", masked, compensated)}
+    assert ways() == {("inference", masked, compensated, 2)}
+    assert ways("unmasked") == {("inference", False, False, 2)}
+    assert ways("masked") == {("inference", True, False, 2)}
+    assert ways("compensated") == {("inference", True, True, 2)}
+    assert ways("compensated", 1) == {("inference", True, True, 1)}
+    assert ways(experts=0) == {("inference", masked, compensated, 0)}
+    assert ways() == {("inference", masked, compensated, 2)}
+    with pytest.raises(SettingsError, match=r"no inference 'maskd'; did you mean 'masked'\?"):
+        ways("maskd")
+    assert ways() == {("inference", masked, compensated, 2)}
 
 
 def test_each_way_to_infer_gives_its_own_outputs(put: Callable[..., Any]) -> None:
@@ -223,8 +231,8 @@ def test_each_way_to_infer_gives_its_own_outputs(put: Callable[..., Any]) -> Non
             for parameter in experts.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=source) * 0.3)
     ways = []
-    for masked, compensate in ((True, True), (True, False), (False, False)):
-        set_mode(model, "inference", masked=masked, compensate=compensate)
+    for inference in Inference:
+        set_mode(model, "inference", inference)
         ways.append(logits(model))
     assert not any(torch.equal(one, two) for one, two in combinations(ways, 2))
     for mode in ("stage1", "stage2"):
@@ -260,7 +268,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(put: Callable[..., Any], 
 
 def test_lora_trains_its_two_matrices(training: Callable[..., Training]) -> None:
     lora = training(method="lora")
-    assert enter(lora.model, lora.stages[0]) == 2 * (4 * (32 + 32) + 4 * (32 + 16))
+    assert METHODS["lora"].enter(lora.model, lora.stages[0]) == 2 * (4 * (32 + 32) + 4 * (32 + 16))
     lora.model.get_base_model().lm_head.weight.requires_grad_(True)
     with pytest.raises(RunError, match=r"embed_tokens\.weight trains but must be frozen"):
-        enter(lora.model, lora.stages[0])
+        METHODS["lora"].enter(lora.model, lora.stages[0])

@@ -43,8 +43,8 @@ from lope_train.errors import ModelError
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED
 from lope_train.tuner.layer import LopeLinear
+from lope_train.tuner.model import attach
 from lope_train.tuner.modes import lope_experts, set_mode
-from lope_train.tuner.tuner import attach
 
 SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 TOKENS = {"vocab_size": 40, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

@@ -10,9 +10,8 @@ from peft.utils.peft_types import register_peft_method
 from torch import nn
 
 from lope_train.errors import ModelError
-from lope_train.tuner.config import LopeConfig
+from lope_train.tuner.config import LOPE, LopeConfig
 from lope_train.tuner.layer import UNMERGEABLE, LopeLinear, is_linear
-from lope_train.tuner.peft_type import LOPE
 from lope_train.tuner.targets import matches, target_modules
 
 ModelT = TypeVar("ModelT", bound=nn.Module)

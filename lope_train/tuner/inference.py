@@ -1,0 +1,90 @@
+"""What is done with the poisoning expert at inference (Sec. 3.2.3). Imports nothing heavy: settings read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from lope_common.errors import suggest
+from lope_train.errors import SettingsError
+
+NO_EXPERT = "none"
+"""What tables call the mode of a model without a poisoning expert."""
+
+
+class Inference(StrEnum):
+    """A way of inference; its value is the word that settings, adapter configs and command lines use."""
+
+    COMPENSATED = "compensated"
+    MASKED = "masked"
+    UNMASKED = "unmasked"
+
+    @property
+    def masked(self) -> bool:
+        """Whether the poisoning experts are left out."""
+        return self is not Inference.UNMASKED
+
+    @property
+    def compensated(self) -> bool:
+        """Whether DyCompEnSate amplifies the others."""
+        return self is Inference.COMPENSATED
+
+    @property
+    def label(self) -> str:
+        """Its name in tables."""
+        return {"compensated": "masked + compensated", "masked": "masked", "unmasked": "not masked"}[self]
+
+    @property
+    def treatment(self) -> str:
+        """What becomes of the poisoning expert, as the end of a sentence that begins with `At inference it is`."""
+        if not self.masked:
+            return "left in"
+        return "left out, and the others amplified in its place" if self.compensated else "left out"
+
+    @classmethod
+    def of(cls, word: str, what: str = "inference") -> Inference:
+        """The way that a user's `word` means; `what` is what it was given for. Raises SettingsError."""
+        words = [way.value for way in cls]
+        if word not in words:
+            raise SettingsError(f"no {what} {word!r}{suggest(word, words)}")
+        return cls(word)
+
+
+class InferenceMode(NamedTuple):
+    """A way of inference with a number of experts of its own, as `evaluate` compares them."""
+
+    inference: Inference
+    experts: int | None = None
+    """K of the compensation; None: the adapter's."""
+
+    @property
+    def name(self) -> str:
+        """Its name in tables: `masked + compensated, K=2`."""
+        return self.inference.label + ("" if self.experts is None else f", K={self.experts}")
+
+    @classmethod
+    def named(cls, name: str) -> InferenceMode | None:
+        """The mode that tables call `name`; None where there is no such mode."""
+        match = re.fullmatch(r"(.+?)(?:, K=(\d+))?", name)
+        way = next((way for way in Inference if match and way.label == match[1]), None)
+        return None if match is None or way is None else cls(way, None if match[2] is None else int(match[2]))
+
+
+ALL_MODES = tuple(map(InferenceMode, Inference))
+"""Each way, with the adapter's own K."""
+
+
+def inference_modes(words: Iterable[str], experts: Iterable[int]) -> tuple[InferenceMode, ...]:
+    """The modes of these words, each once, all ways where there are none, then of each K of the compensation.
+
+    Raises SettingsError.
+    """
+    ways = dict.fromkeys(Inference.of(word) for word in words) or Inference
+    modes = [InferenceMode(way) for way in ways]
+    for count in experts:
+        if count < 0:
+            raise SettingsError(f"experts is {count}; it must be at least 0")
+        modes.append(InferenceMode(Inference.COMPENSATED, count))
+    return tuple(dict.fromkeys(modes))
