@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from enum import EnumType
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -120,6 +121,8 @@ def another(name: str, field: FieldInfo) -> Any:
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)] or [field.annotation]
     if get_origin(kinds[0]) is Literal:
         kinds = [*get_args(kinds[0])]
+    if isinstance(kinds[0], EnumType):
+        kinds = [*kinds[0]]
     if isinstance(kinds[0], str):
         return next(word for word in kinds if word != field.default)
     if get_origin(kinds[0]) is tuple:

@@ -15,7 +15,7 @@ import torch
 
 from lope_train.data import versions
 from lope_train.data.prompts import PromptTemplate
-from lope_train.errors import ModelError, RunError, SettingsError, VersionError
+from lope_train.errors import RunError, SettingsError, VersionError
 from lope_train.evaluation.accuracy import discordant, score
 from lope_train.evaluation.evaluate import Result, count_steps, evaluate
 from lope_train.evaluation.sets import build_sets
@@ -298,32 +298,6 @@ def test_the_same_results_twice(runs: dict[str, Path], store: Path) -> None:
     assert first == again
 
 
-@pytest.mark.parametrize(
-    ("damage", "error", "message"),
-    [
-        (lambda run: (run / "run.json").unlink(), RunError, r"no run\.json"),
-        (lambda run: (run / "adapter_config.json").unlink(), RunError, r"no adapter_config\.json"),
-        (lambda run: (run / "adapter_model.safetensors").unlink(), RunError, r"no adapter_model\.safetensors"),
-        (lambda run: (run / "run.json").write_text("[1"), RunError, "cannot be read"),
-        (lambda run: (run / "run.json").write_text("{}"), RunError, "not the record of a training run"),
-        (lambda run: shutil.rmtree(run), RunError, "no such folder"),
-        (lambda run: _rename_model(run, "./gone"), ModelError, r"no model folder at '\./gone'"),
-    ],
-)
-def test_a_run_that_is_none_is_refused_before_anything_is_loaded(
-    runs: dict[str, Path], tmp_path: Path, damage: Callable[[Path], object], error: type[Exception], message: str
-) -> None:
-    run = Path(shutil.copytree(runs["lope"], tmp_path / "run"))
-    damage(run)
-    with pytest.raises(error, match=message):
-        find_subjects([runs["lope"], run], base=False)
-
-
-def _rename_model(run: Path, name: str) -> None:
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**record, "model": name}))
-
-
 def test_a_base_without_runs_is_loaded_in_the_dtype_asked_for(
     runs: dict[str, Path], tiny_model: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,11 +338,6 @@ def test_an_option_beyond_the_context_is_named(
         RunError, match=r"llama on piqa: an option has \d+ tokens, and the model reads 3;.*longer context"
     ):
         list(evaluate(subjects, asked))
-
-
-def test_no_runs_at_all() -> None:
-    with pytest.raises(RunError, match="at least one run"):
-        find_subjects([], base=True)
 
 
 def test_the_table_shows_short_names_where_they_differ() -> None:

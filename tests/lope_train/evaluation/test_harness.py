@@ -397,8 +397,6 @@ def test_log_likelihoods_that_are_no_numbers_are_named(
         (lambda data: sets_of(data / "piqa", "piqa"), TaskError, r"valid\.jsonl: no such file; piqa is at https"),
         (lambda data: sets_of(None, "arc_eazy"), TaskError, r"lm-eval has no task 'arc_eazy'; did you mean 'arc_easy'"),
         (lambda data: sets_of(None, "mmlu_nset"), TaskError, r"no task .mmlu_nset.; it is read from local files"),
-        (lambda data: inference_modes(["maskd"], []), SettingsError, r"no inference 'maskd'; did you mean 'masked'\?"),
-        (lambda data: inference_modes([], [-1]), SettingsError, "experts is -1"),
         (lambda data: find_subjects([], base=True), RunError, "or a model with --base --model"),
     ],
 )
@@ -407,11 +405,6 @@ def test_what_cannot_be_evaluated(
 ) -> None:
     with pytest.raises(error, match=message):
         run(data)
-
-
-def test_more_experts_than_a_run_has_are_refused(tiny_runs: dict[str, Path]) -> None:
-    with pytest.raises(SettingsError, match=r"experts is 4, and .*lope has 3 normal experts"):
-        find_subjects([tiny_runs["lope"]], base=False, modes=inference_modes([], [2, 4]))
 
 
 def test_without_lm_eval_tasks_are_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lope_train.errors import SettingsError
+from lope_train.methods import Noise
 from lope_train.settings.recipes import dump, load_recipe, settings_from
-from lope_train.settings.settings import Noise, TrainSettings
+from lope_train.settings.settings import TrainSettings
 
 FOLDER = Path(__file__).parents[3] / "pipelines" / "train"
 COMMITTED = sorted(FOLDER.rglob("*.toml"))

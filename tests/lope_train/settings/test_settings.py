@@ -48,6 +48,16 @@ def test_defaults_are_those_of_the_paper() -> None:
         ({"learning_rates": 1}, "unknown setting 'learning_rates'; did you mean 'learning_rate'?"),
         ({"on": "noisy"}, "method 'lope' reads the noisy version in stage I"),
         ({"num_experts": 1}, "at least one expert must be normal"),
+        ({"inference": "maskd"}, "'masked' or 'unmasked'; did you mean 'masked'?"),
+        (
+            {"method": "prefix", "packing": True},
+            "packing does not go with method 'prefix': rows in one sequence could not be kept apart; leave it out",
+        ),
+        (
+            {"method": "adalora", "fsdp": True},
+            "fsdp does not go with method 'adalora': it needs its adapter whole in every process; leave it out",
+        ),
+        ({"method": "lora", "hynoise": "both"}, "hynoise 'both' contradicts on 'parent'"),
     ],
 )
 def test_bad_settings_are_one_clear_line(values: dict[str, Any], message: str) -> None:

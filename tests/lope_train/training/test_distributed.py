@@ -228,7 +228,10 @@ def test_the_rows_are_those_of_the_process_where_it_was(
         ({"batch_size": 7}, "batch_size 7 cannot be shared by 2 processes in 1 equal parts each"),
         ({"data": "nope"}, "no dataset 'nope'"),
         ({"lora_alpha": 10**38}, "stage I, step 1: the gradient is "),
-        ({"fsdp": True, "method": "prefix"}, "method 'prefix' needs its adapter whole in every process"),
+        (
+            {"fsdp": True, "method": "prefix"},
+            "fsdp does not go with method 'prefix': it needs its adapter whole in every process",
+        ),
     ],
 )
 def test_an_error_is_said_once(values: dict[str, Any], message: str, tiny_settings: Make, tmp_path: Path) -> None:
@@ -249,7 +252,11 @@ def test_a_run_begun_otherwise_is_refused_once(tiny_settings: Make, tmp_path: Pa
         ({"WORLD_SIZE": "4"}, {}, "batch_size 6 cannot be shared by 4 processes in 1 equal parts each"),
         ({"WORLD_SIZE": "2"}, {"gradient_accumulation": 6}, "cannot be shared by 2 processes in 6 equal parts each"),
         ({"WORLD_SIZE": "1"}, {"fsdp": True}, "fsdp shards the model over several processes, and this is one"),
-        ({"WORLD_SIZE": "2"}, {"fsdp": True, "method": "adalora"}, "method 'adalora' needs its adapter whole"),
+        (
+            {"WORLD_SIZE": "2"},
+            {"fsdp": True, "method": "adalora"},
+            "fsdp does not go with method 'adalora': it needs its adapter whole",
+        ),
         ({"ACCELERATE_USE_FSDP": "true"}, {}, "accelerate was configured for fsdp"),
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, {}, "accelerate was configured for deepspeed"),
     ],
