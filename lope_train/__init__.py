@@ -53,7 +53,9 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-_TUNER_NEEDS = tuple(f"{__name__}.{name}" for name in ("tuner.config", "tuner.experts", "tuner.layer", "tuner.targets"))
+_TUNER_NEEDS = tuple(
+    f"{__name__}.{name}" for name in ("keyed", "tuner.config", "tuner.experts", "tuner.layer", "tuner.targets")
+)
 _whole: set[str] = set()
 
 

@@ -53,9 +53,7 @@ class TrainSettings(BaseModel):
         json_schema_extra=_panel("Data and model"),
         description="The noisy version: NAME[@VERSION] or its folder.",
     )
-    method: MethodName = Field(
-        "lope", description=f"In two stages: {having(lambda m: m.passes == 2)}; the others in one."
-    )
+    method: MethodName = Field("lope", description=f"In more than one stage: {having(lambda m: m.passes > 1)}.")
     model: str = Field(min_length=1, description="A model folder, a hub id, or a name that get-model knows.")
     out: Path = Field(description="The run's folder; must not exist, or be empty.")
     store: Path | None = Field(None, description=STORE_HELP)

@@ -534,6 +534,7 @@ for entry in entries:
 
 def test_importing_lope_train_is_enough_in_whatever_order(saved: Path) -> None:
     ours = (
+        "keyed",
         "tuner.config",
         "tuner.experts",
         "tuner.layer",
