@@ -24,14 +24,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lope_train.data.collate import Collator
-from lope_train.data.tokens import load_tokens
-from lope_train.data.versions import resolve
-from lope_train.models.load import load_base, load_tokenizer
-from lope_train.training.loss import CompletionLoss, split_by_length
-from lope_train.tuner.config import LopeConfig
-from lope_train.tuner.modes import set_mode
-from lope_train.tuner.targets import matches, target_modules
+from lope_train.data import Collator, load_tokens, resolve
+from lope_train.models import load_base, load_tokenizer
+from lope_train.training import CompletionLoss, split_by_length
+from lope_train.tuner import LopeConfig, matches, set_mode, target_modules
 
 RANK, EXPERTS = 4, 4
 AIMS = {

@@ -19,13 +19,10 @@ import lm_eval.evaluator  # noqa: F401  # takes seconds, which are of neither
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from lope_train.cli.quiet import quiet_libraries
-from lope_train.evaluation.tasks.lm import LopeLM
-from lope_train.evaluation.tasks.load import quiet_harness
-from lope_train.evaluation.tasks.run import evaluate_tasks
-from lope_train.evaluation.tasks.sets import build_task_sets
-from lope_train.models.load import load_base, load_tokenizer
-from lope_train.runs.adapter import load_run
+from lope_train.cli import quiet_libraries
+from lope_train.evaluation import LopeLM, build_task_sets, evaluate_tasks, quiet_harness
+from lope_train.models import load_base, load_tokenizer
+from lope_train.runs import load_run
 
 TOLERANCE = 1e-3
 

@@ -24,14 +24,11 @@ from torch import Tensor, nn
 
 from lope_train.keyed import global_seed
 from lope_train.methods import METHODS
-from lope_train.models.load import load_base
-from lope_train.runs.adapter import load_adapter, load_run
-from lope_train.runs.folder import RunFolder
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
-from lope_train.tuner.experts import LopeExperts
-from lope_train.tuner.inference import Inference
-from lope_train.tuner.modes import lope_experts, set_mode
+from lope_train.models import load_base
+from lope_train.runs import RunFolder, load_adapter, load_run
+from lope_train.settings import TrainSettings
+from lope_train.training import train
+from lope_train.tuner import Inference, LopeExperts, lope_experts, set_mode
 
 GROUPS = ("A", "B", "B_poison", "router")
 

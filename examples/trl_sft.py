@@ -21,8 +21,8 @@ from trl import SFTConfig, SFTTrainer
 
 import lope_data
 import lope_train
-from lope_train.data.prompts import PromptTemplate
-from lope_train.models.load import load_tokenizer
+from lope_train.data import PromptTemplate
+from lope_train.models import load_tokenizer
 
 
 def rows_of(version: lope_data.Version, tokenizer: PreTrainedTokenizerBase) -> Dataset:

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.reliability.forgery import FORGERIES, forge
 from benchmarks.reliability.runs import listed, run, table, visible, write_rows
 from lope_data.store.verify import verify_version
-from lope_train.data.versions import resolve
+from lope_train.data import resolve
 from lope_train.errors import VersionError
 
 _BY_COMMAND = 5  # of the flips are shown to the command line too, which takes a second each

@@ -10,9 +10,7 @@ import typer
 
 from lope_common.progress import counted
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import app
-from lope_train.cli.options import SETS, JsonOption, StoreOption
-from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.app import SETS, JsonOption, StoreOption, app, quiet_libraries
 from lope_train.tuner.inference import Inference, inference_modes
 
 _EXAMPLES = """
@@ -128,7 +126,7 @@ def evaluate(
     by lm-evaluation-harness: pip install 'lope\\[eval]'.
     """
     quiet_libraries()
-    from lope_train.evaluation import evaluate as evaluation
+    from lope_train.evaluation import results as evaluation
     from lope_train.evaluation.sets import build_sets
     from lope_train.evaluation.table import results_table, summary
     from lope_train.inference.subjects import find_subjects

@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import app
-from lope_train.cli.options import OUTPUT, RunArgument
-from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.app import OUTPUT, RunArgument, app, quiet_libraries
 from lope_train.errors import RunError, SettingsError
 
 _EXAMPLES = """
@@ -47,8 +45,8 @@ def export(
         raise SettingsError("--private is of the repository that --push makes: give --push USER/NAME")
     quiet_libraries()
     from lope_common.hub import check_push
-    from lope_train.publish.export import export as exported
-    from lope_train.publish.hub import push
+    from lope_train.publish.folder import export as exported
+    from lope_train.publish.folder import push
 
     if hub_id is not None:
         check_push(hub_id, RunError)

@@ -13,9 +13,7 @@ import typer
 
 from lope_common.errors import suggest
 from lope_common.shown import SafeConsole, neutral, one_line, safe
-from lope_train.cli.app import app
-from lope_train.cli.options import RunArgument
-from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.app import RunArgument, app, quiet_libraries
 from lope_train.errors import RunError, SettingsError
 from lope_train.tuner.inference import Inference
 

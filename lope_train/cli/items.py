@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import app
-from lope_train.cli.options import OUTPUT, JsonOption
+from lope_train.cli.app import OUTPUT, JsonOption, app
 
 _EXAMPLES = """
 [bold]Examples[/bold]

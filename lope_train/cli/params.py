@@ -11,9 +11,7 @@ from rich import box
 from rich.table import Table
 
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import app
-from lope_train.cli.options import JsonOption
-from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.app import JsonOption, app, quiet_libraries
 from lope_train.cli.setting_options import setting_options, typed_settings
 from lope_train.settings.settings import TrainSettings
 

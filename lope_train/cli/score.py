@@ -14,12 +14,10 @@ from rich.text import Text
 
 from lope_common.progress import counted
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import app
-from lope_train.cli.options import OUTPUT, SETS, JsonOption, RunArgument, StoreOption
-from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.app import OUTPUT, SETS, JsonOption, RunArgument, StoreOption, app, quiet_libraries
 
 if TYPE_CHECKING:
-    from lope_train.detector.score import Scored
+    from lope_train.detector.scores import Scored
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -91,7 +89,7 @@ def score(
     More than one layer to choose from is an advantage: the untrained router's best layer is chosen in the same way.
     """
     quiet_libraries()
-    from lope_train.detector import score as detector
+    from lope_train.detector import scores as detector
     from lope_train.detector.output import REPORT, SCORES, ScoreFolder
 
     request = detector.ask(run, data, choose_on, store, limit, model)

@@ -9,9 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import app
-from lope_train.cli.options import JsonOption
-from lope_train.cli.quiet import quiet_libraries
+from lope_train.cli.app import JsonOption, app, quiet_libraries
 from lope_train.cli.setting_options import flag, setting_options, typed_settings
 from lope_train.errors import SettingsError
 from lope_train.methods import METHODS, having

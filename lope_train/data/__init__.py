@@ -1,1 +1,31 @@
-"""From a version to batches: prompts, tokens, packing."""
+"""From a version on disk to batches: the reader of FORMAT.md, prompts, tokens and their cache, packing.
+
+The reader is written from FORMAT.md alone and shares nothing with `lope_data`; one list of references is tested on
+both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lope_common.faces import lazy
+
+if TYPE_CHECKING:
+    from lope_train.data.collate import Collator
+    from lope_train.data.prompts import PromptTemplate
+    from lope_train.data.tokens import load_tokens
+    from lope_train.data.versions import Version, parent, resolve
+
+__all__ = ["Collator", "PromptTemplate", "Version", "load_tokens", "parent", "resolve"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "Collator": "collate",
+        "PromptTemplate": "prompts",
+        "Version": "versions",
+        "load_tokens": "tokens",
+        "parent": "versions",
+        "resolve": "versions",
+    },
+)

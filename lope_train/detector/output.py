@@ -13,7 +13,7 @@ import pyarrow as pa
 from lope_common.files import beside, sha256_of
 from lope_train.detector.auroc import RESAMPLES, SEED
 from lope_train.detector.report import report
-from lope_train.detector.score import Request, Scored
+from lope_train.detector.scores import Request, Scored
 from lope_train.detector.tables import as_dict
 from lope_train.errors import RunError
 from lope_train.runs.adapter import WEIGHTS, read_json, write_json

@@ -15,7 +15,7 @@ import xxhash
 from lope_common.page import environment
 from lope_train.detector.auroc import F64
 from lope_train.detector.lines import Line
-from lope_train.detector.score import Scored
+from lope_train.detector.scores import Scored
 from lope_train.detector.tables import DETECTORS, WEIGHTS
 
 _SUSPICIOUS = 30

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from lope_train.evaluation.evaluate import Result
+from lope_train.evaluation.results import Result
 from lope_train.evaluation.sets import EvalSet, VersionSet
 
 

@@ -21,7 +21,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArgumen
 
 from lope_train.data.collate import Collator
 from lope_train.errors import RunError, SettingsError
-from lope_train.inspection.movement import Moved
+from lope_train.inspection.moves import Moved
 from lope_train.methods import METHODS, Stage
 from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, save_adapter, write_json
 from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal

@@ -19,7 +19,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from lope_train.data.tokens import IGNORED
 from lope_train.errors import RunError
-from lope_train.inspection.movement import Moved
+from lope_train.inspection.moves import Moved
 from lope_train.methods import Allocation, Method
 from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal

@@ -4,3 +4,65 @@
 not done here, since settings and command lines read `inference` without peft. What trains with it is in
 `lope_train.methods`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lope_common.faces import lazy
+
+if TYPE_CHECKING:
+    from lope_train.tuner.config import LOPE, LopeConfig
+    from lope_train.tuner.experts import TRAINED, LopeExperts
+    from lope_train.tuner.inference import ALL_MODES, NO_EXPERT, Inference, InferenceMode, inference_modes
+    from lope_train.tuner.layer import LopeLinear, features, is_linear
+    from lope_train.tuner.model import LopeModel, attach
+    from lope_train.tuner.modes import lope_experts, set_mode, trained_names
+    from lope_train.tuner.targets import matches, target_modules
+
+__all__ = [
+    "ALL_MODES",
+    "LOPE",
+    "NO_EXPERT",
+    "TRAINED",
+    "Inference",
+    "InferenceMode",
+    "LopeConfig",
+    "LopeExperts",
+    "LopeLinear",
+    "LopeModel",
+    "attach",
+    "features",
+    "inference_modes",
+    "is_linear",
+    "lope_experts",
+    "matches",
+    "set_mode",
+    "target_modules",
+    "trained_names",
+]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "ALL_MODES": "inference",
+        "Inference": "inference",
+        "InferenceMode": "inference",
+        "LOPE": "config",
+        "LopeConfig": "config",
+        "LopeExperts": "experts",
+        "LopeLinear": "layer",
+        "LopeModel": "model",
+        "NO_EXPERT": "inference",
+        "TRAINED": "experts",
+        "attach": "model",
+        "features": "layer",
+        "inference_modes": "inference",
+        "is_linear": "layer",
+        "lope_experts": "modes",
+        "matches": "targets",
+        "set_mode": "modes",
+        "target_modules": "targets",
+        "trained_names": "modes",
+    },
+)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from lope_common.intervals import wilson
-from lope_train.tuner.inference import NO_EXPERT
+from lope_train.tuner import NO_EXPERT
 from pipelines.results.intervals import (
     LEVEL,
     SEEDS_TO_TEST,

@@ -11,8 +11,8 @@ from pathlib import Path
 from lope_common.files import sha256_of
 from lope_common.places import typed_path
 from lope_train.errors import LopeTrainError
-from lope_train.evaluation.tasks.local import load_shots, load_task, members
-from lope_train.models.load import folder_fingerprint
+from lope_train.evaluation import load_shots, load_task, members
+from lope_train.models import folder_fingerprint
 from pipelines.errors import PipelineError
 
 _NEEDS = ("lm_eval", "matplotlib", "scipy")

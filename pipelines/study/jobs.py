@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from lope_train.cli.setting_options import flag
+from lope_train.cli import flag
 from lope_train.errors import LopeTrainError
 from lope_train.methods import METHODS, Method
-from lope_train.settings.recipes import settings_from
+from lope_train.settings import settings_from
 from pipelines.errors import PipelineError
 from pipelines.study.contents import model_content, run_content
 from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lope_common.errors import suggest
-from lope_train.tuner.inference import Inference
+from lope_train.tuner import Inference
 from pipelines.errors import PipelineError
 
 PAPER = Path(__file__).parents[1] / "paper"

@@ -93,7 +93,7 @@ def run_study(
 
     Raises PipelineError where a file of the data folder is missing, or the folder cannot be written.
     """
-    from lope_train.models.load import CACHED
+    from lope_train.models import CACHED
 
     study = study.scaled(scale)
     check_training(study, scale)

@@ -9,7 +9,7 @@ import pytest
 
 import lope_data
 from lope_common.errors import LopeError
-from lope_train.data.versions import resolve
+from lope_train.data import resolve
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "store"
 NOISY, CLEAN = "2ae7db431eacc5f9", "e534932ca4cb1b3c"

@@ -31,7 +31,7 @@ from lope_data.report.rates import ops_tables
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 from lope_data.text.draws import row_hashes
-from lope_train.tuner.modes import lope_experts
+from lope_train.tuner import lope_experts
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -16,8 +16,8 @@ import torch
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from lope_train.methods import METHODS
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
+from lope_train.settings import TrainSettings
+from lope_train.training import train
 
 SEED = 7
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from lope_train.tuner.inference import InferenceMode
+from lope_train.tuner import InferenceMode
 from pipelines.page.plots.svg import INK, Draughtsman, Drawing, Look, Panel, look, shown
 from pipelines.results.findings import Accuracy, Findings
 from pipelines.results.labels import (

@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from lope_train.errors import RunError
-from lope_train.inspection.maps import Matrix, parameter_maps
-from lope_train.inspection.movement import movement
+from lope_train.inspection import Matrix, movement, parameter_maps
 from pipelines.page.plots.svg import Draughtsman, Drawing, Look, Panel, look, shown
 from pipelines.results.labels import arm_label, condition_label
 from pipelines.results.outcome import Outcome, Run

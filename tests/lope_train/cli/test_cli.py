@@ -18,8 +18,7 @@ from pydantic.fields import FieldInfo
 
 from lope_train.cli import run as cli
 from lope_train.cli.setting_options import flag
-from lope_train.settings.settings import TrainSettings
-from lope_train.training import run as trainer
+from lope_train.settings import TrainSettings
 
 
 class Ran(NamedTuple):
@@ -149,7 +148,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[TrainSettings]:
         asked.append(settings)
         return settings.out
 
-    monkeypatch.setattr(trainer, "train", record)
+    monkeypatch.setattr("lope_train.training.run.train", record)
     return asked
 
 
@@ -382,7 +381,7 @@ def test_an_interrupt_is_no_traceback(shell: Shell, monkeypatch: pytest.MonkeyPa
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "train", interrupt)
+    monkeypatch.setattr("lope_train.training.run.train", interrupt)
     ran = shell.train()
     assert (ran.code, ran.err) == (130, "interrupted; the same command resumes from its last checkpoint\n")
     monkeypatch.setattr("lope_train.models.get.get_model", interrupt)
@@ -394,7 +393,7 @@ def test_a_full_disk_is_no_traceback(shell: Shell, monkeypatch: pytest.MonkeyPat
     def fail(settings: object) -> Path:
         raise OSError(28, "No space left on device", "run")
 
-    monkeypatch.setattr(trainer, "train", fail)
+    monkeypatch.setattr("lope_train.training.run.train", fail)
     given = ["--data", "tiny-noisy", "--model", str(shell.model), "--out", "run"]
     assert shell.refused("train", *given) == "error: [Errno 28] No space left on device: 'run'\n"
 

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from lope_train.data.collate import Collator
-from lope_train.models.load import load_tokenizer
+from lope_train.models import load_tokenizer
 
 
 @pytest.fixture

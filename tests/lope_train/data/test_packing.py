@@ -17,7 +17,7 @@ from lope_train.data import versions
 from lope_train.data.collate import Collator
 from lope_train.data.packing import pack, positions
 from lope_train.data.tokens import load_tokens
-from lope_train.models.load import load_tokenizer
+from lope_train.models import load_tokenizer
 
 
 def packs_of(lengths: list[int], max_length: int) -> list[list[int]]:

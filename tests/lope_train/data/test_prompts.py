@@ -9,7 +9,7 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from lope_train.data.prompts import Example, PromptTemplate, options
-from lope_train.models.load import load_tokenizer
+from lope_train.models import load_tokenizer
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

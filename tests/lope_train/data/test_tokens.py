@@ -25,7 +25,7 @@ from lope_train.data.prompts import PromptTemplate
 from lope_train.data.tokens import IGNORED, TEMPLATES, Counts, load_tokens, notice
 from lope_train.data.versions import Version
 from lope_train.errors import LopeTrainError, RunError, SettingsError, VersionError
-from lope_train.models.load import load_tokenizer
+from lope_train.models import load_tokenizer
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from lope_train.data.prompts import PromptTemplate
-from lope_train.data.versions import resolve
+from lope_train.data import PromptTemplate, resolve
 from lope_train.detector.lines import Line, make_lines
 from lope_train.detector.token_edits import Mark, read_marks
 from lope_train.errors import ModelError, VersionError

@@ -12,13 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lope_train.cli.run import main
+from lope_train.cli import main
 from lope_train.detector.output import ScoreFolder, summary
 from lope_train.detector.report import report
-from lope_train.detector.score import ask, score
+from lope_train.detector.scores import ask, score
 from lope_train.errors import ModelError, RunError, SettingsError, VersionError
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
+from lope_train.settings import TrainSettings
+from lope_train.training import train
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"
 
@@ -166,7 +166,7 @@ def test_the_page_shows_hostile_text_as_text(run: Path, tiny_store: Path, monkey
     hostile = "<script>alert(1)</script>\"'><img src=x onerror=y> {{ 7 * 7 }} &lt;"
     request = ask(run, "tiny-noisy", None, tiny_store, None, None)
     from lope_train.detector import lines as detector_lines
-    from lope_train.detector import score as detector
+    from lope_train.detector import scores as detector
 
     def spoilt(rows: Any, *rest: Any) -> Any:
         rows = [{**row, "instruction": hostile} if row["instruction"] else row for row in rows]

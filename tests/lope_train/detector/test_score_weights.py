@@ -13,16 +13,16 @@ import torch
 from torch.nn import functional as F
 
 from lope_train.detector.lines import make_lines
-from lope_train.detector.score import score_lines
+from lope_train.detector.scores import score_lines
 from lope_train.detector.token_edits import Mark
 from lope_train.detector.weigh import layer_names, weigh
 from lope_train.errors import RunError
 from lope_train.methods import METHODS
-from lope_train.models.load import load_base
-from lope_train.runs.adapter import load_run
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
-from lope_train.tuner.modes import lope_experts, set_mode
+from lope_train.models import load_base
+from lope_train.runs import load_run
+from lope_train.settings import TrainSettings
+from lope_train.training import train
+from lope_train.tuner import lope_experts, set_mode
 
 ROWS = [[5, 9, 31, 7, 60, 12], [44, 3], [17, 18, 19, 20]]
 

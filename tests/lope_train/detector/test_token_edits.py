@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_train.data.versions import Version, resolve
+from lope_train.data import Version, resolve
 from lope_train.detector import token_edits
 from lope_train.detector.token_edits import Edit, Mark, level_of, place, read_marks
 from lope_train.errors import VersionError

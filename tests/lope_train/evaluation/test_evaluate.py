@@ -13,26 +13,24 @@ import datasets
 import pytest
 import torch
 
-from lope_train.data import versions
-from lope_train.data.prompts import PromptTemplate
+from lope_train.data import PromptTemplate, resolve
 from lope_train.errors import RunError, SettingsError, VersionError
 from lope_train.evaluation.accuracy import discordant, score
-from lope_train.evaluation.evaluate import Result, count_steps, evaluate
+from lope_train.evaluation.results import Result, count_steps, evaluate
 from lope_train.evaluation.sets import build_sets
 from lope_train.evaluation.table import _short, summary
 from lope_train.evaluation.tasks.local import TaskError
-from lope_train.inference.subjects import find_subjects
-from lope_train.models.load import load_base
-from lope_train.runs.adapter import load_run
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
-from lope_train.tuner.inference import Inference
-from lope_train.tuner.modes import set_mode
+from lope_train.inference import find_subjects
+from lope_train.models import load_base
+from lope_train.runs import load_run
+from lope_train.settings import TrainSettings
+from lope_train.training import train
+from lope_train.tuner import Inference, set_mode
 
 
 def add_version(store: Path, name: str, source: str, change: Callable[[dict[str, Any]], None]) -> None:
     """A version made from `source` by `change` on each row, sealed as FORMAT.md says."""
-    origin = versions.resolve(source, store)
+    origin = resolve(source, store)
     rows = [dict(row) for row in origin.dataset()]
     for row in rows:
         change(row)

@@ -16,17 +16,17 @@ import torch
 import yaml
 
 from lope_train.errors import RunError, SettingsError
-from lope_train.evaluation.evaluate import evaluate
 from lope_train.evaluation.likelihood import has_virtual_tokens
+from lope_train.evaluation.results import evaluate
 from lope_train.evaluation.table import results_table, summary
 from lope_train.evaluation.tasks import load as harness_tasks
 from lope_train.evaluation.tasks.load import describe, load_local, metric_of
 from lope_train.evaluation.tasks.local import TaskError, load_task, members, task_file
 from lope_train.evaluation.tasks.sets import TaskSet, build_task_sets
-from lope_train.inference.subjects import Subject, find_subjects
-from lope_train.models.load import load_base, load_tokenizer
-from lope_train.runs.adapter import load_run
-from lope_train.tuner.inference import inference_modes
+from lope_train.inference import Subject, find_subjects
+from lope_train.models import load_base, load_tokenizer
+from lope_train.runs import load_run
+from lope_train.tuner import inference_modes
 
 pytest.importorskip("lm_eval")
 

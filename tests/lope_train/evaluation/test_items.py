@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lope_data.cli import run as data_cli
-from lope_train.cli import run as cli
+from lope_data import cli as data_cli
+from lope_train import cli
 from lope_train.errors import VersionError
 from lope_train.evaluation.sets import build_sets
 from lope_train.evaluation.tasks.sets import build_task_sets

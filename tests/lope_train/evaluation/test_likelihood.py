@@ -11,11 +11,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from lope_train.evaluation.likelihood import Query, TooLongError, log_likelihoods, score_options
-from lope_train.models.load import load_base
-from lope_train.tuner.config import LopeConfig
-from lope_train.tuner.inference import Inference
-from lope_train.tuner.model import attach
-from lope_train.tuner.modes import lope_experts, set_mode
+from lope_train.models import load_base
+from lope_train.tuner import Inference, LopeConfig, attach, lope_experts, set_mode
 
 
 @torch.no_grad()

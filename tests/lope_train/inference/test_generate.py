@@ -15,17 +15,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GenerationConfig
 
-from lope_train.cli import run as cli
-from lope_train.cli.generate import converse
-from lope_train.data.prompts import PromptTemplate
+from lope_train import cli
+from lope_train.cli import converse
+from lope_train.data import PromptTemplate
 from lope_train.errors import LopeTrainError, RunError, SettingsError
 from lope_train.inference.chat import Chat, Sampling, open_chat
 from lope_train.methods import METHODS
-from lope_train.runs.adapter import WEIGHTS, load_run
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
-from lope_train.tuner.inference import Inference
-from lope_train.tuner.modes import set_mode
+from lope_train.runs import WEIGHTS, load_run
+from lope_train.settings import TrainSettings
+from lope_train.training import train
+from lope_train.tuner import Inference, set_mode
 
 TOKENS = 12
 CHAT_TEMPLATE = (

@@ -12,9 +12,8 @@ import torch
 
 from lope_train.errors import ModelError, RunError, SettingsError
 from lope_train.inference.subjects import find_subjects, open_run
-from lope_train.runs.adapter import load_run
-from lope_train.tuner.inference import Inference, InferenceMode, inference_modes
-from lope_train.tuner.modes import lope_experts
+from lope_train.runs import load_run
+from lope_train.tuner import Inference, InferenceMode, inference_modes, lope_experts
 
 
 def test_only_what_has_a_poisoning_expert_has_ways_of_inference(tiny_runs: dict[str, Path], tiny_model: Path) -> None:

@@ -17,15 +17,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from lope_train.errors import RunError
 from lope_train.inspection.maps import parameter_maps
-from lope_train.inspection.movement import movement
+from lope_train.inspection.moves import movement
 from lope_train.methods import METHODS
-from lope_train.models.load import load_base
-from lope_train.publish.export import export
-from lope_train.runs.adapter import load_adapter, save_adapter
-from lope_train.runs.folder import RunFolder
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.run import train
-from lope_train.training.trainer import StageTrainer
+from lope_train.models import load_base
+from lope_train.publish import export
+from lope_train.runs import RunFolder, load_adapter, save_adapter
+from lope_train.settings import TrainSettings
+from lope_train.training import StageTrainer, train
 
 Make = Callable[..., TrainSettings]
 WEIGHTS = "adapter_model.safetensors"

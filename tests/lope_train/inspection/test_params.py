@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from transformers import AutoConfig, T5Config
 
-from lope_train.cli import run as cli
+from lope_train import cli
 from lope_train.errors import LopeTrainError
 from lope_train.inspection.parameters import Count, count
 from lope_train.methods import METHODS
-from lope_train.models.load import load_base
-from lope_train.settings.settings import TrainSettings
+from lope_train.models import load_base
+from lope_train.settings import TrainSettings
 
 LLAMA_2_7B = {
     "model_type": "llama",

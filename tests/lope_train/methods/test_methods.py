@@ -14,10 +14,9 @@ from peft import PeftType
 
 import lope_train
 from lope_train.methods import METHODS, having
-from lope_train.models.load import load_base
-from lope_train.settings.recipes import load_recipe
-from lope_train.settings.settings import TrainSettings
-from lope_train.tuner.config import LOPE
+from lope_train.models import load_base
+from lope_train.settings import TrainSettings, load_recipe
+from lope_train.tuner import LOPE
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,12 +13,18 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lope_train.models.load import load_base
-from lope_train.runs.adapter import load_adapter, save_adapter
-from lope_train.tuner.config import LopeConfig
-from lope_train.tuner.experts import TRAINED
-from lope_train.tuner.layer import LopeLinear, features, is_linear
-from lope_train.tuner.model import attach
-from lope_train.tuner.modes import lope_experts, set_mode, trained_names
+from lope_train.runs import load_adapter, save_adapter
+from lope_train.tuner import (
+    TRAINED,
+    LopeConfig,
+    LopeLinear,
+    attach,
+    features,
+    is_linear,
+    lope_experts,
+    set_mode,
+    trained_names,
+)
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from lope_train.data.prompts import PromptTemplate
+from lope_train.data import PromptTemplate
 from lope_train.errors import ModelError
 from lope_train.models import get as module
 from lope_train.models.get import SOURCES, convert, get_model

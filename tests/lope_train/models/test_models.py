@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lope_train.errors import ModelError
-from lope_train.inspection.parameters import count
+from lope_train.inspection import count
 from lope_train.models import load as models
-from lope_train.settings.settings import TrainSettings
+from lope_train.settings import TrainSettings
 
 
 @pytest.fixture

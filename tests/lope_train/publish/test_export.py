@@ -18,14 +18,14 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError
 from peft import PeftModel
 
-from lope_train.cli import run as cli
+from lope_train import cli
 from lope_train.errors import ModelError, RunError
 from lope_train.methods import METHODS
-from lope_train.models.load import load_base
-from lope_train.publish import export as exporting
-from lope_train.publish import hub as publishing
-from lope_train.publish.export import LOCAL, export, without_local_paths
-from lope_train.runs.adapter import load_run
+from lope_train.models import load_base
+from lope_train.publish import folder as exporting
+from lope_train.publish import folder as publishing
+from lope_train.publish.folder import LOCAL, export, without_local_paths
+from lope_train.runs import load_run
 
 FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors", "run.json"]
 

@@ -21,11 +21,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, T5
 from lope_train.errors import ModelError, RunError
 from lope_train.methods import METHODS
 from lope_train.runs.adapter import CONFIG, WEIGHTS, load_adapter, load_run, load_weights, save_adapter
-from lope_train.settings.settings import TrainSettings
-from lope_train.tuner.config import LopeConfig
-from lope_train.tuner.inference import Inference
-from lope_train.tuner.model import attach
-from lope_train.tuner.modes import lope_experts, set_mode
+from lope_train.settings import TrainSettings
+from lope_train.tuner import Inference, LopeConfig, attach, lope_experts, set_mode
 
 IDS = torch.tensor([[5, 9, 14, 200, 33, 8, 120]])
 OF_LAYERS = ["lope", "hydralora", "lora", "adalora"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from lope_train.cli.quiet import quiet_libraries
-from lope_train.settings.settings import TrainSettings
+from lope_train.cli import quiet_libraries
+from lope_train.settings import TrainSettings
 from lope_train.training.run import train
 from lope_train.training.trainer import StageTrainer
 

@@ -18,11 +18,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lope_train.errors import SettingsError
-from lope_train.models.load import load_base
-from lope_train.runs.adapter import load_adapter, load_run
-from lope_train.runs.folder import RunFolder, newest_checkpoint
-from lope_train.settings.recipes import dump
-from lope_train.settings.settings import TrainSettings
+from lope_train.models import load_base
+from lope_train.runs import RunFolder, load_adapter, load_run, newest_checkpoint
+from lope_train.settings import TrainSettings, dump
 from lope_train.training.run import train
 
 Make = Callable[..., TrainSettings]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lope_train.data.versions import parent, resolve
+from lope_train.data import parent, resolve
 
 STORE = Path(__file__).parents[2] / "golden" / "store"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, T5Config, T5ForConditionalGeneration
 
 from lope_train.training.loss import CompletionLoss, split_by_length
-from lope_train.tuner.config import LopeConfig
+from lope_train.tuner import LopeConfig
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lope_train.settings.settings import TrainSettings
+from lope_train.settings import TrainSettings
 from lope_train.training.run import train
-from lope_train.tuner.experts import LopeExperts
+from lope_train.tuner import LopeExperts
 
 Make = Callable[..., TrainSettings]
 

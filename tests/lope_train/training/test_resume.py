@@ -18,9 +18,8 @@ from safetensors.torch import load_file
 
 from lope_train.errors import RunError
 from lope_train.methods import METHODS
-from lope_train.runs.folder import RunFolder, newest_checkpoint
-from lope_train.settings.recipes import dump
-from lope_train.settings.settings import TrainSettings
+from lope_train.runs import RunFolder, newest_checkpoint
+from lope_train.settings import TrainSettings, dump
 from lope_train.training.run import train
 from lope_train.training.trainer import StageTrainer
 

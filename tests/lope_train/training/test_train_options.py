@@ -12,18 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lope_train.data.collate import Collator
-from lope_train.data.tokens import load_tokens
-from lope_train.data.versions import resolve
+from lope_train.data import Collator, load_tokens, resolve
 from lope_train.errors import RunError, SettingsError, VersionError
 from lope_train.methods import METHODS
-from lope_train.runs.adapter import load_run
-from lope_train.runs.folder import RunFolder, newest_checkpoint
-from lope_train.settings.settings import TrainSettings
+from lope_train.runs import RunFolder, load_run, newest_checkpoint
+from lope_train.settings import TrainSettings
 from lope_train.training import stage as loop
 from lope_train.training.loss import CompletionLoss
 from lope_train.training.run import train
-from lope_train.tuner.modes import lope_experts, set_mode
+from lope_train.tuner import lope_experts, set_mode
 
 Make = Callable[..., TrainSettings]
 

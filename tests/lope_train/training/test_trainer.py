@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lope_train.data.versions import resolve
+from lope_train.data import resolve
 from lope_train.errors import RunError, VersionError
 from lope_train.methods import METHODS
-from lope_train.settings.settings import TrainSettings
+from lope_train.settings import TrainSettings
 from lope_train.training.run import train
 
 Make = Callable[..., TrainSettings]

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, T5Config, T5ForConditionalGeneration
 
 from lope_train.errors import ModelError
-from lope_train.runs.adapter import save_adapter
+from lope_train.runs import save_adapter
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED, LopeExperts
 from lope_train.tuner.inference import Inference

@@ -13,17 +13,13 @@ from peft import PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from lope_train.data.collate import Collator
-from lope_train.data.tokens import load_tokens
-from lope_train.data.versions import resolve
+from lope_train.data import Collator, load_tokens, resolve
 from lope_train.errors import ModelError, RunError, SettingsError
 from lope_train.methods import METHODS
-from lope_train.models.load import load_base, load_tokenizer
-from lope_train.runs.folder import RunFolder
-from lope_train.settings.settings import TrainSettings
-from lope_train.training.embedding_noise import EmbeddingNoise
-from lope_train.training.progress import Progress
-from lope_train.training.stage import StageRows, run_stage
+from lope_train.models import load_base, load_tokenizer
+from lope_train.runs import RunFolder
+from lope_train.settings import TrainSettings
+from lope_train.training import EmbeddingNoise, Progress, StageRows, run_stage
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED
 from lope_train.tuner.inference import Inference

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lope_train.inspection.maps import ParameterMaps
+from lope_train.inspection import ParameterMaps
 from pipelines.page.plots import figures
 from pipelines.page.plots import runs as plots_runs
 from pipelines.page.plots.svg import Drawing, labelled, look, shown

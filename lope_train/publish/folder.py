@@ -1,4 +1,4 @@
-"""`export`: a run as a folder that peft and the hub know, with a card that says what it is."""
+"""`export`: a run as a folder that peft and the hub know, with a card that says what it is, and sending it there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lope_common.files import new_folder, sha256_of
+from lope_common.hub import check_push, pushing
 from lope_common.places import typed_path
 from lope_train.errors import LopeTrainError, RunError
 from lope_train.inspection.parameters import Count, count
@@ -55,6 +56,24 @@ def export(run: Path, out: Path) -> Path:
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error}") from error
     return out
+
+
+def push(folder: Path, hub_id: str, private: bool) -> str:
+    """Send what `export` wrote to a model repository, which is made if there is none; returns its address.
+
+    The endpoint and the token are those of `huggingface_hub` (`HF_ENDPOINT`, `HF_TOKEN`, or what `hf auth login`
+    keeps). Raises RunError where there is no token, or one that may not, or no network.
+    """
+    from huggingface_hub import HfApi
+
+    check_push(hub_id, RunError)
+    api = HfApi()
+    with pushing(hub_id, RunError):
+        address = str(api.create_repo(hub_id, repo_type="model", private=private or None, exist_ok=True))
+        api.upload_folder(
+            repo_id=hub_id, folder_path=folder, repo_type="model", commit_message="Adapter, exported by lope_train"
+        )
+    return address
 
 
 def without_local_paths(value: Any) -> Any:
