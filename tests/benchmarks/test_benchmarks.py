@@ -18,9 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> str:
-    script = str(ROOT / "benchmarks/noise_speed.py")
     nothing = str(tmp_path_factory.mktemp("no-data"))
-    command = [sys.executable, script, "--data", nothing, "--rows", "40", "--json"]
+    command = [sys.executable, "-m", "benchmarks.speed.noise", "--data", nothing, "--rows", "40", "--json"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 

@@ -3,7 +3,7 @@
 The criterion: the realised level, in the op's own units, is within 2 % of the request, or within the 99 % sampling
 interval (the ratio estimator's, texts being drawn) where that is wider. The seed is fixed. By chance about one cell in
 a hundred of those judged by their interval is outside: one that fails after an op draws anew is biased only if other
-seeds put it on the same side (`benchmarks/calibration.py` tells).
+seeds put it on the same side (`benchmarks/agreement/calibration.py` tells).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Random recipes: each gives a version that holds, or a clear error. `benchmarks/fuzz_recipes.py` runs more of them."""
+"""Random recipes: each gives a version that holds, or a clear error. `benchmarks/soak` runs more of them."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,15 +10,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.soak.fuzz_recipes import shrunk, trial_of
+from benchmarks.soak.random_recipes import SOURCES, Trial
+from benchmarks.soak.recipe_trial import CheckError, Outcome, attempt, check_counts, check_replay, write_sources
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.errors import RecipeError
 from lope_data.recipe.recipe import Recipe, load_recipe
 from lope_data.store.store import Store
-
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
-from fuzz_recipes import shrunk, trial_of
-from random_recipes import SOURCES, Trial
-from recipe_trial import CheckError, Outcome, attempt, check_counts, check_replay, write_sources
 
 CLEAR = {"version", "RecipeError", "SourceError", "NoiseError", "LopeDataError"}
 
@@ -120,7 +117,7 @@ def test_what_the_fuzzer_checks_can_fail(folder: Path, tmp_path: Path) -> None:
 
 def test_a_failure_is_made_smaller(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a check that fails whenever words are swapped, what is left is the line that says so."""
-    monkeypatch.setattr("fuzz_recipes.attempt", _fails_on_swap)
+    monkeypatch.setattr("benchmarks.soak.fuzz_recipes.attempt", _fails_on_swap)
     trial = Trial(b"seed = 3\n[[steps]]\nratio = 0.5\nmix = 'word.swap'\n[embedding]\nalpha = 1.0", {}, "", True, 7)
     failure = Outcome("FAILURE", "CheckError in test_fuzz_recipes.py:1: no swaps")
     assert shrunk(trial, failure, folder).recipe.strip() == b"mix = 'word.swap'"

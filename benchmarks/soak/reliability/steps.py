@@ -1,6 +1,6 @@
 """A build killed before each step that it takes in the store: opening, renaming, removing, looking into a folder.
 
-    python -m benchmarks.reliability.steps FOLDER ARGS...    # ARGS: of `lope_data build`, with --store FOLDER/store
+    python -m benchmarks.soak.reliability.steps FOLDER ARGS...  # ARGS: of `lope_data build`, with --store FOLDER/store
 
 Processes are forked from one that has imported everything and done nothing, so that hundreds of steps take a minute.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import polars  # noqa: F401 (imported by builds when they need it; here once for all)
 
-from benchmarks.reliability.runs import digests, wrong
+from benchmarks.soak.reliability.runs import digests, wrong
 from lope_data.builds import obtain as builder  # noqa: F401
 from lope_data.cli.run import main
 from lope_data.text import kernels  # noqa: F401

@@ -1,6 +1,6 @@
 """Stage checks on a real model: what each stage changed, bit for bit, and the fused layer against a literal loop.
 
-    python benchmarks/stage_checks.py --data sample-hynoise --model smollm2-135m
+    python -m benchmarks.agreement.stages --data sample-hynoise --model smollm2-135m
 
 Prints, for each group of parameters, whether its bytes changed in a stage; the least distance between two normal
 experts after stage II; and the greatest difference between the fused layer and a loop over experts in float64, with

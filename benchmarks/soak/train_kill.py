@@ -1,6 +1,6 @@
 """SIGKILL at random moments of a training, which then goes on: does it end in the weights of one that was not killed?
 
-    python benchmarks/train_kill.py --data sample-60-hynoise --model smollm2-135m --trials 10
+    python -m benchmarks.soak.train_kill --data sample-60-hynoise --model smollm2-135m --trials 10
 
 Every second trial is killed twice or three times. Prints a line a trial; the exit code is 1 if one differs.
 """

@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 import re2
 from pydantic import ValidationError
-from random_recipes import WORDNET, Trial
-from random_values import CLASSES
 
+from benchmarks.soak.random_recipes import WORDNET, Trial
+from benchmarks.soak.random_values import CLASSES
 from lope_data.builds import obtain as builder
 from lope_data.cli.options import overrides
 from lope_data.errors import LopeDataError
@@ -29,7 +29,7 @@ from lope_data.store.store import Store
 from lope_data.store.verify import verify_version
 from lope_data.store.version import Version
 
-_WORDNET = Path(__file__).parents[1] / "tests" / "lope_data" / "noise" / "wordnet"
+_WORDNET = Path(__file__).parents[2] / "tests" / "lope_data" / "noise" / "wordnet"
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _WORDS = [
     *("the quick brown fox jumps over lazy dogs", "Name 3 primary colours,\nand say why!", "", "a", "  ", "x" * 200),

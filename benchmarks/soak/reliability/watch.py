@@ -1,6 +1,6 @@
 """A reader that looks at every version of a store again and again, until a file `stop` is beside the store.
 
-python -m benchmarks.reliability.watch STORE
+python -m benchmarks.soak.reliability.watch STORE
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import lope_data
-from benchmarks.reliability.runs import visible
+from benchmarks.soak.reliability.runs import visible
 from lope_data.errors import StoreError
 from lope_data.store.verify import verify_version
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.reliability.places import odd_places
-from benchmarks.reliability.runs import Run, Running, digests, leftovers, listed, run, table, write_rows, wrong
+from benchmarks.soak.reliability.places import odd_places
+from benchmarks.soak.reliability.runs import Run, Running, digests, leftovers, listed, run, table, write_rows, wrong
 
 
 def disk(folder: Path, rows: int, count: int, seed: int) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import mean
 
-from benchmarks.reliability.runs import (
+from benchmarks.soak.reliability.runs import (
     Run,
     Running,
     digests,
@@ -29,7 +29,6 @@ from benchmarks.reliability.runs import (
 
 _LONGEST_CHAIN = 3
 _STEP_ROWS, _STEP_SHARD = 300, 100
-_DYING = (sys.executable, "-m", "benchmarks.reliability.dying")
 
 
 @dataclass
@@ -142,7 +141,7 @@ def _steps(folder: Path, seed: int) -> str:
     where = folder / "steps"
     where.mkdir()
     args = (*_build(source, where / "store"), "--shard-rows", str(_STEP_SHARD), "--workers", "1")
-    done = Running(str(where), *args, command=(sys.executable, "-m", "benchmarks.reliability.steps")).wait()
+    done = Running(str(where), *args, command=(sys.executable, "-m", "benchmarks.soak.reliability.steps")).wait()
     assert not done.code, done.err
     count, kills, faults = json.loads(done.out)
     said = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from broken_toml import garbled, toml
-from random_values import (
+from benchmarks.soak.broken_toml import garbled, toml
+from benchmarks.soak.random_values import (
     AUGMENTERS,
     BAD_LINES,
     BAD_RE2,
@@ -24,7 +24,6 @@ from random_values import (
     odd,
     of_type,
 )
-
 from lope_data.noise.registry import LEVELS, get_op, ops
 from lope_data.recipe.guard import PATTERNS
 from lope_data.recipe.presets import PRESETS

@@ -1,6 +1,6 @@
 """How long `lope_data build` takes beside `datasets` loading and saving the same rows, and how fast it starts; one run.
 
-    python benchmarks/build_speed.py [--rows 1000000] [--format jsonl] [--repeats 5] [--in FOLDER]
+    python -m benchmarks.speed.build [--rows 1000000] [--format jsonl] [--repeats 5] [--in FOLDER]
 
 What is measured, and how, is in benchmarks/README.md.
 """

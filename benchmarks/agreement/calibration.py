@@ -1,6 +1,6 @@
 """Whether noise comes out as strong as was asked: each op at four levels, on whole texts and on short ones.
 
-    python benchmarks/calibration.py --data DIR [--rows 10000] [--seed 614] [--json]
+    python -m benchmarks.agreement.calibration --data DIR [--rows 10000] [--seed 614] [--json]
 
 DIR holds `alpaca/random_9k.json` and `gsm8k/train.jsonl`; without them the texts of the embedded sample are taken.
 What is measured, and how, is in benchmarks/README.md.
@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from noise_speed import markdown, texts_of  # first: it says how many threads there are
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.speed.noise import markdown, texts_of  # first: it says how many threads there are
 from lope_data import ShortfallWarning, corrupt
 from lope_data.errors import LopeDataError
 from lope_data.noise.registry import Ground, TextOp, ops

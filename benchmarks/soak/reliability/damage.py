@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability.forgery import FORGERIES, forge
-from benchmarks.reliability.runs import listed, run, table, visible, write_rows
+from benchmarks.soak.reliability.forgery import FORGERIES, forge
+from benchmarks.soak.reliability.runs import listed, run, table, visible, write_rows
 from lope_data.store.verify import verify_version
 from lope_train.data import resolve
 from lope_train.errors import VersionError

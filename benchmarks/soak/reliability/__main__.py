@@ -1,6 +1,6 @@
 """Reliability of the version store, as figures.
 
-    python -m benchmarks.reliability kill|together|damage|disk [--count N] [--seed N] [--rows N] [--in FOLDER]
+    python -m benchmarks.soak.reliability kill|together|damage|disk [--count N] [--seed N] [--rows N] [--in FOLDER]
 
 What is done, and what counts as a fault, is in benchmarks/README.md. Exit code: 1 where a fault was found.
 """
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--in", type=Path, dest="folder", help="where to work; default: a temporary folder")
     args = parser.parse_args()
     count, rows = _DEFAULTS[args.check]
-    check = getattr(import_module(f"benchmarks.reliability.{args.check}"), args.check)
+    check = getattr(import_module(f"benchmarks.soak.reliability.{args.check}"), args.check)
     with tempfile.TemporaryDirectory(prefix="lope-reliability-", dir=args.folder) as folder:
         faults = 0
         for text in check(Path(folder), args.rows or rows, args.count or count, args.seed):

@@ -1,6 +1,6 @@
 """Random source files, most of them broken: each must become a version or a clear error, in time.
 
-python benchmarks/fuzz_sources.py --count 2000 --seed 0
+python -m benchmarks.soak.fuzz_sources --count 2000 --seed 0
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from random_sources import write_source
-
+from benchmarks.soak.random_sources import write_source
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.errors import LopeDataError
 from lope_data.recipe.recipe import Recipe, validated

@@ -1,4 +1,4 @@
-"""The peers of `noise_speed.py`: which op of ours does what which op of theirs does, and how to run theirs."""
+"""The peers of `noise.py`: which op of ours does what which op of theirs does, and how to run theirs."""
 
 from __future__ import annotations
 

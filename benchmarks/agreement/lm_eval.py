@@ -1,7 +1,7 @@
 """That `evaluate --tasks` gives what lm-evaluation-harness gives with its own model class, and how fast.
 
-    python benchmarks/lm_eval_agreement.py --data-dir DIR --limit 40
-    python benchmarks/lm_eval_agreement.py --data-dir DIR --limit 40 --run runs/lope
+    python -m benchmarks.agreement.lm_eval --data-dir DIR --limit 40
+    python -m benchmarks.agreement.lm_eval --data-dir DIR --limit 40 --run runs/lope
 
 Both ask the same items of the same tasks. Says the accuracy of each, the largest difference of log-likelihoods and the
 seconds. Fails where an item is right in one alone, or where a difference is above 1e-3.

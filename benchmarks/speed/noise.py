@@ -1,6 +1,6 @@
 """How fast `lope_data.corrupt` is beside nlpaug and textnoisr: one thread, same rows, same realised level, one run.
 
-    python benchmarks/noise_speed.py --data DIR [--rows 20000] [--json]
+    python -m benchmarks.speed.noise --data DIR [--rows 20000] [--json]
 
 DIR holds `alpaca/random_9k.json` and `gsm8k/train.jsonl`; without them the texts of the embedded sample are taken.
 What is measured, and how, is in benchmarks/README.md.
@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from peers import Pair, pairs, realised, reseed, tuned, untouched, version
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.speed.peers import Pair, pairs, realised, reseed, tuned, untouched, version
 from lope_data import ShortfallWarning, corrupt
 from lope_data.errors import LopeDataError
 from lope_data.sources.sample_data import generate

@@ -1,7 +1,7 @@
 """LoPE beside peft's LoRA and a loop over experts: time of a step, what is saved for backward, inference.
 
-    python benchmarks/adapter_speed.py --model smollm2-135m --rows 4 --length 256
-    python benchmarks/adapter_speed.py --config llama-1b --device cuda --dtype bfloat16 --rows 8 --length 512
+    python -m benchmarks.speed.adapter --model smollm2-135m --rows 4 --length 256
+    python -m benchmarks.speed.adapter --config llama-1b --device cuda --dtype bfloat16 --rows 8 --length 512
 
 All variants adapt the same layers of the same base in one process, dropout 0, adapters in float32, and take turns;
 what is printed are medians, and ratios of medians. `--config llama-1b` is a random model of that size.

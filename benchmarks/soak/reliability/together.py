@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.reliability.runs import Run, Running, digests, listed, run, table, write_rows, wrong
+from benchmarks.soak.reliability.runs import Run, Running, digests, listed, run, table, write_rows, wrong
 
-_WATCH = (sys.executable, "-m", "benchmarks.reliability.watch")
+_WATCH = (sys.executable, "-m", "benchmarks.soak.reliability.watch")
 _ROUNDS = 3
 _SHARD_ROWS = 500
 _UNTIL_THEY_WAIT = 6  # seconds; the one that works is halted meanwhile

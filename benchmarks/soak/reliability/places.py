@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.reliability.runs import Run, Running, digests, listed, run, table, write_rows, wrong
+from benchmarks.soak.reliability.runs import Run, Running, digests, listed, run, table, write_rows, wrong
 from lope_data.sources import SourceIndex, open_source
 
 _ROWS = 60

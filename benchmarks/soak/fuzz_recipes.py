@@ -1,6 +1,7 @@
 """Random recipes through the real path: each must give a version that holds, or a clear error.
 
-    python benchmarks/fuzz_recipes.py [--count 10000] [--seed 0] [--workers 2] [--typed 200] [--only N] [--json FILE]
+    python -m benchmarks.soak.fuzz_recipes [--count 10000] [--seed 0] [--workers 2] [--typed 200]
+        [--only N] [--json FILE]
 
 Trial N of a seed is the same in every run; `--only N` runs it alone and prints its recipe. `--typed` trials are run as
 `python -m lope_data build` too, in a process of their own. What is random is in random_recipes.py, what is checked in
@@ -27,9 +28,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from random_recipes import Trial, random_trial
-from recipe_trial import Outcome, attempt, write_sources
-
+from benchmarks.soak.random_recipes import Trial, random_trial
+from benchmarks.soak.recipe_trial import Outcome, attempt, write_sources
 from lope_data.errors import LopeDataError
 from lope_data.store.store import Store
 from lope_data.store.verify import verify_version
@@ -170,8 +170,8 @@ def supervise(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any
         options = ["--start", str(start), "--stride", str(arguments.workers), "--folder", str(home)]
         options += [f"--{name}={getattr(arguments, name)}" for name in ("count", "seed", "typed")]
         with (home / "out").open("wb") as out, (home / "err").open("wb") as err:
-            command = [sys.executable, __file__, *options]
-            environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+            command = [sys.executable, "-m", "benchmarks.soak.fuzz_recipes", *options]
+            environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
             running.append((start, home, subprocess.Popen(command, stdout=out, stderr=err, env=environment)))
 
     for start in range(arguments.workers):

@@ -18,7 +18,7 @@ from lope_data.names import is_version
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding, verify_version
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "lope_data")
 _WORDS = """
 river lantern quiet orchard seven copper window letter market thunder gentle harbour paper winter basket silver engine

@@ -1,0 +1,1 @@
+"""Measurements that take too long, or need too much beside them, to be tests; see README.md."""

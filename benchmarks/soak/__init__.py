@@ -1,0 +1,1 @@
+"""Random and hostile input, kills, damage and full disks, for as long as one lets them run."""
