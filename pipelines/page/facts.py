@@ -7,7 +7,7 @@ from typing import Any
 
 from lope_train.methods import METHODS, Method
 from pipelines.results.labels import condition_label
-from pipelines.results.outcome import Outcome, Run
+from pipelines.study.outcome import Outcome, Run
 
 _SHOWN = {
     "method": "method",

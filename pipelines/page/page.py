@@ -18,7 +18,7 @@ from pipelines.page.tables import accuracy_tables
 from pipelines.results.findings import GENERATED_CHANCE, Comparison, Findings, Kind, analyse
 from pipelines.results.intervals import RESAMPLES, SEEDS_TO_TEST
 from pipelines.results.labels import arm_label, p_value, points
-from pipelines.results.outcome import Outcome
+from pipelines.study.outcome import Outcome
 
 _TITLES: dict[Kind, str] = {"arm": "With the reference", "mode": "Between modes", "noise": "Noisy questions"}
 

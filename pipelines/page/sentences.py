@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipelines.results.findings import GENERATED_CHANCE, MEAN, Comparison, Findings, Floor, Key, Kind, is_test
 from pipelines.results.intervals import SEEDS_TO_TEST
 from pipelines.results.labels import arm_label, condition_label, p_value, points, task_label
-from pipelines.results.outcome import Outcome
+from pipelines.study.outcome import Outcome
 
 _MANY = 6
 """Single comparisons that are told, at most."""

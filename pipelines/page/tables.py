@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from lope_train.tuner import NO_EXPERT
 from pipelines.results.findings import Accuracy, Findings, Floor, Key, first_mode
 from pipelines.results.labels import UNTRAINED, arm_label, modes_of, ordered_tasks, task_label, wanted_seeds
-from pipelines.results.outcome import BASE, Outcome
+from pipelines.study.outcome import BASE, Outcome
 
 FAILED, ABSENT = "failed", "no result"
 

@@ -10,7 +10,7 @@ from lope_common.shown import neutral
 from pipelines.page.tables import Cell, Column, accuracy_tables
 from pipelines.results.findings import Comparison, Key, analyse
 from pipelines.results.labels import arm_label, points
-from pipelines.results.outcome import Outcome
+from pipelines.study.outcome import Outcome
 
 _STYLES = {"at floor": "dim", "not significant": "dim", "failed": "bold red", "no result": "dim"}
 

@@ -1,1 +1,1 @@
-"""What came of a study: its outcome, its statistics, and the names of things."""
+"""What came of a study: its statistics, and the names of things."""

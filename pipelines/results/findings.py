@@ -20,7 +20,7 @@ from pipelines.results.intervals import (
     seed_interval,
     seed_p_value,
 )
-from pipelines.results.outcome import BASE, Answers, Outcome
+from pipelines.study.outcome import BASE, Answers, Outcome
 from pipelines.study.recipe import Study
 
 MEAN = "mean"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipelines.results.findings import MEAN, Findings, Key, first_mode
-from pipelines.results.outcome import BASE, Outcome
+from pipelines.study.outcome import BASE, Outcome
 from pipelines.study.recipe import FIRST_SEED, Arm, Condition, Study
 
 UNTRAINED = "untrained model"

@@ -19,10 +19,10 @@ from rich.console import Console
 from lope_common.errors import suggest
 from lope_common.places import store_folder
 from pipelines.errors import PipelineError
-from pipelines.results.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.contents import RECORD, task_content
 from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
 from pipelines.study.live import Progress
+from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.recipe import Scale, Study, load_scales
 from pipelines.study.schedule import Finished, Pool
 

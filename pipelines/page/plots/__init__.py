@@ -9,7 +9,7 @@ from pipelines.page.plots.runs import draw_maps, draw_movement
 from pipelines.page.plots.svg import INK, Draughtsman, Drawing, Panel, look, shown
 from pipelines.results.findings import Accuracy, Findings
 from pipelines.results.labels import arm_label, condition_label, is_first, ordered_tasks, task_label
-from pipelines.results.outcome import BASE, Outcome
+from pipelines.study.outcome import BASE, Outcome
 from pipelines.study.recipe import Plot
 
 _BAR, _LINE, _GAP = 0.2, 0.14, 0.09

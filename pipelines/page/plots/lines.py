@@ -19,7 +19,7 @@ from pipelines.results.labels import (
     ordered_tasks,
     task_label,
 )
-from pipelines.results.outcome import BASE, Outcome
+from pipelines.study.outcome import BASE, Outcome
 from pipelines.study.recipe import Plot
 
 _INTERVALS = (

@@ -12,7 +12,7 @@ from lope_train.errors import RunError
 from lope_train.inspection import Matrix, movement, parameter_maps
 from pipelines.page.plots.svg import Draughtsman, Drawing, Look, Panel, look, shown
 from pipelines.results.labels import arm_label, condition_label
-from pipelines.results.outcome import Outcome, Run
+from pipelines.study.outcome import Outcome, Run
 from pipelines.study.recipe import Plot
 
 _NAMES = {"A": "A", "B": "normal B", "B_poison": "poisoning B", "router": "router"}

@@ -18,8 +18,8 @@ from pipelines.page.page import write_page
 from pipelines.page.sentences import summary
 from pipelines.page.terminal import summary_table
 from pipelines.results.findings import analyse
-from pipelines.results.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.jobs import Setting, plan
+from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.recipe import FIRST_SEED, Scale, Study
 
 HOSTILE = (

@@ -15,7 +15,7 @@ from pipelines.page.plots import figures
 from pipelines.page.plots import runs as plots_runs
 from pipelines.page.plots.svg import Drawing, labelled, look, shown
 from pipelines.results.findings import analyse
-from pipelines.results.outcome import BASE, Answers, Outcome, Run
+from pipelines.study.outcome import BASE, Answers, Outcome, Run
 from pipelines.study.recipe import Scale, Study
 
 COMPENSATED = "masked + compensated"
