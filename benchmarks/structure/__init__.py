@@ -1,0 +1,1 @@
+"""How the code hangs together: modules, imports between rooms, circles, and the way of one command through them."""
