@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,27 @@ def test_every_room_has_a_place(package: str) -> None:
     listed = ORDER.rooms[package]
     assert len(listed) == len(set(listed))
     assert there == set(listed), "rooms.toml lists every room, and none that is not there"
+
+
+def test_the_readme_shows_every_room_with_a_line() -> None:
+    block = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- tree -->")[2].partition("<!-- end -->")[0]
+    shown, package = [], ""
+    for name, about in re.findall(r"^( *[a-z_]+)/ +(\S.*)$", block, re.MULTILINE):
+        package = package if name.startswith(" ") else name
+        shown.append(f"{package}/{name.strip()}" if name.startswith(" ") else name)
+        assert len(about) > 10
+    rooms = [f"{package}/{one}" for package, names in ORDER.rooms.items() for one in names]
+    folders = [one for one in rooms if (ROOT / one).is_dir()]
+    assert [one for one in shown if "/" in one] == folders, "as in rooms.toml, in its order"
+    assert {one for one in shown if "/" not in one} == {*ORDER.may_import}
+
+
+def test_every_room_says_what_lives_there() -> None:
+    for package, names in ORDER.rooms.items():
+        for face in (ROOT / package / one / "__init__.py" for one in names if (ROOT / package / one).is_dir()):
+            said = ast.get_docstring(ast.parse(face.read_text(encoding="utf-8")))
+            assert said, face
+            assert len(said) > 40, face
 
 
 def test_imports_follow_the_order(found: list[Import]) -> None:
