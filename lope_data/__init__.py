@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lope_data.api import build, open  # noqa: A004
+    from lope_data.api import build, ingest, open, preview  # noqa: A004
     from lope_data.errors import LopeDataError
     from lope_data.inject.texts import ShortfallWarning, corrupt
     from lope_data.noise.catalogue import list_ops
     from lope_data.recipe.recipe import Recipe
     from lope_data.store.version import Version
 
-__all__ = ["LopeDataError", "Recipe", "ShortfallWarning", "Version", "build", "corrupt", "list_ops", "open"]
+__all__ = [
+    "LopeDataError",
+    "Recipe",
+    "ShortfallWarning",
+    "Version",
+    "build",
+    "corrupt",
+    "ingest",
+    "list_ops",
+    "open",
+    "preview",
+]
 
 _HOMES = {
     "LopeDataError": "errors",
@@ -21,8 +32,10 @@ _HOMES = {
     "Version": "store.version",
     "build": "api",
     "corrupt": "inject.texts",
+    "ingest": "api",
     "list_ops": "noise.catalogue",
     "open": "api",
+    "preview": "api",
 }
 
 

@@ -1,16 +1,28 @@
-"""The Python face: opening versions and building them, as the command line does."""
+"""The API: from a source to a version and back to it. The command line calls it, so both check the same in one order.
+
+Everything that can be checked is checked before anything is read or written: numbers, what excludes what, the name.
+"""
 
 from __future__ import annotations
 
+import operator
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from lope_data.builds.obtain import Options, ingest, ingest_samples
-from lope_data.builds.obtain import build as build_on
-from lope_data.errors import RecipeError
+from lope_common.errors import shown
+from lope_common.progress import Notice, Progress, silent
+from lope_data.builds import obtain
+from lope_data.builds.obtain import Options, child_name
+from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
+from lope_data.names import check_name
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
+
+if TYPE_CHECKING:
+    from lope_data.builds.preview import Preview
 
 
 def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
@@ -23,49 +35,144 @@ def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
     Raises:
         StoreError: there is none, or its manifest is not as it was written.
     """
-    return _store(store).resolve(ref)
+    return _store(store).resolve(_text("ref", ref, StoreError))
+
+
+def ingest(
+    source: str | os.PathLike[str],
+    recipe: Recipe | None = None,
+    *,
+    limit: int | None = None,
+    store: Path | str | None = None,
+    workers: int | None = None,
+    shard_rows: int | None = None,
+    progress: Progress = silent,
+    notice: Notice = silent,
+) -> Version:
+    """A source as a clean version, named after it: made now, or the one that is there (`existed`).
+
+    Args:
+        source: a file, a folder, a hub id, or `sample`.
+        recipe: its `shape`, `columns` and `source` say how to read it; its seed draws the rows of a `limit`.
+
+    The other arguments are those of `build`.
+
+    Raises:
+        LopeDataError: an argument, the source or the store does not do; says what and where.
+    """
+    checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
+    rows, place = _count("limit", limit), _text("source", source, SourceError)
+    with in_use(options.store, options.notice):
+        return obtain.ingest(place, checked, rows, options)
 
 
 def build(
     recipe: Recipe | None = None,
     *,
-    source: str | None = None,
+    source: str | os.PathLike[str] | None = None,
     parent: Version | str | None = None,
     name: str | None = None,
     limit: int | None = None,
     store: Path | str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    shard_rows: int | None = None,
     allow_shortfall: bool = False,
+    progress: Progress = silent,
+    notice: Notice = silent,
 ) -> Version:
-    """The version that a recipe makes of a source or of a parent: made now, or the one that is there.
+    """The version that a recipe makes of a source or of a parent: made now, or the one that is there (`existed`).
 
     Args:
         recipe: by default HyNoIse.
         source: what to ingest, by default the embedded sample.
         parent: a version, or a reference to one, instead of a source.
+        name: of the version, by default PARENT-RECIPE.
         limit: rows of the source to keep, a keyed sample.
-        workers: threads; they change nothing.
+        store: the folder of the versions; by default `$LOPE_STORE`, else `./lope-store`.
+        workers: threads, by default the cores; they change nothing.
+        shard_rows: rows of a data file, which change no content; by default as many as make 50 files, within bounds.
         allow_shortfall: change what there is where too few rows can be changed.
+        progress: called with (what, how many are done, how many there are).
+        notice: called with what the user should know while waiting.
 
     Raises:
-        LopeDataError: the source, the parent, the recipe or the store does not do; says what and where.
+        LopeDataError: an argument, the source, the parent or the store does not do; says what and where.
     """
-    recipe = recipe or Recipe()
-    for what, number in (("limit", limit), ("workers", workers)):
-        if number is not None and number < 1:
-            raise RecipeError(f"{what} must be 1 or more, not {number}")
-    options = Options(_store(store), workers)
-    if parent is not None and (source is not None or limit is not None):
-        raise RecipeError("a version is built on a source, of which `limit` rows are kept, or on a parent")
+    checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
+    rows = _count("limit", limit)
+    if source is not None and parent is not None:
+        raise RecipeError("a source and a parent (--from) exclude each other: a version is built on one of them")
+    if limit is not None and parent is not None:
+        raise RecipeError("a limit is for a source; a version keeps its parent's rows")
+    if name is not None:
+        check_name(_text("name", name, StoreError))
+    if isinstance(parent, Version):
+        parent = Version.at(parent.folder)  # as it is now, whoever wrote it
+        child_name(name, checked, parent.manifest.name)
+    elif parent is not None:
+        parent = _text("parent", parent, StoreError)
+    place = None if source is None else _text("source", source, SourceError)
     with in_use(options.store, options.notice):
         if isinstance(parent, str):
             parent = options.store.resolve(parent)
-        elif parent is None and source is None:
-            parent = ingest_samples(recipe, limit, options, name).version
+        elif parent is None and place is None:
+            parent = obtain.ingest_samples(checked, rows, options, name)
         elif parent is None:
-            parent = ingest(str(source), recipe, limit, options, name).version
-        return build_on(parent, recipe, name, options, allow_shortfall=allow_shortfall).version
+            parent = obtain.ingest(str(place), checked, rows, options, lambda own: child_name(name, checked, own))
+        return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
 
 
-def _store(store: Path | str | None) -> Store:
-    return Store(None if store is None else Path(store))
+def preview(recipe: Recipe | None = None, *, source: str | os.PathLike[str] | None = None) -> Preview:
+    """What `build` would do to a source, in memory: its touched rows `clean` and `noisy`, and every edit.
+
+    Args:
+        recipe: by default HyNoIse.
+        source: by default the embedded sample.
+
+    Raises:
+        LopeDataError: as `build`, but for a shortfall, which is told.
+    """
+    from lope_data.builds.preview import preview as previewed
+
+    checked = _recipe(recipe)
+    return previewed("sample" if source is None else _text("source", source, SourceError), checked)
+
+
+def _recipe(recipe: Any) -> Recipe:
+    if recipe is None:
+        return Recipe()
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"recipe must be a lope_data.Recipe, not {shown(recipe)}")
+    return recipe
+
+
+def _options(store: Any, workers: Any, shard_rows: Any, progress: Progress, notice: Notice) -> Options:
+    threads = _count("workers", workers) or os.cpu_count() or 1
+    return Options(_store(store), threads, _count("shard_rows", shard_rows), progress, notice)
+
+
+def _store(store: Any) -> Store:
+    return Store(None if store is None else Path(_text("store", store, StoreError)))
+
+
+def _count(what: str, number: Any) -> int | None:
+    """A number of rows or threads, numpy's too."""
+    if number is None:
+        return None
+    try:
+        count = operator.index(number)
+    except TypeError:
+        count = 0
+    if isinstance(number, bool) or not 1 <= count < 2**63:
+        raise RecipeError(f"{what} must be 1 or more, as a whole number below 2**63, not {shown(number)}")
+    return count
+
+
+def _text(what: str, value: Any, error: type[LopeDataError]) -> str:
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise error(f"{what} must be text, not {shown(value)}")
+    return text

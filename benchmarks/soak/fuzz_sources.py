@@ -59,7 +59,7 @@ def attempt(seed: int) -> str:
         faulthandler.dump_traceback_later(SECONDS + 10, exit=True)  # where even the alarm is not heard
         recipe = validated(Recipe, {**plain, "steps": [{"ratio": 0.5, "level": 0.2}]}, "recipe")
         options = Options(Store(folder / "store"))
-        parent = ingest(source, recipe, 5 if rng.random() < 0.1 else None, options).version
+        parent = ingest(source, recipe, 5 if rng.random() < 0.1 else None, options)
         build(parent, recipe, None, options, allow_shortfall=True)
         return "version"
     except LopeDataError as error:

@@ -117,8 +117,8 @@ def attempt(trial: Trial, sources: Path, store: Path, recipe_file: Path) -> Outc
     options = builder.Options(Store(store), 1, trial.shard_rows)
     shutil.rmtree(store / "noisy", ignore_errors=True)  # the trial's before this one; parents stay
     try:
-        parent = builder.ingest(str(sources / trial.source), recipe, None, options).version
-        child = builder.build(parent, recipe, "noisy", options, allow_shortfall=trial.allow_shortfall).version
+        parent = builder.ingest(str(sources / trial.source), recipe, None, options)
+        child = builder.build(parent, recipe, "noisy", options, allow_shortfall=trial.allow_shortfall)
     except LopeDataError as error:
         if left := [path for path in store.rglob("*") if "partial" in path.name or ".locks" in path.parts]:
             raise CheckError(f"a failed build left {left[0]}") from error
@@ -162,18 +162,18 @@ def check_counts(child: Version, recipe: Recipe) -> None:
     """Exactly round(ratio * rows) rows of each step are touched, or the shortfall says how many are missing."""
     manifest = child.manifest
     rows: dict[str, int] = defaultdict(int)
-    for line in manifest["report"]:
-        rows[line["step"]] += line["rows"]
+    for line in manifest.report:
+        rows[line.step] += line.rows
     asked = {}
     for step in recipe.steps:
         silent = step.level == 0 and any(not op.startswith("label.") for op in step.weights)
-        asked[step.name] = 0 if silent else round(step.ratio * manifest["rows"])
+        asked[step.name] = 0 if silent else round(step.ratio * manifest.rows)
         if rows[step.name] > asked[step.name]:
             raise CheckError(f"step {step.name} touched {rows[step.name]} rows, asked were {asked[step.name]}")
-    if sum(rows.values()) + manifest["shortfall"] != sum(asked.values()):
-        raise CheckError(f"asked {asked}, touched {dict(rows)}, shortfall {manifest['shortfall']}")
+    if sum(rows.values()) + manifest.shortfall != sum(asked.values()):
+        raise CheckError(f"asked {asked}, touched {dict(rows)}, shortfall {manifest.shortfall}")
     dealt = child.rows["lope_ops"].to_pylist()
-    if sum(map(len, dealt)) != sum(rows.values()) or sum(map(bool, dealt)) != manifest["touched"]:
+    if sum(map(len, dealt)) != sum(rows.values()) or sum(map(bool, dealt)) != manifest.touched:
         raise CheckError("lope_ops and the manifest count other rows")
     changed: dict[str, set[str]] = defaultdict(set)
     for edit in child.edits.select(["row_id", "step"]).to_pylist():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,11 @@ from lope_data.rows.shapes import ROW_ID, SHAPE
 from lope_data.sources import Source
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
+from lope_data.store.libraries import libraries
+from lope_data.store.manifest import FORMAT
+from lope_data.store.manifest_model import BuildFacts, Facts, Hints, IngestFacts, IngestRecipe, Line
+from lope_data.store.manifest_model import Recipe as Resolved
+from lope_data.store.manifest_model import Source as Origin
 from lope_data.store.store import shard_rows
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
@@ -30,91 +35,97 @@ from lope_data.text.buffers import whole
 from lope_data.text.draws import row_hashes
 
 if TYPE_CHECKING:
-    from lope_data.builds.obtain import Options
+    from lope_data.builds.obtain import Options, Wanted
 
 
-def make_clean(
-    opened: Source, recipe: Recipe, limit: int | None, about: Mapping[str, Any], options: Options
-) -> Version:
-    """The clean version of a source.
-
-    Args:
-        about: name, version, seed and recipe, for the manifest.
-    """
-    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, about["seed"])
-    description = {
-        "kind": "ingest",
-        **about,
-        "rows": len(rows),
-        "touched": 0,
-        "shapes": _count_shapes(rows),
-        "parents": [],
-        "depth": 0,
-        "source": {"name": opened.name, "fingerprint": opened.fingerprint},
-        "ops": {},
-        "report": [],
-        "hints": {},
-    }
+def make_clean(opened: Source, recipe: Recipe, limit: int | None, wanted: Wanted, options: Options) -> Version:
+    """The clean version of a source."""
+    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, wanted.seed)
 
     def shard(low: int, high: int) -> Shard:
         return Shard(rows.slice(low, high - low), EDITS.empty_table())
 
-    return _written(description, options, shard, lambda _: {}).keep(rows)
+    def facts(digest: str, _: Sequence[Any]) -> Facts:
+        return IngestFacts(
+            format=FORMAT,
+            kind="ingest",
+            name=wanted.name,
+            version=wanted.version,
+            rows=len(rows),
+            touched=0,
+            shapes=_count_shapes(rows),
+            content_digest=digest,
+            depth=0,
+            parents=[],
+            source=Origin(name=opened.name, fingerprint=opened.fingerprint),
+            seed=wanted.seed,
+            recipe=IngestRecipe.model_validate(wanted.recipe),
+            ops={},
+            report=[],
+            hints=Hints(),
+            libraries=libraries(),
+        )
+
+    return _written(wanted, "ingest", len(rows), options, shard, facts).keep(rows)
 
 
-def make_noisy(
-    parent: Version, recipe: Recipe, about: Mapping[str, Any], options: Options, *, allow_shortfall: bool
-) -> Version:
-    """The noisy version of a parent.
-
-    Args:
-        about: name, version, seed, recipe, ops and hints, for the manifest.
-    """
-    if not parent.kept:  # what it says of itself goes into the child's lineage
+def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options, *, allow_shortfall: bool) -> Version:
+    """The noisy version of a parent."""
+    if parent.existed:  # what it says of itself goes into the child's lineage
         check_files(parent)
-    rows = parent.rows
-    context = (recipe.seed, int(parent.manifest["depth"]) + 1)
+    rows, origin = parent.rows, parent.manifest
+    context = (recipe.seed, origin.depth + 1)
     deals, plans = plan(rows, recipe, context, allow_shortfall=allow_shortfall, workers=options.workers)
-    description = {
-        "kind": "build",
-        **about,
-        "rows": len(rows),
-        "touched": len(np.unique(np.concatenate([deal.rows for deal in deals]))),
-        "shortfall": shortfall(deals, plans),
-        "shapes": parent.manifest["shapes"],
-        "parents": [parent.link, *parent.manifest["parents"]],
-        "depth": context[1],
-        "source": parent.manifest["source"],
-    }
 
     def shard(low: int, high: int) -> Shard:
         done = _noisy(rows, low, high, deals, context, recipe.guard)
         return Shard(done.rows, done.edits, done.tally.plain())
 
-    def report(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def facts(digest: str, said: Sequence[Any]) -> Facts:
         tally = Tally()
-        for note in notes:
-            tally.add(Tally.of(note["said"]))
-        return {"report": _report(recipe, plans, tally)}
+        for counts in said:
+            tally.add(Tally.of(counts))
+        return BuildFacts(
+            format=FORMAT,
+            kind="build",
+            name=wanted.name,
+            version=wanted.version,
+            rows=len(rows),
+            touched=len(np.unique(np.concatenate([deal.rows for deal in deals]))),
+            shortfall=shortfall(deals, plans),
+            shapes=origin.shapes,
+            content_digest=digest,
+            depth=context[1],
+            parents=[parent.link, *origin.parents],
+            source=origin.source,
+            seed=wanted.seed,
+            recipe=Resolved.model_validate(wanted.recipe),
+            ops=wanted.ops,
+            report=_report(recipe, plans, tally),
+            hints=Hints(embedding_alpha=recipe.embedding.alpha),
+            libraries=libraries(),
+        )
 
-    return _written(description, options, shard, report)
+    return _written(wanted, "build", len(rows), options, shard, facts)
 
 
 def _written(
-    description: Mapping[str, Any],
+    wanted: Wanted,
+    kind: str,
+    rows: int,
     options: Options,
     shard: Callable[[int, int], Shard],
-    report: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+    facts: Callable[[str, Sequence[Any]], Facts],
 ) -> Version:
     """Writes the shards that are not there yet, and then the version.
 
     Args:
         shard: makes the one of rows low to high.
-        report: from the notes of all shards what else the manifest says.
+        facts: from the content digest, and what was `said` of each shard in order, what the manifest says.
     """
-    name, rows = description["name"], description["rows"]
+    name = wanted.name
     size = options.shard_rows or shard_rows(rows)
-    with drafted(options.store, name, description["version"], rows, size) as draft:
+    with drafted(options.store, name, wanted.version, rows, size) as draft:
         notes = draft.notes()
         if notes:
             options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
@@ -125,7 +136,7 @@ def _written(
             return index, draft.write(index, made), made
 
         digest, waiting, taken = ContentDigest(), dict[int, Shard](), 0
-        options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+        options.progress(f"{kind} {name}", len(notes), draft.count)
         for index, note, made in run_tasks(run, missing, options.workers):
             notes[index] = note
             if len(waiting) < options.workers + 2:  # others are read again when their turn comes
@@ -133,11 +144,12 @@ def _written(
             while taken in notes:  # in order, from memory where it is still there
                 digest.add(*(waiting.pop(taken, None) or draft.read(taken)).tables)
                 taken += 1
-            options.progress(f"{description['kind']} {name}", len(notes), draft.count)
+            options.progress(f"{kind} {name}", len(notes), draft.count)
         for index in range(taken, draft.count):
             digest.add(*draft.read(index).tables)
         ordered = [notes[index] for index in range(draft.count)]
-        return commit(options.store, draft, ordered, digest.finish(), {**description, **report(ordered)})
+        said = [note["said"] for note in ordered]
+        return commit(options.store, draft, ordered, facts(digest.finish(), said))
 
 
 def _noisy(
@@ -160,7 +172,7 @@ def _count_shapes(rows: pa.Table) -> dict[str, int]:
     return {count["values"]: count["counts"] for count in counts.to_pylist()}
 
 
-def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> list[dict[str, Any]]:
+def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> list[Line]:
     return [
         _line(step, plan, tally.counts.get((step.name, plan.op), Count()))
         for step, planned in zip(recipe.steps, plans, strict=True)
@@ -168,22 +180,22 @@ def _report(recipe: Recipe, plans: Sequence[Sequence[OpPlan]], tally: Tally) -> 
     ]
 
 
-def _line(step: Step, plan: OpPlan, count: Count) -> dict[str, Any]:
-    return {
-        "step": step.name,
-        "op": plan.op,
-        "unit": get_op(plan.op).unit,
-        "weight": str(plan.weight),
-        "rows_asked": plan.asked,
-        "rows": plan.dealt,
-        "examined": plan.examined,
-        "eligible": plan.eligible,
-        "needs": plan.needs,
-        "level": step.level,
-        "units": count.units,
-        "expected": plan.expected,
-        "changed": count.changed,
-        "interval": count.interval,
-        "cer": count.cer,
-        "cer_unmeasured": count.unmeasured,
-    }
+def _line(step: Step, plan: OpPlan, count: Count) -> Line:
+    return Line(
+        step=step.name,
+        op=plan.op,
+        unit=get_op(plan.op).unit,
+        weight=str(plan.weight),
+        rows_asked=plan.asked,
+        rows=plan.dealt,
+        examined=plan.examined,
+        eligible=plan.eligible,
+        needs=plan.needs,
+        level=step.level,
+        units=count.units,
+        expected=plan.expected,
+        changed=count.changed,
+        interval=None if count.interval is None else list(count.interval),
+        cer=count.cer,
+        cer_unmeasured=count.unmeasured,
+    )

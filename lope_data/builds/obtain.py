@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from lope_common.progress import Notice, Progress
+from lope_common.progress import Notice, Progress, silent
 from lope_data.errors import NoiseError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.registry import get_op, op_version
@@ -17,18 +18,6 @@ from lope_data.store.locks import left_locked, locked, locked_if_free
 from lope_data.store.manifest import INGEST, version_id
 from lope_data.store.store import Store
 from lope_data.store.version import Version
-
-
-@dataclass(frozen=True)
-class Built:
-    """A version, and whether it was there before."""
-
-    version: Version
-    existed: bool
-
-
-def _silent(*_: object) -> None:
-    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +34,29 @@ class Options:
     store: Store
     workers: int = 1
     shard_rows: int | None = None
-    progress: Progress = _silent
-    notice: Notice = _silent
+    progress: Progress = silent
+    notice: Notice = silent
 
 
-def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
-    """The source as a clean version of its own, named after it; `child`: what is to be built on it."""
+@dataclass(frozen=True)
+class Wanted:
+    """A version that is to be made: its name, its id, and what in a recipe the id is a hash of (plain data)."""
+
+    name: str
+    version: str
+    seed: int
+    recipe: dict[str, Any]
+    ops: dict[str, str] = field(default_factory=dict)
+
+
+def ingest(
+    source: str, recipe: Recipe, limit: int | None, options: Options, check: Callable[[str], object] = silent
+) -> Version:
+    """The source as a clean version of its own, named after it; `check` is called with the name before it is made."""
     opened = open_source(source, recipe.source, SourceIndex(options.store.root))
     name = check_name(_as_name(opened.name) + (f"-{limit}" if limit else ""))
-    _check_child(child, name)
-    how = {
+    check(name)
+    how: dict[str, Any] = {
         "ingest": INGEST,
         "shape": recipe.shape,
         "columns": recipe.columns.model_dump(mode="json", exclude_none=True),
@@ -68,54 +70,49 @@ def ingest(source: str, recipe: Recipe, limit: int | None, options: Options, chi
     def make() -> Version:
         from lope_data.builds.make import make_clean
 
-        about = {"name": name, "version": version, "seed": seed, "recipe": how}
-        return make_clean(opened, recipe, limit, about, options)
+        return make_clean(opened, recipe, limit, Wanted(name, version, seed, how), options)
 
-    built = _obtained(name, version, options, make)
+    found = _obtained(name, version, options, make)
     opened.remember()
-    return built
+    return found
 
 
 def build(
     parent: Version, recipe: Recipe, name: str | None, options: Options, *, allow_shortfall: bool = False
-) -> Built:
+) -> Version:
     """The noisy version of a parent.
 
     Raises:
         NoiseError: the mix cannot touch as many rows as the ratio asks for.
         StoreError: the parent cannot be read or has the same name, or the store cannot be written.
     """
-    name = check_name(name or f"{parent.manifest['name']}-{recipe.name}")
-    _check_child(name, parent.manifest["name"])
+    origin = parent.manifest
+    name = child_name(name, recipe, origin.name)
     resolved = recipe.resolved()
     ops = op_versions(recipe)
-    depth = int(parent.manifest["depth"]) + 1
-    version = version_id("build", resolved, recipe.seed, ops, parent.manifest["content_digest"], depth)
-
-    hints = {"embedding_alpha": recipe.embedding.alpha}
+    version = version_id("build", resolved, recipe.seed, ops, origin.content_digest, origin.depth + 1)
 
     def make() -> Version:
         from lope_data.builds.make import make_noisy
 
-        about = {"name": name, "version": version, "seed": recipe.seed, "recipe": resolved, "ops": ops, "hints": hints}
-        return make_noisy(parent, recipe, about, options, allow_shortfall=allow_shortfall)
+        wanted = Wanted(name, version, recipe.seed, resolved, ops)
+        return make_noisy(parent, recipe, wanted, options, allow_shortfall=allow_shortfall)
 
     found = options.store.find(name, version)
-    if found is not None and found.manifest["shortfall"] and not allow_shortfall:
+    missing = found.manifest.shortfall if found is not None and found.manifest.kind == "build" else 0
+    if found is not None and missing and not allow_shortfall:
         raise NoiseError(
-            f"{found.ref} exists and falls {found.manifest['shortfall']:,} rows short of what was asked; lower the "
+            f"{found.ref} exists and falls {missing:,} rows short of what was asked; lower the "
             "ratio, add ops that apply to more rows, or take it with --allow-shortfall"
         )
-    built = _obtained(name, version, options, make)
-    if built.version.manifest["hints"] != hints:  # outside the id, so the version is the same and cannot say both
-        raise StoreError(
-            f"{built.version.ref} exists with the hints {built.version.manifest['hints']}, not {hints}; give another "
-            "--name"
-        )
-    return built
+    made = _obtained(name, version, options, make)
+    hints, said = {"embedding_alpha": recipe.embedding.alpha}, made.manifest.hints.plain
+    if said != hints:  # outside the id, so the version is the same and cannot say both
+        raise StoreError(f"{made.ref} exists with the hints {said}, not {hints}; give another --name")
+    return made
 
 
-def _obtained(name: str, version: str, options: Options, make: Callable[[], Version]) -> Built:
+def _obtained(name: str, version: str, options: Options, make: Callable[[], Version]) -> Version:
     """The version: the one that is there, or the one that another process is making, or else what `make` makes."""
     store = options.store
     found = store.find(name, version)
@@ -127,7 +124,7 @@ def _obtained(name: str, version: str, options: Options, make: Callable[[], Vers
                     raise StoreError(f"{place} is a link; a store holds its versions itself: remove it")
                 made = make()
                 store.set_ref(name, "latest", version)
-                return Built(made, False)
+                return made
     if store.draft(name, version).exists() or left_locked(store, name, version):  # its process was killed at its end
         with locked_if_free(store, name, version) as free:
             if free:
@@ -136,7 +133,7 @@ def _obtained(name: str, version: str, options: Options, make: Callable[[], Vers
         store.set_ref(name, "latest", version)
     except StoreError as error:
         options.notice(str(error))  # the version is there all the same
-    return Built(found, True)
+    return found
 
 
 def op_versions(recipe: Recipe) -> dict[str, str]:
@@ -150,9 +147,16 @@ def op_versions(recipe: Recipe) -> dict[str, str]:
     return {op: ",".join(found) for op, found in versions.items()}
 
 
-def _check_child(name: str | None, parent: str) -> None:
+def child_name(name: str | None, recipe: Recipe, parent: str) -> str:
+    """The name of what is built on a dataset, by default PARENT-RECIPE.
+
+    Raises:
+        StoreError: it cannot be one, or it is the parent's.
+    """
+    name = check_name(f"{parent}-{recipe.name}" if name is None else name)
     if name == parent:
         raise StoreError(f"{name!r} is the parent's name; choose another, or its latest version would be the noisy one")
+    return name
 
 
 def _as_name(text: str) -> str:
@@ -162,8 +166,12 @@ def _as_name(text: str) -> str:
     return "source" if kept in ("", "refs") else kept
 
 
-def ingest_samples(recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Built:
-    """The embedded sample; its held-out split is ingested beside it, whole, for those who evaluate."""
-    _check_child(child, f"sample-{limit}" if limit else "sample")
+def ingest_samples(recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Version:
+    """The embedded sample; its held-out split is ingested beside it, whole, for those who evaluate.
+
+    Args:
+        child: the name of what is to be built on it; by default PARENT-RECIPE.
+    """
+    child_name(child, recipe, f"sample-{limit}" if limit else "sample")
     built = {name: ingest(name, Recipe(), None, options) for name in FINGERPRINTS}
     return ingest("sample", recipe, limit, options) if limit else built["sample"]

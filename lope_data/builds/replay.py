@@ -12,6 +12,7 @@ from lope_common.progress import Progress
 from lope_data.builds.obtain import Options, build, ingest, op_versions
 from lope_data.errors import LopeDataError, RecipeError, StoreError
 from lope_data.recipe.recipe import Recipe
+from lope_data.store.manifest_model import Ingest, Manifest
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding
 from lope_data.store.version import Version
@@ -34,54 +35,54 @@ def replay(version: Version, source: str, workers: int, progress: Progress) -> l
         again: Version | None = None
         for original in reversed(version.lineage):
             manifest = original.manifest
-            if again is None:
+            if manifest.kind == "ingest":
                 again = _ingested(manifest, source, options)
             else:
-                recipe = _recipe(manifest, manifest["recipe"])
+                assert again is not None  # the model: a build has parents, and what has none is an ingested source
+                recipe = _recipe(manifest, manifest.recipe.plain)
                 _check_ops(original, recipe)
-                name = "noisy" if again.manifest["name"] != "noisy" else "noisier"  # no name decides what comes out
-                again = build(again, recipe, name, options, allow_shortfall=True).version
-            if again.manifest["content_digest"] != manifest["content_digest"]:
-                what = f"made again its digest is {again.manifest['content_digest']}, not {manifest['content_digest']}"
+                name = "noisy" if again.manifest.name != "noisy" else "noisier"  # no name decides what comes out
+                again = build(again, recipe, name, options, allow_shortfall=True)
+            if again.manifest.content_digest != manifest.content_digest:
+                what = f"made again its digest is {again.manifest.content_digest}, not {manifest.content_digest}"
                 return [Finding(original.ref, "rows and edits", what)]
-            if again.manifest["version"] != manifest["version"]:
-                what = f"made again it is version {again.manifest['version']}"
+            if again.manifest.version != manifest.version:
+                what = f"made again it is version {again.manifest.version}"
                 return [Finding(original.ref, "manifest.json", what)]
     return []
 
 
-def _ingested(manifest: dict[str, Any], source: str, options: Options) -> Version:
-    how = manifest["recipe"]
+def _ingested(manifest: Ingest, source: str, options: Options) -> Version:
+    how = manifest.recipe.plain
     recipe = _recipe(manifest, {key: how[key] for key in ("shape", "columns", "source") if key in how})
-    again = ingest(source, recipe, how["limit"], options).version
-    if again.manifest["source"]["fingerprint"] != manifest["source"]["fingerprint"]:
+    again = ingest(source, recipe, manifest.recipe.limit, options)
+    found, wanted = again.manifest.source.fingerprint, manifest.source.fingerprint
+    if found != wanted:
         raise StoreError(
-            f"{source} is not what {manifest['name']}@{manifest['version']} was ingested from: its fingerprint is "
-            f"{again.manifest['source']['fingerprint']}, not {manifest['source']['fingerprint']}; name the right one "
-            "with --source"
+            f"{source} is not what {manifest.ref} was ingested from: its fingerprint is {found}, not {wanted}; name "
+            "the right one with --source"
         )
     return again
 
 
-def _recipe(manifest: dict[str, Any], plain: dict[str, Any]) -> Recipe:
+def _recipe(manifest: Manifest, plain: dict[str, Any]) -> Recipe:
     try:
-        return Recipe.model_validate({**plain, "seed": manifest["seed"], "embedding": _embedding(manifest)})
+        return Recipe.model_validate({**plain, "seed": manifest.seed, "embedding": _embedding(manifest)})
     except (ValidationError, LopeDataError) as error:
-        raise RecipeError(
-            f"the recipe of {manifest['name']}@{manifest['version']} is none that this lope_data knows ({error})"
-        ) from error
+        raise RecipeError(f"the recipe of {manifest.ref} is none that this lope_data knows ({error})") from error
 
 
-def _embedding(manifest: dict[str, Any]) -> dict[str, Any]:
-    alpha = manifest["hints"].get("embedding_alpha")
+def _embedding(manifest: Manifest) -> dict[str, Any]:
+    alpha = manifest.hints.embedding_alpha
     return {} if alpha is None else {"alpha": alpha}
 
 
 def _check_ops(version: Version, recipe: Recipe) -> None:
     now = op_versions(recipe)
-    changed = [op for op, made_by in version.manifest["ops"].items() if now.get(op) != made_by]
+    ops = version.manifest.ops
+    changed = [op for op, made_by in ops.items() if now.get(op) != made_by]
     if changed:
         raise StoreError(
-            f"{version.ref} was made by {changed[0]} version {version.manifest['ops'][changed[0]]}, and this lope_data "
+            f"{version.ref} was made by {changed[0]} version {ops[changed[0]]}, and this lope_data "
             f"has {now.get(changed[0])}, which makes other noise; replay it with the lope_data that made it"
         )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,7 +25,9 @@ from lope_data.cli.options import (
     WorkersOption,
     overrides,
 )
-from lope_data.errors import RecipeError
+
+if TYPE_CHECKING:
+    from lope_data.store.version import Version
 
 _EXAMPLES_SHOWN = 5
 
@@ -72,69 +73,63 @@ def build(
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from lope_common.progress import bar
-    from lope_data.builds import obtain as builder
-    from lope_data.names import check_name
+    from lope_data import api
     from lope_data.recipe.recipe import load_recipe
     from lope_data.report.rates import show_rates
-    from lope_data.store.locks import in_use
-    from lope_data.store.store import Store
 
-    if source is not None and from_ is not None:
-        raise RecipeError("--source and --from exclude each other: a version is built on one parent")
-    if limit is not None and from_ is not None:
-        raise RecipeError("--limit is for a source; a version keeps its parent's rows")
     resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
-    if name is not None:
-        check_name(name)
     console = SafeConsole(stderr=as_json)
     with bar() as shown:
-        options = builder.Options(
-            Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
+        version = api.build(
+            resolved,
+            source=source,
+            parent=from_,
+            name=name,
+            limit=limit,
+            store=store,
+            workers=workers,
+            shard_rows=shard_rows,
+            allow_shortfall=allow_shortfall,
+            progress=shown.progress,
+            notice=shown.notice,
         )
-        with in_use(options.store, shown.notice):
-            if from_ is not None:
-                parent = options.store.resolve(from_)
-            elif source is None:
-                parent = builder.ingest_samples(resolved, limit, options, name).version
-            else:
-                parent = builder.ingest(source, resolved, limit, options, name).version
-            built = builder.build(parent, resolved, name, options, allow_shortfall=allow_shortfall)
-    version = built.version
     show_rates(console, version.manifest)
-    if built.existed:
+    if version.existed:
         console.print(f"{version.ref} exists: nothing to do", markup=False)
     else:
         from lope_data.report.report import sample_edits, show_samples
 
-        show_samples(console, sample_edits(version.rows, parent.rows, version.edits, _EXAMPLES_SHOWN))
-    console.print(f"{version.ref}  (parent {parent.ref})", style="bold", markup=False)
+        assert version.parent is not None  # a build has one
+        show_samples(console, sample_edits(version.rows, version.parent.rows, version.edits, _EXAMPLES_SHOWN))
+    console.print(f"{version.ref}  (parent {version.manifest.parents[0].ref})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
     if as_json:
-        print(json.dumps(_summary(version, built.existed)))
+        print(json.dumps(_summary(version)))
 
 
-def _summary(version: Any, existed: bool) -> dict[str, Any]:
+def _summary(version: Version) -> dict[str, Any]:
     manifest = version.manifest
+    assert manifest.kind == "build"
     return {
         "path": str(version.folder),
-        "name": manifest["name"],
-        "version": manifest["version"],
-        "parent": f"{manifest['parents'][0]['name']}@{manifest['parents'][0]['version']}",
-        "rows": manifest["rows"],
-        "touched": manifest["touched"],
-        "shortfall": manifest["shortfall"],
-        "content_digest": manifest["content_digest"],
-        "existed": existed,
+        "name": manifest.name,
+        "version": manifest.version,
+        "parent": manifest.parents[0].ref,
+        "rows": manifest.rows,
+        "touched": manifest.touched,
+        "shortfall": manifest.shortfall,
+        "content_digest": manifest.content_digest,
+        "existed": version.existed,
         "realised": {
-            line["op"] if len(manifest["recipe"]["steps"]) == 1 else f"{line['step']}/{line['op']}": {
-                "rows": line["rows"],
-                "rows_asked": line["rows_asked"],
-                "units": line["units"],
-                "expected": line["expected"],
-                "changed": line["changed"],
-                "interval": line["interval"],
-                "cer": line["cer"],
+            line.op if len(manifest.recipe.steps) == 1 else f"{line.step}/{line.op}": {
+                "rows": line.rows,
+                "rows_asked": line.rows_asked,
+                "units": line.units,
+                "expected": line.expected,
+                "changed": line.changed,
+                "interval": line.interval,
+                "cer": line.cer,
             }
-            for line in manifest["report"]
+            for line in manifest.report
         },
     }

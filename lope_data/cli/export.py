@@ -54,9 +54,9 @@ def export(
 
     version = Store(store).resolve(ref)
     manifest = version.manifest
-    target = out or Path(f"{manifest['name']}-{manifest['version']}-{to.value}")
+    target = out or Path(f"{manifest.name}-{manifest.version}-{to.value}")
     with bar() as shown:
         exported(version, to.value, target, shown.progress)
     console = SafeConsole()
-    console.print(f"{version.ref}, {manifest['rows']:,} rows as {to.value}", style="bold", markup=False)
+    console.print(f"{version.ref}, {manifest.rows:,} rows as {to.value}", style="bold", markup=False)
     console.print(str(target), markup=False, soft_wrap=True)

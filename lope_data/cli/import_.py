@@ -33,8 +33,8 @@ def import_(
 
     console = SafeConsole()
     with bar() as shown:
-        version, existed = import_folder(folder, Store(store), shown.notice, shown.progress)
-    if existed:
+        version = import_folder(folder, Store(store), shown.notice, shown.progress)
+    if version.existed:
         console.print(f"{version.ref} exists: nothing to do", markup=False)
     console.print(version.ref, style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -52,25 +51,36 @@ def ingest(
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_common.progress import bar
-    from lope_data.builds import obtain as builder
+    from lope_data import api
     from lope_data.recipe.recipe import load_recipe
-    from lope_data.store.locks import in_use
-    from lope_data.store.store import Store
 
     resolved = load_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
     with bar() as shown:
-        options = builder.Options(
-            Store(store), workers or os.cpu_count() or 1, shard_rows, shown.progress, shown.notice
+        version = api.ingest(
+            source,
+            resolved,
+            limit=limit,
+            store=store,
+            workers=workers,
+            shard_rows=shard_rows,
+            progress=shown.progress,
+            notice=shown.notice,
         )
-        with in_use(options.store, shown.notice):
-            built = builder.ingest(source, resolved, limit, options)
-    manifest = built.version.manifest
+    manifest = version.manifest
     console = SafeConsole(stderr=as_json)
-    if built.existed:
-        console.print(f"{built.version.ref} exists: nothing to do", markup=False)
-    shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest["shapes"].items()))
-    console.print(f"{built.version.ref}  ({manifest['rows']:,} rows: {shapes})", style="bold", markup=False)
-    console.print(str(built.version.folder), markup=False, soft_wrap=True)
+    if version.existed:
+        console.print(f"{version.ref} exists: nothing to do", markup=False)
+    shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest.shapes.items()))
+    console.print(f"{version.ref}  ({manifest.rows:,} rows: {shapes})", style="bold", markup=False)
+    console.print(str(version.folder), markup=False, soft_wrap=True)
     if as_json:
-        said = {key: manifest[key] for key in ("name", "version", "rows", "shapes", "content_digest")}
-        print(json.dumps({"path": str(built.version.folder), **said, "existed": built.existed}))
+        said = {
+            "path": str(version.folder),
+            "name": manifest.name,
+            "version": manifest.version,
+            "rows": manifest.rows,
+            "shapes": manifest.shapes,
+            "content_digest": manifest.content_digest,
+            "existed": version.existed,
+        }
+        print(json.dumps(said))

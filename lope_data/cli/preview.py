@@ -46,12 +46,12 @@ def preview(
     seed: SeedOption = None,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
-    from lope_data.builds.preview import preview as previewed
+    from lope_data import api
     from lope_data.recipe.recipe import load_recipe
     from lope_data.report.report import sample_edits, show_samples
 
     resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
-    found = previewed("sample" if source is None else source, resolved)
+    found = api.preview(resolved, source=source)
     console = SafeConsole()
     show_samples(console, sample_edits(found.noisy, found.clean, found.edits, count))
     console.print(

@@ -41,5 +41,5 @@ def push(
     with bar() as shown:
         address = pushed(version, hub_id, private, shown.progress)
     console = SafeConsole()
-    console.print(f"{version.ref}, {version.manifest['rows']:,} rows", style="bold", markup=False)
+    console.print(f"{version.ref}, {version.manifest.rows:,} rows", style="bold", markup=False)
     console.print(address, markup=False, soft_wrap=True)

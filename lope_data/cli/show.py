@@ -58,7 +58,7 @@ def _show_samples(console: Console, found: Lineage, count: int) -> None:
 
     version = found.version
     console.print()
-    if not version.manifest["parents"]:
+    if not version.manifest.parents:
         say(console, "an ingested version has no noise to show", style="dim")
         return
     parent = found.chain[-2]

@@ -48,7 +48,7 @@ def tag(
             _delete(where, ref, name, console)
             return
         version = where.resolve(ref)
-        dataset, wanted = version.manifest["name"], version.manifest["version"]
+        dataset, wanted = version.manifest.name, version.manifest.version
         if where.find(dataset, wanted) is None:
             raise StoreError(f"{version.folder} is not in the store {where.root}; tags are for versions in it")
         now = where.refs(dataset).get(name)

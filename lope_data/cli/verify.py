@@ -66,17 +66,13 @@ def verify(
                 break
             checked.append(version)
             place = (folder.absolute().parent.name, folder.name)
-            if (
-                len(checked) == 1
-                and not is_path(ref)
-                and place != (version.manifest["name"], version.manifest["version"])
-            ):
+            if len(checked) == 1 and not is_path(ref) and place != (version.manifest.name, version.manifest.version):
                 findings.append(Finding(version.ref, "manifest.json", f"stands in {'/'.join(place)}"))
             try:
                 parent = version.parent
             except StoreError as error:
-                link = version.manifest["parents"][0]
-                if (folder.absolute().parents[1] / link["name"] / link["version"] / "manifest.json").is_file():
+                link = version.manifest.parents[0]
+                if (folder.absolute().parents[1] / link.name / link.version / "manifest.json").is_file():
                     findings.append(Finding(version.ref, "parent", str(error)))
                 else:
                     absent = str(error)
@@ -87,10 +83,10 @@ def verify(
         if replay and not findings:
             if absent:
                 raise StoreError(f"cannot replay: {absent}")
-            head = checked[-1].manifest["source"]
-            source = source or SourceIndex(where.root).find(head["fingerprint"])
+            head = checked[-1].manifest.source
+            source = source or SourceIndex(where.root).find(head.fingerprint)
             if source is None:
-                raise StoreError(f"cannot replay: it is not known where the source {head['name']!r} is; say --source")
+                raise StoreError(f"cannot replay: it is not known where the source {head.name!r} is; say --source")
             findings += replayed(checked[0], source, workers or os.cpu_count() or 1, shown.progress)
     for finding in findings:
         text = safe(f"{finding.ref}  {finding.where}: {finding.what}")
@@ -98,7 +94,7 @@ def verify(
     broken = {finding.ref for finding in findings}
     for version in checked:
         if version.ref not in broken:
-            files = len(version.manifest["files"])
+            files = len(version.manifest.files)
             again = ", and comes out the same when built again" if replay and not findings else ""
             console.print(f"{version.ref}: {files:,} files as they were written{again}", style="green", soft_wrap=True)
     if absent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,30 @@ from lope_data.recipe.recipe import Recipe
 from lope_data.rows.shapes import ROW_ID
 from lope_data.text.buffers import Mask
 from lope_data.text.draws import I64, row_hashes
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Noise on rows in memory: the touched rows clean and noisy, every edit, and how many rows it falls short of."""
+
+    clean: pa.Table
+    noisy: pa.Table
+    edits: pa.Table
+    shortfall: int
+
+
+def noisy_rows(rows: pa.Table, recipe: Recipe) -> Noisy:
+    """What a build on canonical rows would do, in memory, without what too few rows can take.
+
+    Raises:
+        NoiseError: an op cannot be run here.
+    """
+    context = (recipe.seed, 1)
+    deals, plans = plan(rows, recipe, context, allow_shortfall=True)
+    places = np.unique(np.concatenate([deal.rows for deal in deals]))
+    clean = rows.take(pa.array(places)).combine_chunks()
+    done = corrupt_rows(clean, row_hashes(clean[ROW_ID]), [deal.pick(places) for deal in deals], context, recipe.guard)
+    return Noisy(clean, done.rows, done.edits, shortfall(deals, plans))
 
 
 def plan(

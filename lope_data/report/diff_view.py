@@ -16,6 +16,7 @@ from lope_data.report.rates import cer, plain_table, realised
 
 if TYPE_CHECKING:
     from lope_data.report.diff_rows import Pair, RowDifference
+    from lope_data.store.manifest_model import Line
 
 _AROUND = 40  # characters shown on each side of a change
 _CHANGE = 300  # characters shown of one
@@ -64,7 +65,7 @@ def _append(line: Text, a: str, b: str, colours: bool, apart: str = "") -> None:
 
 
 def _show_rates(console: Console, difference: Difference) -> None:
-    steps: dict[str, list[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]] = {}
+    steps: dict[str, list[tuple[str, Line | None, Line | None]]] = {}
     for step, op, a, b in difference.rates:
         steps.setdefault(step, []).append((op, a, b))
     for step, lines in steps.items():
@@ -80,8 +81,8 @@ def _show_rates(console: Console, difference: Difference) -> None:
         console.print(table)
 
 
-def _rows(line: Mapping[str, Any]) -> str:
-    return f"{line['rows']:,}"
+def _rows(line: Line) -> str:
+    return f"{line.rows:,}"
 
 
 def show_rows(console: Console, found: RowDifference) -> None:

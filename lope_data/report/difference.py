@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Line = Mapping[str, Any]
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Line, Manifest
+
 _FACTS = ("kind", "seed", "depth", "rows", "touched", "shortfall", "shapes", "hints", "content_digest")
 
 
@@ -43,17 +45,20 @@ class Difference:
             "same_content": self.same_content,
             "facts": vars(self.facts),
             "recipe": vars(self.recipe),
-            "rates": [{"step": step, "op": op, "a": a, "b": b} for step, op, a, b in self.rates],
+            "rates": [
+                {"step": step, "op": op, "a": a.plain if a else None, "b": b.plain if b else None}
+                for step, op, a, b in self.rates
+            ],
         }
 
 
-def manifest_difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference:
+def manifest_difference(a: Manifest, b: Manifest) -> Difference:
     """Compares two manifests."""
-    lines = [{(line["step"], line["op"]): line for line in manifest["report"]} for manifest in (a, b)]
+    lines = [{(line.step, line.op): line for line in manifest.report} for manifest in (a, b)]
     return Difference(
-        a["content_digest"] == b["content_digest"],
+        a.content_digest == b.content_digest,
         compare_keys(_facts(a), _facts(b)),
-        compare_keys(a["recipe"], b["recipe"]),
+        compare_keys(a.recipe.plain, b.recipe.plain),
         [(*key, lines[0].get(key), lines[1].get(key)) for key in lines[0] | lines[1]],
     )
 
@@ -71,11 +76,11 @@ def compare_keys(a: Mapping[str, Any], b: Mapping[str, Any]) -> Keys:
     )
 
 
-def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    facts = {key: manifest[key] for key in _FACTS if key in manifest}
-    parents = [f"{link['name']}@{link['version']}" for link in manifest["parents"][:1]]
-    source = {"source": {key: manifest["source"][key] for key in ("name", "fingerprint")}}
-    return facts | source | ({"parent": parents[0]} if parents else {})
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    said, source = manifest.plain, manifest.source
+    facts = {key: said[key] for key in _FACTS if key in said}
+    facts["source"] = {"name": source.name, "fingerprint": source.fingerprint}
+    return facts | ({"parent": manifest.parents[0].ref} if manifest.parents else {})
 
 
 def _flat(path: str, value: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,15 @@ from lope_common.shown import brief
 from lope_data.errors import StoreError
 from lope_data.names import is_version
 from lope_data.report.pieces import before_and_after
-from lope_data.report.rates import remarks
+from lope_data.report.rates import by_step, remarks
 from lope_data.report.side_by_side import Sample, samples
 from lope_data.report.statistics import EditStatistics, column_statistics, edit_statistics
 from lope_data.rows.shapes import SHAPE
 from lope_data.store.manifest import NAME
 from lope_data.store.version import Version
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Line, Manifest
 
 # What comes of rows, edits and manifests that are not what FORMAT.md says: they are not trusted.
 _NOT_AS_DESCRIBED = (
@@ -56,7 +59,7 @@ def write_report(version: Version, out: Path | None, count: int) -> Path:
     Raises:
         StoreError: the file cannot be written or would be in a version's folder, or the version cannot be read.
     """
-    path = typed_path(out or f"{version.manifest['name']}-{version.manifest['version']}.html")
+    path = typed_path(out or f"{version.manifest.name}-{version.manifest.version}.html")
     _check_place(path, version)
     page = render_report(version, count)
     try:
@@ -92,32 +95,31 @@ def _content(version: Version, count: int) -> dict[str, Any]:
     """All that the template shows."""
     manifest = version.manifest
     found = edit_statistics(version)
-    noisy = manifest["kind"] == "build"
+    noisy = manifest.kind == "build"
     return {
         "manifest": manifest,
         "lineage": _lineage(version),
         "steps": _steps(manifest),
         "remarks": remarks(manifest) if noisy else [],
         "edits": found,
-        "table": _table(found, [step["name"] for step in manifest["recipe"].get("steps", ())]),
+        "table": _table(found, [step.name for step in manifest.steps]),
         "flips": _flips(found.flips),
         "columns": column_statistics(version),
         "samples": [_marked(sample) for sample in samples(version, found, count)],
         "rows": [] if noisy else _some_rows(version, count),
-        "recipe": json.dumps(manifest["recipe"], indent=2, ensure_ascii=False),
+        "recipe": json.dumps(manifest.recipe.plain, indent=2, ensure_ascii=False),
     }
 
 
 def _lineage(version: Version) -> list[dict[str, Any]]:
     """The chain from the ingested source to this version, each `{name, version, manifest, problem}`."""
-    chain: list[dict[str, Any]] = [
-        {"name": version.manifest["name"], "version": version.manifest["version"], "manifest": version.manifest}
-    ]
+    mine = version.manifest
+    chain: list[dict[str, Any]] = [{"name": mine.name, "version": mine.version, "manifest": mine}]
     root = version.folder.absolute().parent.parent
-    for link in version.manifest["parents"]:
-        entry = {"name": link["name"], "version": link["version"], "manifest": None}
+    for link in mine.parents:
+        entry: dict[str, Any] = {"name": link.name, "version": link.version, "manifest": None}
         chain.append(entry)
-        folder = root / link["name"] / link["version"]
+        folder = root / link.name / link.version
         if not (folder / NAME).is_file():
             entry["problem"] = "not in this store"
             continue
@@ -126,43 +128,44 @@ def _lineage(version: Version) -> list[dict[str, Any]]:
         except StoreError:
             entry["problem"] = "cannot be read"
             continue
-        if manifest["content_digest"] == link["content_digest"]:
+        if manifest.content_digest == link.content_digest:
             entry["manifest"] = manifest
         else:
             entry["problem"] = "holds other rows now"
     return chain[::-1]
 
 
-def _steps(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _steps(manifest: Manifest) -> list[dict[str, Any]]:
     """The lines of the report by step, with the shares that the charts show; `top` is where their axis ends."""
-    asked = {step["name"]: step for step in manifest["recipe"].get("steps", ())}
-    steps: dict[str, list[dict[str, Any]]] = {}
-    for line in manifest["report"]:
-        units = line["units"]
-        shares = {
-            "expected_share": line["expected"] / units if units else None,
-            "realised_share": line["changed"] / units if units else None,
-            "charted": bool(units) and line["unit"] != "target",
-        }
-        steps.setdefault(line["step"], []).append(line | shares)
+    asked = {step.name: step for step in manifest.steps}
     found = []
-    for name, lines in steps.items():
+    for name, lines in by_step(manifest.report).items():
+        shown = [_line(line) for line in lines]
         ends = [0.01]
-        for line in lines:
+        for line in shown:
             if line["charted"]:
                 ends += [line["expected_share"], line["realised_share"], (line["interval"] or [0, 0])[1]]
         found.append(
             {
                 "name": name,
-                "ratio": asked[name]["ratio"],
-                "level": lines[0]["level"],
-                "lines": lines,
-                "asked": sum(line["rows_asked"] for line in lines),
-                "rows": sum(line["rows"] for line in lines),
+                "ratio": asked[name].ratio,
+                "level": lines[0].level,
+                "lines": shown,
+                "asked": sum(line.rows_asked for line in lines),
+                "rows": sum(line.rows for line in lines),
                 "top": _round_up(min(max(ends), 1.0)),
             }
         )
     return found
+
+
+def _line(line: Line) -> dict[str, Any]:
+    units = line.units
+    return line.plain | {
+        "expected_share": line.expected / units if units else None,
+        "realised_share": line.changed / units if units else None,
+        "charted": bool(units) and line.unit != "target",
+    }
 
 
 def _round_up(share: float) -> float:

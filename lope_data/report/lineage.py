@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -19,6 +19,9 @@ from lope_data.report.listing import entries, size_of
 from lope_data.report.rates import brief_table, by_step, remarks
 from lope_data.store.store import Store
 from lope_data.store.version import Version
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Link
 
 _DEEPEST = 4  # levels of a tree that are indented; a longer chain goes on below, for it would leave no room
 
@@ -49,7 +52,7 @@ class Node:
     def record(self) -> dict[str, Any]:
         """For scripts."""
         facts = {"ref": self.ref, "content_digest": self.content_digest, "tags": self.tags}
-        return facts | {"problem": self.problem or None, "manifest": self.found.manifest if self.found else None}
+        return facts | {"problem": self.problem or None, "manifest": self.found.manifest.plain if self.found else None}
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Lineage:
             "path": str(version.folder),
             "tags": self.chain[-1].tags,
             "bytes": size_of(version.folder),
-            "manifest": version.manifest,
+            "manifest": version.manifest.plain,
             "lineage": [node.record for node in self.chain[:-1]],
             "children": self.children,
         }
@@ -85,27 +88,28 @@ def lineage(version: Version, store: Store) -> Lineage:
     """The lineage of a version; `store` is where its ancestors are looked for if it lies outside a store."""
     manifest = version.manifest
     home = _store_of(version)
-    tags = _tags(home, manifest["name"], manifest["version"]) if home else []
-    node = Node(manifest["name"], manifest["version"], manifest["content_digest"], tags, version)
+    tags = _tags(home, manifest.name, manifest.version) if home else []
+    node = Node(manifest.name, manifest.version, manifest.content_digest, tags, version)
     around = home or store
-    ancestors = [_ancestor(around, **_link(link)) for link in reversed(manifest["parents"])]
+    ancestors = [_ancestor(around, link) for link in reversed(manifest.parents)]
     children = [
         f"{entry.name}@{entry.version}"
         for entry in entries(around)
-        if entry.manifest and entry.manifest["parents"] and _link(entry.manifest["parents"][0]) == version.link
+        if entry.manifest and entry.manifest.parents and _is_of(entry.manifest.parents[0], version)
     ]
     return Lineage([*ancestors, node], children)
 
 
-def _link(link: Mapping[str, Any]) -> dict[str, str]:
-    return {key: link[key] for key in ("name", "version", "content_digest")}  # newer writers may say more
+def _is_of(link: Link, version: Version) -> bool:
+    mine = version.link  # newer writers may say more in theirs
+    return (link.ref, link.content_digest) == (mine.ref, mine.content_digest)
 
 
 def _store_of(version: Version) -> Store | None:
     """The store that the version lies in; None for a copy elsewhere."""
     folder = Path(os.path.abspath(version.folder))  # noqa: PTH100  (a resolved one would follow links)
     manifest = version.manifest
-    here = (folder.parent.name, folder.name) == (manifest["name"], manifest["version"])
+    here = (folder.parent.name, folder.name) == (manifest.name, manifest.version)
     return Store(folder.parents[1]) if here else None
 
 
@@ -117,7 +121,8 @@ def _tags(store: Store, name: str, version: str) -> list[str]:
     return sorted((ref for ref in refs if refs[ref] == version), key=lambda ref: (ref != "latest", ref))
 
 
-def _ancestor(store: Store, name: str, version: str, content_digest: str) -> Node:
+def _ancestor(store: Store, link: Link) -> Node:
+    name, version, content_digest = link.name, link.version, link.content_digest
     tags = _tags(store, name, version)
     try:
         found = store.find(name, version)
@@ -125,7 +130,7 @@ def _ancestor(store: Store, name: str, version: str, content_digest: str) -> Nod
         return Node(name, version, content_digest, tags, None, f"damaged: {error}")
     if found is None:
         return Node(name, version, content_digest, tags, None, "not in this store")
-    if found.manifest["content_digest"] != content_digest:
+    if found.manifest.content_digest != content_digest:
         return Node(name, version, content_digest, tags, None, "holds other rows than when the next one was made")
     return Node(name, version, content_digest, tags, found)
 
@@ -136,14 +141,14 @@ def show_lineage(console: Console, found: Lineage) -> None:
     manifest = version.manifest
     say(console, Text(version.ref, style="bold"))
     console.print(_tree(found))
-    if manifest["kind"] == "build":
+    if manifest.kind == "build":
         for line in remarks(manifest):
             say(console, safe(line.strip()), indent=2 * line.startswith(" "), style="dim")
     facts = {
-        "shapes": ", ".join(f"{name} {count:,}" for name, count in sorted(manifest["shapes"].items())),
-        "hints": ", ".join(f"{name} {value}" for name, value in sorted(manifest["hints"].items())),
-        "libraries": ", ".join(f"{name} {value}" for name, value in sorted(manifest["libraries"].items())),
-        "files": f"{len(manifest['files']) + 1:,}, {decimal(size_of(version.folder))}",
+        "shapes": ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.shapes.items())),
+        "hints": ", ".join(f"{name} {value}" for name, value in sorted(manifest.hints.plain.items())),
+        "libraries": ", ".join(f"{name} {value}" for name, value in sorted(manifest.libraries.items())),
+        "files": f"{len(manifest.files) + 1:,}, {decimal(size_of(version.folder))}",
         "folder": str(version.folder),
     }
     console.print()
@@ -153,8 +158,8 @@ def show_lineage(console: Console, found: Lineage) -> None:
 
 
 def _tree(found: Lineage) -> Tree:
-    source = found.version.manifest["source"]
-    label = Text("source ").append(safe(source["name"]), style="bold").append(f"  {_brief(source['fingerprint'])}")
+    source = found.version.manifest.source
+    label = Text("source ").append(safe(source.name), style="bold").append(f"  {_brief(source.fingerprint)}")
     root = place = Tree(label, guide_style="dim", highlight=False)
     for depth, node in enumerate(found.chain):
         below = place.add(Group(*_label(node)))
@@ -174,16 +179,14 @@ def _label(node: Node) -> Iterator[RenderableType]:
     if node.found is None:
         return
     manifest = node.found.manifest
-    touched = f", {manifest['touched']:,} touched" if manifest["kind"] == "build" else ""
-    seed = f"; seed {manifest['seed']}"
-    yield Text(
-        f"{manifest['kind']}: {manifest['rows']:,} rows{touched}{seed}; content {_brief(manifest['content_digest'])}"
-    )
-    lines = by_step(manifest["report"])
-    for step in manifest["recipe"].get("steps", []):
-        name, mine = step["name"], lines.get(step["name"], [])
-        rows = sum(line["rows"] for line in mine)
-        text = f"step {safe(name)}: ratio {step['ratio']:g}, level {step['level']:g}, {rows:,} rows"
+    touched = f", {manifest.touched:,} touched" if manifest.kind == "build" else ""
+    seed = f"; seed {manifest.seed}"
+    yield Text(f"{manifest.kind}: {manifest.rows:,} rows{touched}{seed}; content {_brief(manifest.content_digest)}")
+    lines = by_step(manifest.report)
+    for step in manifest.steps:
+        mine = lines.get(step.name, [])
+        rows = sum(line.rows for line in mine)
+        text = f"step {safe(step.name)}: ratio {step.ratio:g}, level {step.level:g}, {rows:,} rows"
         yield Text(text, style="italic")
         if mine:
             yield brief_table(mine)

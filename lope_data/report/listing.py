@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,6 +20,9 @@ from lope_data.errors import LopeDataError, StoreError
 from lope_data.names import is_version
 from lope_data.store.store import Store
 from lope_data.store.version import Version
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Manifest
 
 _DIGITS = 8  # of a version in a short reference, or more where these fit several
 _HEADERS = ("version", "kind", "rows", "touched", "ratio", "size")
@@ -45,28 +48,31 @@ class Entry:
     tags: list[str]
     folder: Path
     size: int
-    manifest: dict[str, Any] | None
+    manifest: Manifest | None
     damage: str
     parent: tuple[str, bool] | None
 
     @property
     def ratios(self) -> list[float]:
         """Of its steps; empty for an ingested source."""
-        return [step["ratio"] for step in self.manifest["recipe"].get("steps", [])] if self.manifest else []
+        return [step.ratio for step in self.manifest.steps] if self.manifest else []
 
     @property
     def record(self) -> dict[str, Any]:
         """For scripts."""
-        known = self.manifest or {}
-        facts = {key: known.get(key) for key in ("kind", "rows", "touched", "depth", "content_digest")}
+        known = self.manifest
         return {
             "ref": self.ref,
             "name": self.name,
             "version": self.version,
             "tags": self.tags,
-            **facts,
+            "kind": known.kind if known else None,
+            "rows": known.rows if known else None,
+            "touched": known.touched if known else None,
+            "depth": known.depth if known else None,
+            "content_digest": known.content_digest if known else None,
             "ratios": self.ratios,
-            "parents": [f"{link['name']}@{link['version']}" for link in known.get("parents", [])],
+            "parents": [link.ref for link in known.parents] if known else [],
             "bytes": self.size,
             "path": str(self.folder),
             "damage": self.damage or None,
@@ -85,7 +91,7 @@ def entries(store: Store, name: str | None = None) -> list[Entry]:
         raise StoreError(f"no dataset {name!r} in the store {store.root}" + (suggest(name, names) if names else ""))
     shortened = _Short(store)
     found = [entry for one in (names if name is None else [name]) for entry in _of_name(store, one, shortened)]
-    return sorted(found, key=lambda e: (e.name, e.manifest is None, (e.manifest or {}).get("depth", 0), e.version))
+    return sorted(found, key=lambda e: (e.name, e.manifest is None, e.manifest.depth if e.manifest else 0, e.version))
 
 
 def unfinished(store: Store, name: str | None = None) -> int:
@@ -144,12 +150,11 @@ def _entry(name: str, version: str, folder: Path, refs: dict[str, str], shortene
     manifest, damage, parent = None, "", None
     try:
         found = Version.at(folder)
-        if (found.manifest["name"], found.manifest["version"]) != (name, version):
+        if (found.manifest.name, found.manifest.version) != (name, version):
             raise StoreError(f"its manifest is that of {found.ref}")
         manifest = found.manifest
-        if manifest["parents"]:
-            link = manifest["parents"][0]
-            parent = shortened(link["name"], link["version"])
+        if manifest.parents:
+            parent = shortened(manifest.parents[0].name, manifest.parents[0].version)
     except (LopeDataError, OSError) as error:
         damage = str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), "it")  # the reference says where
     tags = sorted((ref for ref in refs if refs[ref] == version), key=lambda ref: (ref != "latest", ref))
@@ -211,5 +216,5 @@ def _cells(entry: Entry) -> list[str]:
         return [entry.ref, "damaged", "–", "–", "–", size]
     manifest, ratios = entry.manifest, entry.ratios
     shown = "+".join(f"{ratio:.4g}" for ratio in ratios[:3]) + ("+…" if len(ratios) > 3 else "")
-    touched = f"{manifest['touched']:,}" if ratios else "–"
-    return [entry.ref, manifest["kind"], f"{manifest['rows']:,}", touched, shown or "–", size]
+    touched = f"{manifest.touched:,}" if ratios else "–"
+    return [entry.ref, manifest.kind, f"{manifest.rows:,}", touched, shown or "–", size]

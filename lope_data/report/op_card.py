@@ -12,15 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from lope_data.errors import LopeDataError
-from lope_data.inject.apply import corrupt_rows
-from lope_data.inject.planning import plan
+from lope_data.inject.planning import noisy_rows
 from lope_data.noise.catalogue import OpInfo
 from lope_data.recipe.recipe import Recipe
 from lope_data.report.report import before_after, sample_edits
 from lope_data.rows.canonical import ingest_table
 from lope_data.rows.columns import Columns
-from lope_data.rows.shapes import ROW_ID
-from lope_data.text.draws import row_hashes
 
 _EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "text": [
@@ -91,8 +88,7 @@ def _example(op: OpInfo) -> RenderableType:
     )
     recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "level": 0.15, "mix": {op.name: 1.0}}]})
     try:
-        deals, _ = plan(table, recipe, (recipe.seed, 1), allow_shortfall=True)
-        done = corrupt_rows(table, row_hashes(table[ROW_ID]), deals, (recipe.seed, 1), recipe.guard)
+        done = noisy_rows(table, recipe)
     except LopeDataError as error:
         return escape(f"  not here: {error}")
-    return before_after(sample_edits(done.rows, table, done.edits, 1)[0])
+    return before_after(sample_edits(done.noisy, done.clean, done.edits, 1)[0])

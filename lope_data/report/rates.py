@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.text import Text
 
 from lope_common.shown import safe
 
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Line, Manifest
+
 
 def plain_table(title: str | None = None) -> Table:
     """A table as all of ours look: no edges, a line under the head. Its title is no markup."""
@@ -19,50 +22,50 @@ def plain_table(title: str | None = None) -> Table:
     return Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
-def show_rates(console: Console, manifest: Mapping[str, Any]) -> None:
+def show_rates(console: Console, manifest: Manifest) -> None:
     """Prints what a build realised: the tables of ops, and what was left untouched and why."""
-    console.print(f"{manifest['name']}@{manifest['version']}", style="bold", highlight=False)
-    for table in ops_tables(manifest["report"]):
+    console.print(manifest.ref, style="bold", highlight=False)
+    for table in ops_tables(manifest.report):
         console.print(table)
     for line in remarks(manifest):
         console.print(Text(safe(line)), style="dim", soft_wrap=True)
     console.print()
 
 
-def ops_tables(report: Sequence[Mapping[str, Any]]) -> list[Table]:
+def ops_tables(report: Sequence[Line]) -> list[Table]:
     """A table for each step: for each op rows asked and dealt; the level expected under the floor of one unit, the one
     realised with half its 95 % interval, and the character error rate.
     """
     return [_ops_table(lines) for lines in by_step(report).values()]
 
 
-def by_step(report: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_step(report: Sequence[Line]) -> dict[str, list[Line]]:
     """The lines of each step, in order."""
-    steps: dict[str, list[Mapping[str, Any]]] = {}
+    steps: dict[str, list[Line]] = {}
     for line in report:
-        steps.setdefault(line["step"], []).append(line)
+        steps.setdefault(line.step, []).append(line)
     return steps
 
 
-def _ops_table(lines: Sequence[Mapping[str, Any]]) -> Table:
-    table = plain_table(f"{lines[0]['step']}, level {lines[0]['level']:.4g}")
+def _ops_table(lines: Sequence[Line]) -> Table:
+    table = plain_table(f"{lines[0].step}, level {lines[0].level:.4g}")
     table.add_column("op", no_wrap=True)
     for header in ("rows\nasked", "rows", "level\nexpected", "realised\nwith 95 %", "CER", "units"):
         table.add_column(header, justify="right", no_wrap=True)
     for line in lines:
         table.add_row(
-            Text(safe(line["op"])),
-            f"{line['rows_asked']:,.1f}",
-            f"{line['rows']:,}",
+            Text(safe(line.op)),
+            f"{line.rows_asked:,.1f}",
+            f"{line.rows:,}",
             expected(line),
             realised(line),
             cer(line),
-            Text(safe(f"{line['units']:,} {_short(line['unit'])}s")),
+            Text(safe(f"{line.units:,} {_short(line.unit)}s")),
         )
     return table
 
 
-def brief_table(lines: Sequence[Mapping[str, Any]]) -> Table:
+def brief_table(lines: Sequence[Line]) -> Table:
     """The table of a step where there is little room: rows, and levels expected and realised."""
     table = plain_table()
     table.show_edge = False
@@ -70,7 +73,7 @@ def brief_table(lines: Sequence[Mapping[str, Any]]) -> Table:
     for header in ("rows", "expected", "realised", "CER"):
         table.add_column(header, justify="right", no_wrap=True)
     for line in lines:
-        table.add_row(Text(safe(line["op"])), f"{line['rows']:,}", expected(line), realised(line), cer(line))
+        table.add_row(Text(safe(line.op)), f"{line.rows:,}", expected(line), realised(line), cer(line))
     return table
 
 
@@ -80,41 +83,41 @@ def _short(unit: str) -> str:
     return {"character": "char"}.get(noun, noun)
 
 
-def expected(line: Mapping[str, Any]) -> str:
+def expected(line: Line) -> str:
     """The share of units to be changed, under the floor of one a row."""
-    return f"{line['expected'] / line['units']:.1%}" if line["units"] else "–"
+    return f"{line.expected / line.units:.1%}" if line.units else "–"
 
 
-def realised(line: Mapping[str, Any]) -> str:
+def realised(line: Line) -> str:
     """The share of units changed, with half its 95 % interval."""
-    if not line["units"]:
+    if not line.units:
         return "–"
-    text = f"{line['changed'] / line['units']:.1%}"
-    if line["interval"] is None or line["unit"] == "target":
+    text = f"{line.changed / line.units:.1%}"
+    if line.interval is None or line.unit == "target":
         return text
-    low, high = line["interval"]
+    low, high = line.interval
     return f"{text} ±{50 * (high - low):.1f}"
 
 
-def cer(line: Mapping[str, Any]) -> str:
+def cer(line: Line) -> str:
     """The character error rate."""
-    return "–" if line["cer"] is None else f"{line['cer']:.1%}"
+    return "–" if line.cer is None else f"{line.cer:.1%}"
 
 
-def remarks(manifest: Mapping[str, Any]) -> list[str]:
+def remarks(manifest: Manifest) -> list[str]:
     """What was left untouched and why: a sentence each, untrusted as the manifest is."""
-    touched, rows = manifest["touched"], manifest["rows"]
+    touched, rows = manifest.touched, manifest.rows
     lines = [f"{touched:,} of {rows:,} rows touched, {rows - touched:,} left as they were."]
-    if manifest.get("shortfall"):
-        lines.append(f"{manifest['shortfall']:,} rows fewer than asked: no op of the mix can change more.")
-    for line in manifest["report"]:
-        op, examined, eligible = line["op"], line["examined"], line["eligible"]
+    if manifest.kind == "build" and manifest.shortfall:
+        lines.append(f"{manifest.shortfall:,} rows fewer than asked: no op of the mix can change more.")
+    for line in manifest.report:
+        op, examined, eligible = line.op, line.examined, line.eligible
         if examined > eligible:
-            lines.append(f"  {op} could change {eligible:,} of {examined:,} ranked rows: it needs {line['needs']}")
-        if line["rows"] < line["rows_asked"] - 1:
+            lines.append(f"  {op} could change {eligible:,} of {examined:,} ranked rows: it needs {line.needs}")
+        if line.rows < line.rows_asked - 1:
             lines.append(
-                f"  {op} got {line['rows']:,} rows of the {line['rows_asked']:,.1f} of its share; others took the rest"
+                f"  {op} got {line.rows:,} rows of the {line.rows_asked:,.1f} of its share; others took the rest"
             )
-        if line["cer_unmeasured"]:
-            lines.append(f"  {op}: the CER leaves out {line['cer_unmeasured']:,} texts that are very long")
+        if line.cer_unmeasured:
+            lines.append(f"  {op}: the CER leaves out {line.cer_unmeasured:,} texts that are very long")
     return lines

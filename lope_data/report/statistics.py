@@ -80,9 +80,9 @@ def edit_shards(version: Version, columns: Sequence[str] | None = None) -> Itera
     Raises:
         StoreError: a file of them is missing or cannot be read.
     """
-    for entry in version.manifest["files"]:
-        if re.fullmatch(_EDITS_FILE, entry["path"]):
-            path = version.folder / entry["path"]
+    for listed in version.manifest.files:
+        if re.fullmatch(_EDITS_FILE, listed.path):
+            path = version.folder / listed.path
             try:
                 with pq.ParquetFile(path) as file:
                     table = file.read(columns)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
+
+from lope_data.store.manifest_model import Facts, Line
 
 _TASKS = {
     "instruction": "text-generation",
@@ -32,44 +32,41 @@ _OURS = {
 }
 
 
-def card(manifest: Mapping[str, Any], schema: pa.Schema, rows: str = "data-*.arrow") -> str:
+def card(facts: Facts, schema: pa.Schema, rows: str = "data-*.arrow") -> str:
     """The text of a version's README.md.
 
     Args:
-        manifest: of the version; `files` and its hash need not be there yet.
+        facts: of the version, from its manifest or before there is one.
         schema: of the rows.
         rows: the files of rows beside the card, as a glob pattern.
     """
     parts = [
-        _front_matter(manifest, rows),
-        _about(manifest),
-        _lineage(manifest),
-        _noise(manifest),
+        _front_matter(facts, rows),
+        _about(facts),
+        _lineage(facts),
+        _noise(facts),
         _columns(schema),
-        _use(manifest, rows),
+        _use(facts, rows),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def about(manifest: Mapping[str, Any]) -> str:
+def about(facts: Facts) -> str:
     """What a version is, in one sentence of plain text."""
-    rows = manifest["rows"]
-    if manifest["kind"] == "ingest":
-        return f"{rows:,} clean rows of the source {manifest['source']['name']}, as lope_data reads them."
-    parent, touched = manifest["parents"][0], manifest["touched"]
-    return (
-        f"{rows:,} rows of {parent['name']}@{parent['version']}, {touched:,} of them with noise by lope_data, "
-        "every edit on record."
-    )
+    rows = facts.rows
+    if facts.kind == "ingest":
+        return f"{rows:,} clean rows of the source {facts.source.name}, as lope_data reads them."
+    parent, touched = facts.parents[0], facts.touched
+    return f"{rows:,} rows of {parent.ref}, {touched:,} of them with noise by lope_data, every edit on record."
 
 
-def _front_matter(manifest: Mapping[str, Any], rows: str) -> str:
-    size = next((size for size, limit in _SIZES.items() if manifest["rows"] < limit), "10B<n<100B")
-    noisy = manifest["kind"] == "build"
-    tasks = sorted({_TASKS[shape] for shape in manifest["shapes"] if shape in _TASKS})
+def _front_matter(facts: Facts, rows: str) -> str:
+    size = next((size for size, limit in _SIZES.items() if facts.rows < limit), "10B<n<100B")
+    noisy = facts.kind == "build"
+    tasks = sorted({_TASKS[shape] for shape in facts.shapes if shape in _TASKS})
     configs = {"default": rows} | ({"edits": "edits/*.parquet"} if noisy else {})
     # JSON's strings are YAML's
-    lines = ["---", f"pretty_name: {json.dumps(manifest['name'])}"]
+    lines = ["---", f"pretty_name: {json.dumps(facts.name)}"]
     lines += ["tags:", "- lope", f"- {'noisy' if noisy else 'clean'}"]
     lines += ["size_categories:", f"- {size}"]
     lines += ["task_categories:", *(f"- {task}" for task in tasks)] if tasks else []
@@ -79,60 +76,58 @@ def _front_matter(manifest: Mapping[str, Any], rows: str) -> str:
     return "\n".join([*lines, "---"])
 
 
-def _about(manifest: Mapping[str, Any]) -> str:
-    shapes = ", ".join(f"{_plain(shape)} ({rows:,})" for shape, rows in sorted(manifest["shapes"].items()))
-    lines = [f"# {_plain(manifest['name'])}", "", _plain(about(manifest)), "", f"Shapes of rows: {shapes}."]
-    if manifest.get("shortfall"):
-        lines += ["", f"{manifest['shortfall']:,} rows fewer than asked: no op of the mix can change more."]
+def _about(facts: Facts) -> str:
+    shapes = ", ".join(f"{_plain(shape)} ({rows:,})" for shape, rows in sorted(facts.shapes.items()))
+    lines = [f"# {_plain(facts.name)}", "", _plain(about(facts)), "", f"Shapes of rows: {shapes}."]
+    if facts.kind == "build" and facts.shortfall:
+        lines += ["", f"{facts.shortfall:,} rows fewer than asked: no op of the mix can change more."]
     return "\n".join([*lines, ""])
 
 
-def _lineage(manifest: Mapping[str, Any]) -> str:
+def _lineage(facts: Facts) -> str:
     lines = ["## Lineage", "", "| version | content digest |", "|---|---|"]
-    chain = (manifest, *manifest["parents"])
-    lines += [f"| `{link['name']}@{link['version']}` | `{link['content_digest']}` |" for link in chain]
-    source = manifest["source"]
-    lines += [f"| source {_plain(source['name'])} | `{source['fingerprint']}` (fingerprint of its bytes) |", ""]
-    if manifest["kind"] == "build":
-        ops = ", ".join(f"{_code(op)} {_plain(version)}" for op, version in sorted(manifest["ops"].items()))
-        lines += [
-            f"Seed {manifest['seed']}; recipe {_plain(manifest['recipe']['name'])}; ops and their versions: {ops}."
-        ]
+    chain = (facts, *facts.parents)
+    lines += [f"| `{one.ref}` | `{one.content_digest}` |" for one in chain]
+    source = facts.source
+    lines += [f"| source {_plain(source.name)} | `{source.fingerprint}` (fingerprint of its bytes) |", ""]
+    if facts.kind == "build":
+        ops = ", ".join(f"{_code(op)} {_plain(version)}" for op, version in sorted(facts.ops.items()))
+        lines += [f"Seed {facts.seed}; recipe {_plain(facts.recipe.name)}; ops and their versions: {ops}."]
         lines += ["`manifest.json` holds the recipe, whole.", ""]
     return "\n".join(lines)
 
 
-def _noise(manifest: Mapping[str, Any]) -> str:
-    if not manifest["report"]:
+def _noise(facts: Facts) -> str:
+    if not facts.report:
         return ""
     head = ["step", "op", "rows asked", "rows", "level asked", "expected", "realised", "95 % interval", "CER", "units"]
     lines = ["## Noise", "", f"| {' | '.join(head)} |", f"|---|---|{'--:|' * (len(head) - 2)}"]
-    lines += [f"| {' | '.join(_rates(line))} |" for line in manifest["report"]]
+    lines += [f"| {' | '.join(_rates(line))} |" for line in facts.report]
     lines += [
         "",
         "Realised: changed units of the rows dealt; expected: the level under the floor of one unit a row; CER: the "
         "character error rate.",
         "",
     ]
-    if hints := {key: value for key, value in manifest["hints"].items() if value is not None}:
+    if hints := {key: value for key, value in facts.hints.plain.items() if value is not None}:
         said = ", ".join(f"{_plain(key)} {_plain(json.dumps(value))}" for key, value in sorted(hints.items()))
         lines += [f"Hints for a trainer, which are no part of the rows: {said}.", ""]
     return "\n".join(lines)
 
 
-def _rates(line: Mapping[str, Any]) -> list[str]:
-    units, interval = line["units"], line["interval"]
+def _rates(line: Line) -> list[str]:
+    units, interval = line.units, line.interval
     return [
-        _plain(line["step"]),
-        _code(line["op"]),
-        f"{line['rows_asked']:,.1f}",
-        f"{line['rows']:,}",
-        f"{line['level']:.1%}",
-        f"{line['expected'] / units:.1%}" if units else "–",
-        f"{line['changed'] / units:.1%}" if units else "–",
+        _plain(line.step),
+        _code(line.op),
+        f"{line.rows_asked:,.1f}",
+        f"{line.rows:,}",
+        f"{line.level:.1%}",
+        f"{line.expected / units:.1%}" if units else "–",
+        f"{line.changed / units:.1%}" if units else "–",
         "–" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}",
-        "–" if line["cer"] is None else f"{line['cer']:.1%}",
-        f"{units:,} × {_plain(line['unit'])}",
+        "–" if line.cer is None else f"{line.cer:.1%}",
+        f"{units:,} × {_plain(line.unit)}",
     ]
 
 
@@ -142,10 +137,10 @@ def _columns(schema: pa.Schema) -> str:
     return "\n".join([*lines, ""])
 
 
-def _use(manifest: Mapping[str, Any], rows: str) -> str:
-    ref = f"{manifest['name']}@{manifest['version']}"
+def _use(facts: Facts, rows: str) -> str:
+    ref = facts.ref
     if rows.endswith(".arrow"):
-        opened = f'rows = datasets.load_from_disk("{manifest["name"]}/{manifest["version"]}")  # this folder'
+        opened = f'rows = datasets.load_from_disk("{facts.name}/{facts.version}")  # this folder'
     else:
         kind = {"jsonl": "json"}.get(rows.rpartition(".")[2], rows.rpartition(".")[2])
         opened = f'rows = datasets.load_dataset("{kind}", data_files="{rows}", split="train")  # in this folder'

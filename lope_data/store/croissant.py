@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from lope_data.store.card import about
+from lope_data.store.manifest_model import Facts, File, Link, Source
 
 _TERMS = """arrayShape citeAs column containedIn equivalentProperty extract field fileProperty fileObject fileSet format
 includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
@@ -55,61 +56,57 @@ _EDITS = {  # FORMAT.md
 }
 
 
-def croissant(
-    manifest: Mapping[str, Any], schema: pa.Schema, files: Iterable[Mapping[str, Any]], rows: str = "data-*.arrow"
-) -> dict[str, Any]:
+def croissant(facts: Facts, schema: pa.Schema, files: Iterable[File], rows: str = "data-*.arrow") -> dict[str, Any]:
     """The description as JSON-LD.
 
     `mlcroissant` reads the edits, and rows in Parquet; of Arrow files it has no reader, their format is only stated.
 
     Args:
-        manifest: of the version; its `files` and hash need not be there yet.
+        facts: of the version, from its manifest or before there is one.
         schema: of the rows.
-        files: `{path, bytes, sha256}` of the files to describe: all but the manifest and this one.
+        files: the files to describe: all but the manifest and this one.
         rows: the files of rows, as a glob pattern.
     """
-    listed = sorted(files, key=lambda file: str(file["path"]))
-    edits = any(fnmatch.fnmatchcase(file["path"], "edits/*.parquet") for file in listed)
+    listed = sorted(files, key=lambda file: file.path)
+    edits = any(fnmatch.fnmatchcase(file.path, "edits/*.parquet") for file in listed)
     sets = {"row-files": rows} | ({"edit-files": "edits/*.parquet"} if edits else {})
     records = [_rows(schema)] + ([_edits()] if edits else [])
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": manifest["name"],
-        "version": manifest["version"],
-        "identifier": manifest["content_digest"],
-        "description": about(manifest),
-        "keywords": ["lope", "noisy" if manifest["kind"] == "build" else "clean"],
-        "prov:wasDerivedFrom": [*map(_parent, manifest["parents"]), _source(manifest["source"])],
+        "name": facts.name,
+        "version": facts.version,
+        "identifier": facts.content_digest,
+        "description": about(facts),
+        "keywords": ["lope", "noisy" if facts.kind == "build" else "clean"],
+        "prov:wasDerivedFrom": [*map(_parent, facts.parents), _source(facts.source)],
         "distribution": [*(_file_set(name, pattern) for name, pattern in sets.items()), *map(_file, listed)],
         "recordSet": records,
     }
 
 
-def croissant_file(
-    manifest: Mapping[str, Any], schema: pa.Schema, files: Iterable[Mapping[str, Any]], rows: str = "data-*.arrow"
-) -> bytes:
+def croissant_file(facts: Facts, schema: pa.Schema, files: Iterable[File], rows: str = "data-*.arrow") -> bytes:
     """What stands in `croissant.json`; the arguments are those of `croissant`."""
-    return json.dumps(croissant(manifest, schema, files, rows), indent=2, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(croissant(facts, schema, files, rows), indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def _parent(link: Mapping[str, Any]) -> dict[str, Any]:
+def _parent(link: Link) -> dict[str, Any]:
     return {
-        "@id": f"{link['name']}@{link['version']}",
+        "@id": f"{link.ref}",
         "@type": "prov:Entity",
-        "name": link["name"],
-        "version": link["version"],
-        "identifier": link["content_digest"],
+        "name": link.name,
+        "version": link.version,
+        "identifier": link.content_digest,
     }
 
 
-def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+def _source(source: Source) -> dict[str, Any]:
     return {
-        "@id": source["fingerprint"],
+        "@id": source.fingerprint,
         "@type": "prov:Entity",
-        "name": source["name"],
-        "identifier": source["fingerprint"],
+        "name": source.name,
+        "identifier": source.fingerprint,
         "description": "What was ingested; the identifier is a fingerprint of its bytes.",
     }
 
@@ -124,15 +121,15 @@ def _file_set(name: str, pattern: str) -> dict[str, Any]:
     }
 
 
-def _file(file: Mapping[str, Any]) -> dict[str, Any]:
+def _file(file: File) -> dict[str, Any]:
     return {
-        "@id": file["path"],
+        "@id": file.path,
         "@type": "cr:FileObject",
-        "name": file["path"],
-        "contentUrl": file["path"],
-        "contentSize": f"{file['bytes']} B",
-        "encodingFormat": _format(file["path"]),
-        "sha256": file["sha256"],
+        "name": file.path,
+        "contentUrl": file.path,
+        "contentSize": f"{file.bytes} B",
+        "encodingFormat": _format(file.path),
+        "sha256": file.sha256,
     }
 
 

@@ -39,7 +39,7 @@ def find_garbage(store: Store) -> list[Garbage]:
         for version in store.refs(name).values():
             found = versions.get((name, version))
             if found is not None:
-                needed |= {(name, version), *((link["name"], link["version"]) for link in found.manifest["parents"])}
+                needed |= {(name, version), *((link.name, link.version) for link in found.manifest.parents)}
     garbage = [
         Garbage(found.folder, _UNNEEDED, _size(found.folder)) for key, found in versions.items() if key not in needed
     ]

@@ -7,10 +7,13 @@ import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lope_common.files import canonical
 from lope_data.errors import StoreError
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Manifest
 
 FORMAT = 1
 INGEST = 1  # of the rules by which the rows of a source become those of a version; part of its id
@@ -38,7 +41,7 @@ def version_id(kind: str, recipe: Mapping[str, Any], seed: int, ops: Mapping[str
     return hashlib.sha256(canonical(inputs)).hexdigest()[:16]
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
     """The manifest of a version, checked against its own hash and its schema. Unknown keys are kept.
 
     Raises:
@@ -66,10 +69,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{path} has format {manifest['format']}; this lope_data reads up to {FORMAT}, upgrade it")
     if not _is_sealed(manifest, data):
         raise StoreError(f"{path} does not match its own hash; remove {folder} and build it again")
-    from lope_data.store.manifest_model import check_manifest  # pydantic, which only readers need
+    from lope_data.store.manifest_model import as_manifest  # pydantic, which only readers need
 
-    check_manifest(manifest, path)
-    return manifest
+    return as_manifest(manifest, path)
 
 
 def _is_sealed(manifest: dict[str, Any], data: bytes) -> bool:

@@ -1,4 +1,8 @@
-"""What a manifest must hold, as a model; its JSON schema is published in manifest.schema.json (FORMAT.md)."""
+"""A manifest as a typed model; its JSON schema is published in manifest.schema.json (FORMAT.md).
+
+A model loses nothing: `plain` is the JSON object that it was read from, with keys of newer writers and every number as
+it was written. `kind` says whether a manifest is of an ingested source or of a build.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,17 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from lope_data.errors import StoreError
 from lope_data.names import PATTERN, check_name
@@ -21,6 +35,12 @@ def _name(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _as_given(number: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """The number itself: as a float, the 1 of a manifest would be written as 1.0, and the hashes would change."""
+    check(number)
+    return number
+
+
 Name = Annotated[str, Field(pattern=PATTERN), AfterValidator(_name)]
 VersionId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -28,11 +48,24 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Every part begins with a letter or digit, so none is `..`, hidden or empty, and the path is relative.
 FilePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=1000)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Number = Annotated[float, Field(ge=0)]
+Float = Annotated[float, WrapValidator(_as_given)]
+Number = Annotated[float, Field(ge=0), WrapValidator(_as_given)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)  # readers keep keys that they do not know
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # readers keep keys that they do not know
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The JSON object: keys that were not given are left out, unknown ones are there."""
+        given = {key: value for key, value in vars(self).items() if key in self.model_fields_set}
+        return {key: _plain(value) for key, value in given.items()} | (self.model_extra or {})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [item.plain if isinstance(item, _Model) else item for item in value]
+    return value.plain if isinstance(value, _Model) else value
 
 
 class Link(_Model):
@@ -41,6 +74,11 @@ class Link(_Model):
     name: Name
     version: VersionId
     content_digest: Digest
+
+    @property
+    def ref(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
 
 
 class Source(_Model):
@@ -61,7 +99,7 @@ class File(_Model):
 class Hints(_Model):
     """What a trainer may use; outside the version's id."""
 
-    embedding_alpha: float | None = None
+    embedding_alpha: Float | None = None
 
 
 class Step(_Model):
@@ -109,12 +147,12 @@ class Line(_Model):
     units: Count
     expected: Number
     changed: Count
-    interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None
-    cer: float | None
+    interval: Annotated[list[Float], Field(min_length=2, max_length=2)] | None
+    cer: Float | None
     cer_unmeasured: Count
 
 
-class _Manifest(_Model):
+class _Facts(_Model):
     format: Annotated[int, Field(ge=1)]
     name: Name
     version: VersionId
@@ -127,12 +165,20 @@ class _Manifest(_Model):
     ops: dict[str, str]
     hints: Hints
     libraries: dict[str, str]
+
+    @property
+    def ref(self) -> str:
+        """`name@version`: what a user types to get exactly this."""
+        return f"{self.name}@{self.version}"
+
+
+class _Sealed(_Facts):
     files: Annotated[list[File], Field(min_length=1)]
     manifest_sha256: Sha256
 
 
-class Ingest(_Manifest):
-    """A clean source."""
+class IngestFacts(_Facts):
+    """What is said of a clean source before its files are complete."""
 
     kind: Literal["ingest"]
     depth: Annotated[int, Field(ge=0, le=0)]
@@ -140,9 +186,14 @@ class Ingest(_Manifest):
     recipe: IngestRecipe
     report: Annotated[list[Line], Field(max_length=0)]
 
+    @property
+    def steps(self) -> list[Step]:
+        """None: nothing was changed."""
+        return []
 
-class Build(_Manifest):
-    """Noise on a parent."""
+
+class BuildFacts(_Facts):
+    """What is said of noise on a parent before its files are complete."""
 
     kind: Literal["build"]
     depth: Annotated[int, Field(ge=1)]
@@ -151,24 +202,49 @@ class Build(_Manifest):
     report: list[Line]
     shortfall: Count
 
+    @property
+    def steps(self) -> list[Step]:
+        """The steps of the recipe."""
+        return self.recipe.steps
 
-_MANIFEST: TypeAdapter[Ingest | Build] = TypeAdapter(Annotated[Ingest | Build, Field(discriminator="kind")])
+
+class Ingest(IngestFacts, _Sealed):
+    """A clean source."""
 
 
-def check_manifest(manifest: dict[str, Any], where: Path) -> None:
-    """Checks what JSON a manifest holds.
+class Build(BuildFacts, _Sealed):
+    """Noise on a parent."""
+
+
+Facts = IngestFacts | BuildFacts
+"""All but the files and the hash: what the card and the Croissant description are written from."""
+Manifest = Ingest | Build
+
+_FACTS: TypeAdapter[Facts] = TypeAdapter(Annotated[Facts, Field(discriminator="kind")])
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
+
+
+def facts_of(manifest: Manifest, **changes: Any) -> Facts:
+    """The facts of a manifest, with some of them changed; what newer writers say stays."""
+    said = {key: value for key, value in manifest.plain.items() if key not in ("files", "manifest_sha256")}
+    return _FACTS.validate_python(said | changes)
+
+
+def as_manifest(plain: dict[str, Any], where: Path) -> Manifest:
+    """The manifest that a JSON object holds.
 
     Raises:
         StoreError: a key is missing or has a value that it cannot have; names it.
     """
     try:
-        found = _MANIFEST.validate_python(manifest)
+        found = _MANIFEST.validate_python(plain)
     except ValidationError as error:
         raise StoreError(f"{where} is not a manifest: {_reason(error)}") from None
     if found.depth != len(found.parents):
         raise StoreError(f"{where} is not a manifest: depth: {found.depth}, with {len(found.parents)} parents")
     if found.touched > found.rows:
         raise StoreError(f"{where} is not a manifest: touched: {found.touched} of {found.rows} rows")
+    return found
 
 
 def _reason(error: ValidationError) -> str:

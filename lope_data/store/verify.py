@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lope_common.files import described
 from lope_common.progress import Progress
 from lope_data.errors import StoreError
 from lope_data.store.manifest import NAME, version_id
 from lope_data.store.version import Version
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import File, Manifest
 
 
 @dataclass(frozen=True)
@@ -43,29 +46,26 @@ def verify_version(folder: Path, progress: Progress) -> tuple[Version | None, li
 
 def _identity(version: Version) -> Iterator[tuple[str, str]]:
     manifest = version.manifest
-    if expected_id(manifest) != manifest["version"]:
+    if expected_id(manifest) != manifest.version:
         yield NAME, f"the version does not follow from what the manifest says went into it ({expected_id(manifest)})"
 
 
-def expected_id(manifest: Mapping[str, Any]) -> str:
+def expected_id(manifest: Manifest) -> str:
     """The version that follows from what a manifest says."""
-    parents = manifest["parents"]
-    origin = parents[0]["content_digest"] if parents else manifest["source"]["fingerprint"]
-    return version_id(
-        manifest["kind"], manifest["recipe"], manifest["seed"], manifest["ops"], origin, manifest["depth"]
-    )
+    origin = manifest.parents[0].content_digest if manifest.parents else manifest.source.fingerprint
+    return version_id(manifest.kind, manifest.recipe.plain, manifest.seed, manifest.ops, origin, manifest.depth)
 
 
 def _files(version: Version, progress: Progress) -> Iterator[tuple[str, str]]:
-    listed = {entry["path"]: entry for entry in version.manifest["files"]}
+    listed = {file.path: file for file in version.manifest.files}
     there = set(_paths(version.folder))
     for path in sorted(there - {*listed, NAME}):
         cache = ": datasets keeps results beside what it loads; lope_data.open(...).dataset does not"
         yield path, f"is not in the manifest; remove it{cache if path.startswith('cache-') else ''}"
-    for done, (path, entry) in enumerate(sorted(listed.items()), start=1):
+    for done, (path, file) in enumerate(sorted(listed.items()), start=1):
         if path not in there:
             yield path, "is missing"
-        elif what := _difference(version.folder, entry):
+        elif what := _difference(version.folder, file):
             yield path, what
         progress(f"verify {version.ref}", done, len(listed))
 
@@ -81,18 +81,18 @@ def _paths(folder: Path) -> Iterator[str]:
             yield here.relative_to(folder).as_posix()
 
 
-def _difference(folder: Path, entry: Mapping[str, Any]) -> str:
+def _difference(folder: Path, file: File) -> str:
     """How a file differs from what the manifest says; empty if it does not."""
-    path = folder / entry["path"]
+    path = folder / file.path
     if path.is_symlink() or not path.is_file():
         return "is no plain file"
     try:
-        now = described(folder, entry["path"])
+        now = described(folder, file.path)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    if now["bytes"] != entry["bytes"]:
-        return f"has {now['bytes']:,} bytes, written were {entry['bytes']:,}"
-    return "" if now["sha256"] == entry["sha256"] else "has other bytes than were written (sha256 differs)"
+    if now["bytes"] != file.bytes:
+        return f"has {now['bytes']:,} bytes, written were {file.bytes:,}"
+    return "" if now["sha256"] == file.sha256 else "has other bytes than were written (sha256 differs)"
 
 
 def _content(version: Version) -> Iterator[tuple[str, str]]:
@@ -109,14 +109,18 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
     except StoreError as error:
         yield "rows and edits", str(error)
         return
-    if digest != manifest["content_digest"]:
-        yield "rows and edits", f"their digest is {digest}, the manifest says {manifest['content_digest']}"
+    if digest != manifest.content_digest:
+        yield "rows and edits", f"their digest is {digest}, the manifest says {manifest.content_digest}"
         return
     shapes = {count["values"]: count["counts"] for count in pc.value_counts(rows[SHAPE]).to_pylist()}
     touched = pc.sum(pc.greater(pc.list_value_length(rows[OPS]), 0)).as_py() or 0
-    for key, found in (("rows", len(rows)), ("touched", touched), ("shapes", shapes)):
-        if found != manifest[key]:
-            yield NAME, f"says {key} {manifest[key]}, the files hold {found}"
+    for key, said, found in (
+        ("rows", manifest.rows, len(rows)),
+        ("touched", manifest.touched, touched),
+        ("shapes", manifest.shapes, shapes),
+    ):
+        if found != said:
+            yield NAME, f"says {key} {said}, the files hold {found}"
     for name, key, wanted in (
         ("state.json", "_data_files", [{"filename": name} for name in version.data_files]),
         ("dataset_info.json", "features", features(rows.schema)),
@@ -131,17 +135,16 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
 
 def verify_link(version: Version, parent: Version) -> list[Finding]:
     """Whether a version says of its ancestors and source what its parent says."""
-    found = []
-    for key, wanted in (
-        ("parents", [parent.link, *parent.manifest["parents"]]),
-        ("source", parent.manifest["source"]),
-        ("depth", parent.manifest["depth"] + 1),
-    ):
-        if version.manifest[key] != wanted:
-            found.append(
-                Finding(version.ref, NAME, f"its {key} are not those that follow from its parent {parent.ref}")
-            )
-    return found
+    mine, its = version.manifest, parent.manifest
+    return [
+        Finding(version.ref, NAME, f"its {key} are not those that follow from its parent {parent.ref}")
+        for key, said, wanted in (
+            ("parents", mine.parents, [parent.link, *its.parents]),
+            ("source", mine.source, its.source),
+            ("depth", mine.depth, its.depth + 1),
+        )
+        if said != wanted
+    ]
 
 
 def check_files(version: Version) -> None:
@@ -150,9 +153,10 @@ def check_files(version: Version) -> None:
     Raises:
         StoreError: one is missing, changed or a link.
     """
-    for file in version.manifest["files"]:
-        path = inner_file(version.folder, file["path"])
-        if described(version.folder, file["path"]) != file:
+    for file in version.manifest.files:
+        path = inner_file(version.folder, file.path)
+        now = described(version.folder, file.path)
+        if (now["bytes"], now["sha256"]) != (file.bytes, file.sha256):
             raise StoreError(f"{path} is not the file that its manifest lists; see verify {version.ref}")
 
 

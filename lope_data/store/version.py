@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lope_data.errors import StoreError
 from lope_data.store.manifest import read_manifest
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+    from lope_data.store.manifest_model import Link, Manifest
+
 
 @dataclass(frozen=True)
 class Version:
@@ -22,11 +24,13 @@ class Version:
 
     Attributes:
         folder: `<store>/<name>/<version>`, or wherever it was copied to.
-        manifest: what `manifest.json` holds.
+        manifest: what `manifest.json` holds; its `plain` is that JSON object.
+        existed: whether it was there before; False where this process has just written it.
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
+    existed: bool = field(default=True, compare=False)
 
     @classmethod
     def at(cls, folder: Path) -> Version:
@@ -36,12 +40,12 @@ class Version:
     @property
     def ref(self) -> str:
         """`name@version`: what a user types to get exactly this."""
-        return f"{self.manifest['name']}@{self.manifest['version']}"
+        return self.manifest.ref
 
     @property
     def data_files(self) -> list[str]:
         """The names of the files that hold the rows, in order."""
-        return [entry["path"] for entry in self.manifest["files"] if re.fullmatch(r"data-[\w-]+\.arrow", entry["path"])]
+        return [file.path for file in self.manifest.files if re.fullmatch(r"data-[\w-]+\.arrow", file.path)]
 
     @cached_property
     def rows(self) -> pa.Table:
@@ -62,13 +66,8 @@ class Version:
 
     def keep(self, rows: pa.Table) -> Version:
         """The version, whose `rows` are these, which are in memory already: reading them again would cost a copy."""
-        self.__dict__.update(rows=rows, kept=True)
+        self.__dict__.update(rows=rows)
         return self
-
-    @cached_property
-    def kept(self) -> bool:
-        """Whether this process has just written the version."""
-        return False
 
     @cached_property
     def edits(self) -> pa.Table:
@@ -80,7 +79,7 @@ class Version:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        names = [entry["path"] for entry in self.manifest["files"] if entry["path"].startswith("edits/")]
+        names = [file.path for file in self.manifest.files if file.path.startswith("edits/")]
         try:
             return pa.concat_tables([pq.read_table(self.folder / name) for name in names])
         except (OSError, ValueError, pa.ArrowException) as error:
@@ -100,16 +99,16 @@ class Version:
         Raises:
             StoreError: it is not there, or holds other rows than when this one was made.
         """
-        if not self.manifest["parents"]:
+        if not self.manifest.parents:
             return None
-        link = self.manifest["parents"][0]
-        folder = self.folder.absolute().parents[1] / link["name"] / link["version"]
+        link = self.manifest.parents[0]
+        folder = self.folder.absolute().parents[1] / link.name / link.version
         if not (folder / "manifest.json").is_file():
-            raise StoreError(f"{self.ref} was made from {link['name']}@{link['version']}, which is not at {folder}")
+            raise StoreError(f"{self.ref} was made from {link.ref}, which is not at {folder}")
         found = Version.at(folder)
-        if found.manifest["content_digest"] != link["content_digest"]:
+        if found.manifest.content_digest != link.content_digest:
             raise StoreError(f"{folder} holds other rows than those that {self.ref} was made from")
-        if list(map(_key, found.manifest["parents"])) != list(map(_key, self.manifest["parents"][1:])):
+        if list(map(_key, found.manifest.parents)) != list(map(_key, self.manifest.parents[1:])):
             raise StoreError(f"{folder} has other ancestors than {self.ref} says")  # a circle, for one
         return found
 
@@ -126,10 +125,13 @@ class Version:
         return chain
 
     @property
-    def link(self) -> dict[str, str]:
+    def link(self) -> Link:
         """What a child's manifest says of this version."""
-        return {key: self.manifest[key] for key in ("name", "version", "content_digest")}
+        from lope_data.store.manifest_model import Link
+
+        manifest = self.manifest
+        return Link(name=manifest.name, version=manifest.version, content_digest=manifest.content_digest)
 
 
-def _key(link: dict[str, str]) -> tuple[str, str, str]:
-    return link["name"], link["version"], link["content_digest"]
+def _key(link: Link) -> tuple[str, str, str]:
+    return link.name, link.version, link.content_digest  # newer writers may say more

@@ -17,43 +17,38 @@ from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
 from lope_data.store.draft import Draft
 from lope_data.store.features import features
-from lope_data.store.libraries import libraries
-from lope_data.store.manifest import FORMAT, NAME, seal
-from lope_data.store.manifest_model import check_manifest
+from lope_data.store.manifest import NAME, seal
+from lope_data.store.manifest_model import Facts, File, as_manifest
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 
 
-def commit(
-    store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], digest: str, description: Mapping[str, Any]
-) -> Version:
-    """Makes a draft whose shards are all written the version that `description` names, and takes the draft away.
+def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts: Facts) -> Version:
+    """Makes a draft whose shards are all written the version that `facts` names, and takes the draft away.
 
     Args:
         notes: of every shard, in order.
-        digest: of the content of all shards.
     """
     folder = draft.version
     schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
-    _write_datasets_files(draft, schema, digest)
-    manifest = {"format": FORMAT, **description, "content_digest": digest, "libraries": libraries()}
-    (folder / "README.md").write_bytes(card(manifest, schema).encode())
-    files = [entry for note in notes for entry in note["files"]]
-    files += [described(folder, name) for name in ("README.md", "dataset_info.json", "state.json")]
-    (folder / "croissant.json").write_bytes(croissant_file(manifest, schema, files))
-    files.append(described(folder, "croissant.json"))
-    manifest["files"] = sorted(files, key=lambda entry: str(entry["path"]))
-    manifest = seal(manifest)
-    check_manifest(json.loads(canonical(manifest)), folder / NAME)
-    (folder / NAME).write_bytes(canonical(manifest))
-    _flush(folder, [NAME, *(entry["path"] for entry in manifest["files"])])
-    target = store.folder(manifest["name"], manifest["version"])
+    _write_datasets_files(draft, schema, facts.content_digest)
+    (folder / "README.md").write_bytes(card(facts, schema).encode())
+    files = [File(**entry) for note in notes for entry in note["files"]]
+    files += [File(**described(folder, name)) for name in ("README.md", "dataset_info.json", "state.json")]
+    (folder / "croissant.json").write_bytes(croissant_file(facts, schema, files))
+    files.append(File(**described(folder, "croissant.json")))
+    files.sort(key=lambda file: file.path)
+    text = canonical(seal(facts.plain | {"files": [file.plain for file in files]}))
+    manifest = as_manifest(json.loads(text), folder / NAME)
+    (folder / NAME).write_bytes(text)
+    _flush(folder, [NAME, *(file.path for file in files)])
+    target = store.folder(manifest.name, manifest.version)
     if target.exists() and not (target / NAME).is_file():
         shutil.rmtree(target)  # not a version, so nobody's
     folder.rename(target)
     _flush_folder(target.parent)
     shutil.rmtree(draft.folder, ignore_errors=True)
-    return Version.at(target)
+    return Version(target, manifest, existed=False)
 
 
 def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:

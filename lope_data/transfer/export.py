@@ -18,6 +18,7 @@ from lope_data.errors import StoreError
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
 from lope_data.store.manifest import NAME
+from lope_data.store.manifest_model import File
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
 from lope_data.transfer.row_text import to_flat, to_json_lines
@@ -43,7 +44,7 @@ def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
     try:
         with new_folder(out) as folder:
             if kind == "hf":
-                _copy(version, folder, [NAME, *(file["path"] for file in version.manifest["files"])])
+                _copy(version, folder, [NAME, *(file.path for file in version.manifest.files)])
             else:
                 write_into(folder, version, kind, progress)
     except OSError as error:
@@ -58,9 +59,10 @@ def write_into(folder: Path, version: Version, kind: str, progress: Progress) ->
         _WRITERS[kind](file, version.rows, progress)
     if kind == "jsonl":
         (folder / SCHEMA).write_bytes(schema.serialize().to_pybytes())
-    _copy(version, folder, [f["path"] for f in version.manifest["files"] if f["path"].startswith("edits/")])
+    _copy(version, folder, [f.path for f in version.manifest.files if f.path.startswith("edits/")])
     (folder / "README.md").write_text(card(version.manifest, schema, name), encoding="utf-8")
-    files = [described(folder, path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    files = [File(**described(folder, inner)) for inner in names]
     (folder / "croissant.json").write_bytes(croissant_file(version.manifest, schema, files, name))
     _copy(version, folder, [NAME])
 

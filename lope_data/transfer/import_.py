@@ -18,8 +18,10 @@ from lope_data.inject.apply import EDITS
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, storable
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
+from lope_data.store.libraries import libraries
 from lope_data.store.locks import locked
-from lope_data.store.manifest import NAME, read_manifest
+from lope_data.store.manifest import FORMAT, NAME, read_manifest
+from lope_data.store.manifest_model import Manifest, facts_of
 from lope_data.store.store import Store, shard_rows
 from lope_data.store.verify import expected_id, inner_file
 from lope_data.store.version import Version
@@ -28,18 +30,17 @@ from lope_data.transfer.export import SCHEMA
 from lope_data.transfer.row_text import from_json_lines
 
 _LINES = 5000  # at once
-_BY_WRITER = ("format", "content_digest", "libraries", "files", "manifest_sha256")  # what the writer says itself
 
 
-def import_folder(folder: Path, store: Store, notice: Notice, progress: Progress) -> tuple[Version, bool]:
-    """The folder as a version of the store, and whether it was there before.
+def import_folder(folder: Path, store: Store, notice: Notice, progress: Progress) -> Version:
+    """The folder as a version of the store: made now, or the one that is there.
 
     Raises:
         StoreError: the folder is no exported version, or what is in it is not what its manifest says; the store has
             another version of that id, or cannot be written to. The store stays as it was.
     """
     manifest = read_manifest(folder)
-    name, version = manifest["name"], manifest["version"]
+    name, version = manifest.name, manifest.version
     if version != expected_id(manifest):
         raise StoreError(f"{folder / NAME} names the version {version}, which is not that of its recipe and parents")
     parts = _rows(folder, manifest)  # before the store is touched: a folder that is none is refused
@@ -52,21 +53,20 @@ def import_folder(folder: Path, store: Store, notice: Notice, progress: Progress
             _check_same(found, manifest)
         made = found or _write(folder, manifest, itertools.chain([first], parts), store, progress)
         store.set_ref(name, "latest", version)
-    return made, found is not None
+    return made
 
 
-def _check_same(found: Version, manifest: dict[str, Any]) -> None:
-    for key in sorted(found.manifest.keys() | manifest.keys()):
-        if key not in ("libraries", "files", "manifest_sha256") and found.manifest.get(key) != manifest.get(key):
+def _check_same(found: Version, manifest: Manifest) -> None:
+    mine, theirs = found.manifest.plain, manifest.plain
+    for key in sorted(mine.keys() | theirs.keys()):
+        if key not in ("libraries", "files", "manifest_sha256") and mine.get(key) != theirs.get(key):
             raise StoreError(
                 f"{found.ref} is in the store already, with another {key!r}; import it into another --store"
             )
 
 
-def _write(
-    folder: Path, manifest: dict[str, Any], parts: Iterator[pa.Table], store: Store, progress: Progress
-) -> Version:
-    name, version, count = manifest["name"], manifest["version"], manifest["rows"]
+def _write(folder: Path, manifest: Manifest, parts: Iterator[pa.Table], store: Store, progress: Progress) -> Version:
+    name, version, count = manifest.name, manifest.version, manifest.rows
     edits = _Edits(folder)
     # If this is killed, no build may take up its shards, which are not checked yet: hence the purpose.
     size = shard_rows(count)
@@ -86,18 +86,20 @@ def _write(
             progress(f"import {name}", done, count)
         if done != count:
             raise StoreError(f"{folder}: its manifest says {count:,} rows, which is not how many there are")
-        if edits.left() or digest.finish() != manifest["content_digest"]:
+        if edits.left() or digest.finish() != manifest.content_digest:
             raise StoreError(f"the rows or edits of {folder} are not those of its manifest: their digest is another")
-        for key, counted in (("touched", touched), ("shapes", dict(shapes))):
-            if counted != manifest[key]:
-                raise StoreError(f"{folder}: its manifest says {key} {manifest[key]}, the rows say {counted}")
-        description = {key: value for key, value in manifest.items() if key not in _BY_WRITER}
-        return commit(store, draft, notes, manifest["content_digest"], description)
+        for key, said, counted in (
+            ("touched", manifest.touched, touched),
+            ("shapes", manifest.shapes, dict(shapes)),
+        ):
+            if counted != said:
+                raise StoreError(f"{folder}: its manifest says {key} {said}, the rows say {counted}")
+        return commit(store, draft, notes, facts_of(manifest, format=FORMAT, libraries=libraries()))
 
 
-def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[pa.Table]:
+def _rows(folder: Path, manifest: Manifest) -> Iterator[pa.Table]:
     """The rows of a folder, part after part, in whichever of the formats it has them."""
-    arrow = [entry["path"] for entry in manifest["files"] if entry["path"].endswith(".arrow")]
+    arrow = [file.path for file in manifest.files if file.path.endswith(".arrow")]
     if (folder / "rows.parquet").exists():
         return _of_parquet(inner_file(folder, "rows.parquet"))
     if (folder / "rows.jsonl").exists():

@@ -40,7 +40,7 @@ def push(version: Version, hub_id: str, private: bool, progress: Progress) -> st
             others = set(api.list_repo_files(hub_id, repo_type="dataset")) - set(names)
             old = sorted(name for name in others if any(fnmatch.fnmatchcase(name, pattern) for pattern in _OURS))
             sent = [CommitOperationAdd(name, str(folder / name)) for name in names]
-            message = f"{version.ref}, {version.manifest['rows']:,} rows"
+            message = f"{version.ref}, {version.manifest.rows:,} rows"
             gone = [CommitOperationDelete(name) for name in old]
             api.create_commit(hub_id, [*gone, *sent], commit_message=message, repo_type="dataset")
     return address

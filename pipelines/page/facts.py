@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lope_train.methods import METHODS, Method
 from pipelines.results.labels import condition_label
 from pipelines.study.outcome import Outcome, Run
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Manifest, Step
 
 _SHOWN = {
     "method": "method",
@@ -62,15 +65,15 @@ def settings_table(outcome: Outcome) -> tuple[list[str], list[dict[str, Any]]]:
 
 def versions_table(outcome: Outcome) -> list[dict[str, Any]]:
     """A row for each version of the data, parents first."""
-    ordered = sorted(outcome.versions.items(), key=lambda item: item[1].get("depth", 0))
-    return [_version(ref, manifest) for ref, manifest in ordered]
+    return [_version(manifest) for manifest in sorted(outcome.versions, key=lambda manifest: manifest.depth)]
 
 
 def libraries(outcome: Outcome) -> dict[str, str]:
     """Of training, from the first run, and of the data, from the first version that names them."""
     found: dict[str, str] = {}
-    for record in (*(run.record for run in outcome.runs), *outcome.versions.values()):
-        for name, version in record.get("libraries", {}).items():
+    named = [run.record.get("libraries", {}) for run in outcome.runs]
+    for one in (*named, *(manifest.libraries for manifest in outcome.versions)):
+        for name, version in one.items():
             found.setdefault(name, version)
     return found
 
@@ -115,26 +118,25 @@ def _seconds(runs: Sequence[Run]) -> str:
     return f"{sum(totals) / len(totals):,.0f}"
 
 
-def _version(ref: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    parents = manifest.get("parents", [])
-    report = manifest.get("report", [])
-    units = sum(line["units"] for line in report if line["unit"] != "target")
-    changed = sum(line["changed"] for line in report if line["unit"] != "target")
+def _version(manifest: Manifest) -> dict[str, Any]:
+    noisy = manifest.kind == "build"
+    units = sum(line.units for line in manifest.report if line.unit != "target")
+    changed = sum(line.changed for line in manifest.report if line.unit != "target")
     return {
-        "ref": ref,
-        "rows": manifest["rows"],
-        "touched": manifest["touched"],
-        "share": manifest["touched"] / manifest["rows"] if manifest["rows"] else 0.0,
-        "asked": [_asked(step) for step in manifest.get("recipe", {}).get("steps", [])],
+        "ref": manifest.ref,
+        "rows": manifest.rows,
+        "touched": manifest.touched,
+        "share": manifest.touched / manifest.rows if manifest.rows else 0.0,
+        "asked": [_asked(step) for step in manifest.steps],
         "realised": changed / units if units else None,
-        "seed": manifest["seed"] if parents else None,
-        "digest": manifest["content_digest"],
-        "parent": f"{parents[0]['name']}@{parents[0]['version']}" if parents else None,
+        "seed": manifest.seed if noisy else None,
+        "digest": manifest.content_digest,
+        "parent": manifest.parents[0].ref if noisy else None,
     }
 
 
-def _asked(step: Mapping[str, Any]) -> dict[str, Any]:
-    ops = list(step["mix"])
+def _asked(step: Step) -> dict[str, Any]:
+    ops = list(step.mix)
     kinds = [op.partition(".")[0] for op in ops]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    return {"ratio": step["ratio"], "level": step["level"], "ops": ", ".join(ops) if len(ops) <= _FEW else counts}
+    return {"ratio": step.ratio, "level": step.level, "ops": ", ".join(ops) if len(ops) <= _FEW else counts}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.study.recipe import Scale, Study
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Manifest
 
 BASE = "base"
 """The arm of the untrained model; its condition is `BASE` too, and it has no seed."""
@@ -66,7 +69,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of a study. `versions` are the manifests of the data, by reference."""
+    """All of a study. `versions` are the manifests of the data, each once."""
 
     study: Study
     name: str
@@ -79,7 +82,7 @@ class Outcome:
     answers: list[Answers] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    versions: list[Manifest] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from rich.console import Console
 
 from lope_common.errors import suggest
 from lope_common.places import store_folder
+from lope_data.store.version import Version
 from pipelines.errors import PipelineError
 from pipelines.study.contents import RECORD, task_content
 from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
@@ -25,6 +26,9 @@ from pipelines.study.live import Progress
 from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.recipe import Scale, Study, load_scales
 from pipelines.study.schedule import Finished, Pool
+
+if TYPE_CHECKING:
+    from lope_data.store.manifest_model import Manifest
 
 _MEMORY_A_JOB = 6 * 2**30
 """Bytes that training a small model takes; a large one is told by --jobs."""
@@ -185,12 +189,10 @@ def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished]) -> l
     return runs
 
 
-def _versions(finished: Iterable[Finished]) -> dict[str, dict[str, Any]]:
-    return {
-        ref(f.result): json.loads((Path(f.result["path"]) / "manifest.json").read_text(encoding="utf-8"))
-        for f in finished
-        if f.job.kind in ("ingest", "build") and f.result
-    }
+def _versions(finished: Iterable[Finished]) -> list[Manifest]:
+    made = [f.result for f in finished if f.job.kind in ("ingest", "build") and f.result]
+    paths = {ref(result): Path(result["path"]) for result in made}  # jobs may have made the same one
+    return [Version.at(path).manifest for path in paths.values()]
 
 
 def _cores() -> int:

@@ -24,13 +24,11 @@ from transformers import AutoModelForCausalLM
 import lope_train
 from lope_data import list_ops
 from lope_data.builds.obtain import Options, build, ingest
-from lope_data.inject.apply import corrupt_rows
-from lope_data.inject.planning import plan
+from lope_data.inject.planning import noisy_rows
 from lope_data.recipe.recipe import Recipe, load_recipe
 from lope_data.report.rates import ops_tables
 from lope_data.store.store import Store
 from lope_data.store.version import Version
-from lope_data.text.draws import row_hashes
 from lope_train.tuner import lope_experts
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +39,9 @@ EXAMPLE = 1  # the classification row of the sample that the README shows
 def sample_build(folder: Path) -> tuple[Version, Version]:
     """`python -m lope_data build --ratio 0.2`, and its parent."""
     options = Options(Store(folder))
-    parent = ingest("sample", Recipe(), None, options).version
+    parent = ingest("sample", Recipe(), None, options)
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.2}]})
-    return build(parent, recipe, None, options).version, parent
+    return build(parent, recipe, None, options), parent
 
 
 def examples_block(parent: Version) -> str:
@@ -52,9 +50,9 @@ def examples_block(parent: Version) -> str:
     lines = ["| | text | label |", "|---|---|---|", example_line("clean", rows)]
     for op in ("char.delete", "char.keyboard", "word.shuffle", "word.misspell", "structure.punctuation", "label.flip"):
         recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "mix": {op: 1.0}}]})
-        deals, _ = plan(rows, recipe, (614, 1))
-        done = corrupt_rows(rows, row_hashes(rows["lope_row_id"]), deals, (614, 1), recipe.guard)
-        lines.append(example_line(f"`{op}`", done.rows))
+        done = noisy_rows(rows, recipe)
+        assert len(done.noisy) == len(rows)
+        lines.append(example_line(f"`{op}`", done.noisy))
     return "\n".join(lines)
 
 
@@ -64,7 +62,7 @@ def example_line(name: str, rows: pa.Table) -> str:
 
 def build_block(version: Version) -> str:
     console = Console(file=StringIO(), width=100)
-    for table in ops_tables(version.manifest["report"]):
+    for table in ops_tables(version.manifest.report):
         console.print(table)
     text = f"{version.ref}\n{console.file.getvalue().strip()}"  # type: ignore[attr-defined]
     return "```text\n" + "\n".join(line.rstrip() for line in text.splitlines()) + "\n```"
@@ -135,7 +133,7 @@ def test_the_python_runs(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.M
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
         exec(block, names)  # noqa: S102  (our own text)
-    assert names["version"].ref == f"typos@{names['version'].manifest['version']}"
+    assert names["version"].ref == f"typos@{names['version'].manifest.version}"
     assert names["noisy"] != ["Name three primary colours."]
     assert len(names["edits"])
     assert {experts.mode for _, experts in lope_experts(names["model"])} == {"inference"}

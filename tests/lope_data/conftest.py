@@ -67,7 +67,7 @@ def options(store: Store) -> Options:
 @pytest.fixture
 def sample(options: Options) -> Version:
     """The embedded sample, ingested."""
-    return ingest("sample", Recipe(), None, options).version
+    return ingest("sample", Recipe(), None, options)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def noisy(sample: Version, options: Options, make_recipe: Callable[..., Recipe])
     """Builds a version of the sample: `noisy(ratio=0.2)`."""
 
     def make(parent: Version = sample, name: str | None = None, **keys: Any) -> Version:
-        return build(parent, make_recipe(**keys), name, options).version
+        return build(parent, make_recipe(**keys), name, options)
 
     return make
 

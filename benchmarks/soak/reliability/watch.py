@@ -28,7 +28,7 @@ def watch(store: Path) -> tuple[int, list[str]]:
             found = [str(finding) for finding in verify_version(folder, lambda *_: None)[1]]
             try:
                 version = lope_data.open(str(folder))
-                if len(version.dataset) != version.manifest["rows"]:
+                if len(version.dataset) != version.manifest.rows:
                     found.append(f"{folder}: rows are missing")
             except StoreError as error:
                 found.append(str(error))

@@ -33,7 +33,7 @@ def test_open_gives_dataset_manifest_edits_and_parent(tmp_path: Path) -> None:
     built = lope_data.build(recipe(ratio=0.5, mix="char.delete"), limit=60, store=tmp_path)
     version = lope_data.open("sample-60-hynoise", store=tmp_path)
     assert version.ref == built.ref
-    assert version.manifest["touched"] == 30
+    assert version.manifest.touched == 30
     touched = version.dataset.filter(lambda row: bool(row["lope_ops"]))
     assert len(touched) == 30
     assert set(version.edits["row_id"].to_pylist()) == set(touched["lope_row_id"])
@@ -54,19 +54,21 @@ def test_a_parent_may_be_a_version_or_a_reference(tmp_path: Path) -> None:
     nois = lope_data.build(recipe(ratio=0.1), limit=60, name="nois", store=tmp_path)
     one = lope_data.build(recipe(ratio=0.2), parent=nois, name="more", store=tmp_path)
     assert lope_data.build(recipe(ratio=0.2), parent="nois", name="more", store=tmp_path).ref == one.ref
-    assert [link["name"] for link in one.manifest["parents"]] == ["nois", "sample-60"]
+    assert [link.name for link in one.manifest.parents] == ["nois", "sample-60"]
 
 
 def test_a_source_of_ones_own(tmp_path: Path) -> None:
     rows = [{"text": f"sentence number {i}", "label": "ab"[i % 2]} for i in range(20)]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     version = lope_data.build(recipe(ratio=0.5), source=str(tmp_path / "mine.jsonl"), store=tmp_path / "store")
-    assert version.manifest["source"]["name"] == "mine"
+    assert version.manifest.source.name == "mine"
 
 
-@pytest.mark.parametrize("more", [{"source": "sample"}, {"limit": 5}])
-def test_a_source_and_a_parent_exclude_each_other(more: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(lope_data.LopeDataError, match="or on a parent"):
+@pytest.mark.parametrize(
+    ("more", "message"), [({"source": "sample"}, "exclude each other"), ({"limit": 5}, "a limit is for a source")]
+)
+def test_a_source_and_a_parent_exclude_each_other(more: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(lope_data.LopeDataError, match=message):
         lope_data.build(parent="nois", store=tmp_path, **more)
 
 

@@ -66,15 +66,15 @@ def test_the_same_call_again_answers_from_what_exists(lope_data: Cli) -> None:
 
 def test_manifest_lists_and_hashes_every_file(noisy: Callable[..., Version]) -> None:
     version = noisy(ratio=0.2)
-    listed = {entry["path"]: entry for entry in version.manifest["files"]}
+    listed = {file.path: file for file in version.manifest.files}
     found = {p.relative_to(version.folder).as_posix(): p for p in version.folder.rglob("*") if p.is_file()}
     assert found.keys() - {"manifest.json"} == listed.keys()
-    for path, entry in listed.items():
+    for path, file in listed.items():
         data = found[path].read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["bytes"], entry["sha256"])
-    body = {key: value for key, value in version.manifest.items() if key != "manifest_sha256"}
-    assert version.manifest["manifest_sha256"] == hashlib.sha256(canonical(body)).hexdigest()
-    assert (version.folder / "manifest.json").read_bytes() == canonical(version.manifest)
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (file.bytes, file.sha256)
+    body = {key: value for key, value in version.manifest.plain.items() if key != "manifest_sha256"}
+    assert version.manifest.manifest_sha256 == hashlib.sha256(canonical(body)).hexdigest()
+    assert (version.folder / "manifest.json").read_bytes() == canonical(version.manifest.plain)
 
 
 def test_nothing_of_the_machine_is_in_a_version(noisy: Callable[..., Version], tmp_path: Path) -> None:
@@ -90,11 +90,11 @@ def test_shards_and_workers_change_no_content(
 ) -> None:
     one = noisy(ratio=0.3)
     other = Options(Store(tmp_path / "other"), workers, shard_rows)
-    again = ingest("sample", Recipe(), None, other).version
-    assert again.manifest["content_digest"] == sample.manifest["content_digest"]
-    two = build(again, Recipe.model_validate({"steps": [{"ratio": 0.3}]}), None, other).version
-    assert two.manifest["content_digest"] == one.manifest["content_digest"]
-    assert two.manifest["version"] == one.manifest["version"]
+    again = ingest("sample", Recipe(), None, other)
+    assert again.manifest.content_digest == sample.manifest.content_digest
+    two = build(again, Recipe.model_validate({"steps": [{"ratio": 0.3}]}), None, other)
+    assert two.manifest.content_digest == one.manifest.content_digest
+    assert two.manifest.version == one.manifest.version
     assert len(list(two.folder.glob("*.arrow"))) == -(-2400 // shard_rows)
     assert datasets.load_from_disk(str(two.folder))[:] == datasets.load_from_disk(str(one.folder))[:]
 
@@ -105,16 +105,16 @@ def test_python_hash_seed_changes_nothing(noisy: Callable[..., Version], tmp_pat
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said["content_digest"] == noisy(ratio=0.3).manifest["content_digest"]
+    assert said["content_digest"] == noisy(ratio=0.3).manifest.content_digest
 
 
 def test_the_content_digest_covers_rows_and_edits(noisy: Callable[..., Version]) -> None:
     version = noisy(ratio=0.2)
     others = [noisy(ratio=0.2, seed=1), noisy(ratio=0.21), noisy(ratio=0.2, level=0.2)]
-    assert len({v.manifest["content_digest"] for v in (version, *others)}) == 4
+    assert len({v.manifest.content_digest for v in (version, *others)}) == 4
     renamed = noisy(ratio=0.2, name="other")
-    for key in ("version", "content_digest"):
-        assert renamed.manifest[key] == version.manifest[key]
+    assert renamed.manifest.version == version.manifest.version
+    assert renamed.manifest.content_digest == version.manifest.content_digest
 
 
 def test_the_chain_from_source_over_nois_to_hynoise(lope_data: Cli, tmp_path: Path) -> None:
@@ -172,10 +172,10 @@ def test_two_builds_of_one_version_at_once(tmp_path: Path) -> None:
 def test_the_depth_is_part_of_the_id(sample: Version, noisy: Callable[..., Version]) -> None:
     """A version without noise has its parent's content, but noise on it is other noise: it is keyed by depth."""
     nothing = noisy(ratio=0.0)
-    assert nothing.manifest["content_digest"] == sample.manifest["content_digest"]
+    assert nothing.manifest.content_digest == sample.manifest.content_digest
     one, two = noisy(ratio=0.2, name="one"), noisy(parent=nothing, ratio=0.2, name="one")
-    assert one.manifest["version"] != two.manifest["version"]
-    assert one.manifest["content_digest"] != two.manifest["content_digest"]
+    assert one.manifest.version != two.manifest.version
+    assert one.manifest.content_digest != two.manifest.content_digest
 
 
 def test_another_hint_on_what_exists_is_refused(sample: Version, options: Options) -> None:

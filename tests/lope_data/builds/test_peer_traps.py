@@ -60,7 +60,7 @@ def quiet(store: Store, workers: int, shard_rows: int) -> Options:
 
 def built(source: Path, options: Options, **step: Any) -> Version:
     recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "mix": {"char.delete": 1}} | step]})
-    return build(ingest(str(source), recipe, None, options).version, recipe, None, options).version
+    return build(ingest(str(source), recipe, None, options), recipe, None, options)
 
 
 # Seeds replayed by workers, shards, ranks and calls
@@ -71,7 +71,7 @@ def test_textnoisr_halves_of_a_dataset_are_not_twins(same_rows: Callable[[int], 
     source = same_rows(80)
     one = built(source, quiet(Store(tmp_path / "one"), 1, 80))
     two = built(source, quiet(Store(tmp_path / "two"), 2, 40))
-    assert two.manifest["content_digest"] == one.manifest["content_digest"]
+    assert two.manifest.content_digest == one.manifest.content_digest
     texts = two.rows["instruction"].to_pylist()
     assert texts == one.rows["instruction"].to_pylist()
     first, second = texts[:40], texts[40:]
@@ -128,8 +128,8 @@ def test_butter_fingers_and_nlpaug_level_zero_gives_the_very_bytes(level: float)
 def test_recode_seeds_reach_the_noise(noisy: Make) -> None:
     """amazon-science/recode#5: released variants of several seeds were one and the same."""
     versions = [noisy(ratio=0.2, seed=seed) for seed in range(4)]
-    assert len({version.manifest["version"] for version in versions}) == 4
-    assert len({version.manifest["content_digest"] for version in versions}) == 4
+    assert len({version.manifest.version for version in versions}) == 4
+    assert len({version.manifest.content_digest for version in versions}) == 4
     touched = [{i for i, done in enumerate(version.rows[OPS].to_pylist()) if done} for version in versions]
     assert len(set(map(frozenset, touched))) == 4
     texts = [SENTENCE] * 5
@@ -170,8 +170,8 @@ def test_global_random_state_is_not_read(tmp_path: Path, sample: Version) -> Non
         random.seed(seed)
         np.random.seed(seed)
         options = quiet(Store(tmp_path / str(seed)), 1, 1000)
-        version = build(sample, Recipe.model_validate({"steps": [{"ratio": 0.1}]}), "one", options).version
-        found.append((version.manifest["content_digest"], [corrupt([SENTENCE], op, 0.3) for op in TEXT_OPS]))
+        version = build(sample, Recipe.model_validate({"steps": [{"ratio": 0.1}]}), "one", options)
+        found.append((version.manifest.content_digest, [corrupt([SENTENCE], op, 0.3) for op in TEXT_OPS]))
     assert found[0] == found[1]
 
 
@@ -212,7 +212,7 @@ def test_hf_fingerprints_differ_by_seed(sample: Version) -> None:
     files = [sample.folder]
     for seed in (1, 2, 12):
         recipe = Recipe.model_validate({"seed": seed, "steps": [{"ratio": 0.05}]})
-        files.append(build(sample, recipe, "one", quiet(Store(sample.folder.parents[1]), 1, 1000)).version.folder)
+        files.append(build(sample, recipe, "one", quiet(Store(sample.folder.parents[1]), 1, 1000)).folder)
     assert len({file.name for file in files}) == 4  # the version's id is its folder
     assert len({datasets.load_from_disk(str(file))._fingerprint for file in files}) == 4
     digests = [json.loads((file / "manifest.json").read_text())["content_digest"] for file in files]
@@ -224,9 +224,9 @@ def test_datatrove_a_changed_rate_is_not_skipped(noisy: Make) -> None:
     one = noisy(ratio=0.1, name="same")
     two = noisy(ratio=0.2, name="same")
     three = noisy(ratio=0.1, level=0.3, name="same")
-    assert [version.manifest["touched"] for version in (one, two, three)] == [240, 480, 240]
-    assert len({version.manifest["version"] for version in (one, two, three)}) == 3
-    assert len({version.manifest["content_digest"] for version in (one, two, three)}) == 3
+    assert [version.manifest.touched for version in (one, two, three)] == [240, 480, 240]
+    assert len({version.manifest.version for version in (one, two, three)}) == 3
+    assert len({version.manifest.content_digest for version in (one, two, three)}) == 3
 
 
 # What nlpaug does to texts
@@ -345,4 +345,4 @@ def test_streaming_a_failed_writer_leaves_no_index(
         noisy(ratio=0.2, name="broken")
     assert not list((store.root / "broken").rglob("*.json"))
     monkeypatch.setattr(Draft, "write", write)
-    assert noisy(ratio=0.2, name="broken").manifest["touched"] == 480
+    assert noisy(ratio=0.2, name="broken").manifest.touched == 480

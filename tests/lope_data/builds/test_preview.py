@@ -29,7 +29,7 @@ def test_it_shows_pairs_and_writes_nothing(lope_data: Cli, tmp_path: Path) -> No
 def test_it_shows_what_a_build_does(options: Options) -> None:
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.1}]})
     found = preview("sample", recipe)
-    version = build(ingest("sample", Recipe(), None, options).version, recipe, None, options).version
+    version = build(ingest("sample", Recipe(), None, options), recipe, None, options)
     built = {row[ROW_ID]: row for row in version.rows.to_pylist() if row[OPS]}
     assert {row[ROW_ID]: row for row in found.noisy.to_pylist()} == built
     assert found.edits.to_pylist() == version.edits.to_pylist()

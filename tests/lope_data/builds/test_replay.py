@@ -18,6 +18,7 @@ from lope_data.errors import StoreError
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.digest import content_digest
 from lope_data.store.manifest import NAME, seal
+from lope_data.store.manifest_model import as_manifest
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding, expected_id, verify_version
 from lope_data.store.version import Version
@@ -40,9 +41,9 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def chain(source: Path, options: Options, make_recipe: Callable[..., Recipe]) -> Version:
     """Noise on noise on a sample of 50 rows of the source."""
-    clean = ingest(str(source), Recipe(seed=3), 50, options).version
-    nois = build(clean, make_recipe(ratio=0.5, mix={"char": 1, "label.flip": 1}), "nois", options).version
-    return build(nois, make_recipe(seed=5, ratio=0.5, level=0.3, mix={"word": 1}), "hynoise", options).version
+    clean = ingest(str(source), Recipe(seed=3), 50, options)
+    nois = build(clean, make_recipe(ratio=0.5, mix={"char": 1, "label.flip": 1}), "nois", options)
+    return build(nois, make_recipe(seed=5, ratio=0.5, level=0.3, mix={"word": 1}), "hynoise", options)
 
 
 def test_the_golden_version_comes_out_the_same() -> None:
@@ -78,8 +79,8 @@ def test_a_version_whose_parent_is_missing(lope_data: Callable[..., Any], store:
 
 def forged(version: Version, **facts: Any) -> Version:
     """The version with everything that hashes can tell made to fit."""
-    manifest = version.manifest | facts
-    manifest["version"] = expected_id(manifest)
+    manifest = version.manifest.plain | facts
+    manifest["version"] = expected_id(as_manifest(manifest, version.folder))
     names = [entry["path"] for entry in manifest["files"]]
     manifest["files"] = [described(version.folder, name) for name in names]
     folder = version.folder.rename(version.folder.with_name(manifest["version"]))
@@ -96,7 +97,7 @@ def test_rows_that_no_hash_gives_away(chain: Version, source: Path) -> None:
         writer.write_table(rows)
     digest = content_digest(rows, chain.edits)
     state = chain.folder / "state.json"
-    state.write_text(state.read_text().replace(chain.manifest["content_digest"][7:23], digest[7:23]))
+    state.write_text(state.read_text().replace(chain.manifest.content_digest[7:23], digest[7:23]))
     version = forged(chain, content_digest=digest)
     assert verify_version(version.folder, lambda *_: None)[1] == []
     said = again(version, str(source))
@@ -104,7 +105,7 @@ def test_rows_that_no_hash_gives_away(chain: Version, source: Path) -> None:
 
 
 def test_an_op_of_another_version(chain: Version, source: Path) -> None:
-    ops = chain.manifest["ops"]
+    ops = chain.manifest.ops
     version = forged(chain, ops=ops | {next(iter(ops)): "99"})
     with pytest.raises(StoreError, match="version 99"):
         again(version, str(source))

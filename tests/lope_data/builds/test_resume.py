@@ -38,7 +38,7 @@ def fine(options: Options) -> Options:
 @pytest.fixture
 def whole(tmp_path: Path, sample: Version, recipe: Recipe) -> Version:
     """The version as a build makes it that nobody disturbs, in another store."""
-    return build(sample, recipe, None, Options(Store(tmp_path / "undisturbed"), shard_rows=240)).version
+    return build(sample, recipe, None, Options(Store(tmp_path / "undisturbed"), shard_rows=240))
 
 
 def cut_after(options: Options, shards: int, error: type[BaseException] = KeyboardInterrupt) -> Options:
@@ -56,7 +56,7 @@ def hidden(store: Store) -> list[str]:
 
 
 def draft_of(store: Store, whole: Version) -> Path:
-    return store.draft(NAME, whole.manifest["version"])
+    return store.draft(NAME, whole.manifest.version)
 
 
 @pytest.mark.parametrize("shards", [1, 4, 10])
@@ -70,7 +70,7 @@ def test_it_goes_on_with_what_it_has(
     notices: list[str] = []
     written: list[int] = []
     again = dataclasses.replace(fine, notice=notices.append, progress=lambda _, done, __: written.append(done))
-    made = build(sample, recipe, None, again).version
+    made = build(sample, recipe, None, again)
     assert notices == [f"going on with {NAME}: {shards} of 10 shards are there"]
     assert written == list(range(shards, 11))
     assert made.manifest == whole.manifest
@@ -97,7 +97,7 @@ def test_a_damaged_shard_is_made_again(
     edits.unlink()
     (draft.folder / note).write_text("{")
     notices: list[str] = []
-    made = build(sample, recipe, None, dataclasses.replace(fine, notice=notices.append)).version
+    made = build(sample, recipe, None, dataclasses.replace(fine, notice=notices.append))
     assert notices == [f"going on with {NAME}: 3 of 10 shards are there"]
     assert made.manifest == whole.manifest
 
@@ -109,9 +109,9 @@ def test_a_draft_with_other_shards_is_begun_anew(
         build(sample, recipe, None, cut_after(fine, 6))
     notices: list[str] = []
     other = dataclasses.replace(fine, shard_rows=1000, notice=notices.append)
-    made = build(sample, recipe, None, other).version
+    made = build(sample, recipe, None, other)
     assert notices == []
-    assert made.manifest["content_digest"] == whole.manifest["content_digest"]
+    assert made.manifest.content_digest == whole.manifest.content_digest
     assert len(list(made.folder.glob("data-*.arrow"))) == 3
     assert hidden(store) == []
 

@@ -215,7 +215,7 @@ def test_build_changes_what_it_expects(noisy: Callable[..., Version]) -> None:
         for seed in (1, 2)
         for line in noisy(
             name=f"v{seed}-{level:g}", ratio=1.0, level=level, seed=seed, mix={"char": 1, "word": 1, "structure": 1}
-        ).manifest["report"]
+        ).manifest.report
     ]
     assert len(lines) == 8 * len(OPS)
     assert all(line["rows"] > 5 for line in lines)

@@ -75,10 +75,10 @@ def test_flips_of_a_build_are_exact_in_total_and_per_class(
     (tmp_path / "rows.csv").write_text(
         "text,label\n" + "".join(f"a text {i},{'abcd'[i % 4]}\n" for i in range(400)), encoding="utf-8"
     )
-    clean = ingest(str(tmp_path / "rows.csv"), Recipe(), None, options).version
+    clean = ingest(str(tmp_path / "rows.csv"), Recipe(), None, options)
     step = {"ratio": 0.2, "stratify": True, "mix": {"label.flip": 1}}
     recipe = make_recipe(**step, params={"label.flip": {"transition": transition}})
-    noisy = build(clean, recipe, None, options).version
+    noisy = build(clean, recipe, None, options)
     before, after = clean.rows["label"].to_pylist(), noisy.rows["label"].to_pylist()
     assert Counter(a for a, b in zip(before, after, strict=True) if a != b) == dict.fromkeys("abcd", 20)
     if transition == "pairwise":

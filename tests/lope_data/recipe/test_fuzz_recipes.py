@@ -104,8 +104,8 @@ def test_hostile_texts_are_refused_at_once(tmp_path: Path, text: str) -> None:
 def test_what_the_fuzzer_checks_can_fail(folder: Path, tmp_path: Path) -> None:
     options = Options(Store(tmp_path / "store"))
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.5}]})
-    parent = ingest(str(folder / "sources" / "mixed.jsonl"), recipe, None, options).version
-    child = build(parent, recipe, None, options).version
+    parent = ingest(str(folder / "sources" / "mixed.jsonl"), recipe, None, options)
+    child = build(parent, recipe, None, options)
     check_replay(parent, child)
     check_counts(child, recipe)
     with pytest.raises(CheckError, match="asked"):

@@ -34,7 +34,7 @@ def made(options: Options, tmp_path: Path) -> Callable[..., Version]:
 
     def make(name: str, rows: list[dict[str, Any]], **recipe: Any) -> Version:
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
-        return ingest(str(tmp_path / f"{name}.json"), Recipe.model_validate(recipe), None, options).version
+        return ingest(str(tmp_path / f"{name}.json"), Recipe.model_validate(recipe), None, options)
 
     return make
 
@@ -57,7 +57,7 @@ def test_parent_and_child(lope_data: Cli, store: Store, sample: Version, noisy: 
 
 def test_the_same_content(lope_data: Cli, store: Store, noisy: Noisy) -> None:
     one, two = noisy(ratio=0.1, name="a"), noisy(ratio=0.1, name="b")
-    assert one.manifest["content_digest"] == two.manifest["content_digest"]
+    assert one.manifest.content_digest == two.manifest.content_digest
     run = lope_data("diff", "a", "b", "--store", store.root)
     assert run.code == 0
     assert "The same content" in run.out
@@ -97,7 +97,7 @@ def test_rows_added_removed_and_moved(made: Callable[..., Version], options: Opt
     shuffled = rows[200:] + [{"text": f"new {i}", "label": "x"} for i in range(7)]
     shuffled.sort(key=lambda row: zlib.crc32(row["text"].encode()))
     recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "level": 0.2, "mix": {"char.delete": 1}}]})
-    one = build(made("a", rows), recipe, None, options).version
+    one = build(made("a", rows), recipe, None, options)
     two = made("b", shuffled)
     found = row_difference(one, two, 1)
     assert (found.common, found.only_a, found.only_b) == (2800, 200, 7)

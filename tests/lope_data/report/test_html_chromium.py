@@ -59,7 +59,7 @@ def test_in_chromium_it_fits_and_runs_nothing(
     rows = [{"text": f"{HOSTILE[i % 10]} and {i}", "label": HOSTILE[-1 - i % 10], HOSTILE[0]: "x"} for i in range(80)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.9, "level": 0.3, "mix": {"char.case": 2, "label": 1}}]})
-    hostile = build(ingest(str(tmp_path / "rows.json"), recipe, None, options).version, recipe, None, options).version
+    hostile = build(ingest(str(tmp_path / "rows.json"), recipe, None, options), recipe, None, options)
     texts = {
         "noisy": render_report(noisy(noisy(ratio=0.3), "two", ratio=0.3), 12),
         "clean": render_report(sample, 12),

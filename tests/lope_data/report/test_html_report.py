@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -98,11 +99,11 @@ def test_it_says_what_the_manifest_says() -> None:
     version = _golden()
     page = _page(version)
     manifest = version.manifest
-    assert f"golden @{manifest['version']}" in page.text
-    for fact in (manifest["content_digest"], "614", "5.1 kB", "12 of 24 rows touched", "pyarrow 26.0.1"):
+    assert f"golden @{manifest.version}" in page.text
+    for fact in (manifest.content_digest, "614", "5.1 kB", "12 of 24 rows touched", "pyarrow 26.0.1"):
         assert fact in page.text
-    for line in manifest["report"]:
-        assert line["op"] in page.text
+    for line in manifest.report:
+        assert line.op in page.text
     assert "7.3 to 12.9 %" in page.text  # of char.delete
     assert "10.1 %" in page.text
     assert '"char.delete": "1/10"' in page.text
@@ -146,14 +147,14 @@ def test_rows_of_chats_read_as_what_was_said(options: Options, tmp_path: Path) -
         {"messages": [said, [{"role": "assistant", "content": [{"type": "text", "text": f"Yes {i}"}]}]]} for i in "ab"
     ]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    page = _page(ingest(str(tmp_path / "rows.json"), Recipe(), None, options).version)
+    page = _page(ingest(str(tmp_path / "rows.json"), Recipe(), None, options))
     assert 'user: Hello\n{"type": "image", "text": null}\nassistant: Yes a' in page.text
 
 
 def test_flips_are_counted(noisy: Callable[..., Version]) -> None:
     version = noisy(ratio=0.3, mix="label.flip")
     text = re.sub(r"\s+", " ", _page(version).text)
-    assert f"{version.manifest['touched']:,} rows by their label before" in text
+    assert f"{version.manifest.touched:,} rows by their label before" in text
 
 
 def test_a_parent_that_is_gone_is_named(noisy: Callable[..., Version], sample: Version) -> None:
@@ -162,13 +163,13 @@ def test_a_parent_that_is_gone_is_named(noisy: Callable[..., Version], sample: V
     assert with_all.text.count("480 of 2,400 rows touched") == 3  # twice in the chain, and in the remarks
     parent = version.parent
     assert parent is not None
-    other = seal(parent.manifest | {"content_digest": "sha256:" + 64 * "0"})
+    other = seal(parent.manifest.plain | {"content_digest": "sha256:" + 64 * "0"})
     (parent.folder / "manifest.json").write_bytes(canonical(other))
     assert "holds other rows now" in _page(version).text
     shutil.rmtree(parent.folder)
     without = _page(version)
     assert without.text.count("not in this store") == 1
-    assert parent.manifest["version"] in without.text
+    assert parent.manifest.version in without.text
     assert without.marks == with_all.marks
     (sample.folder / "manifest.json").write_text("{}")
     assert "cannot be read" in _page(version).text
@@ -245,7 +246,7 @@ def hostile(options: Options, tmp_path: Path) -> Version:
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     mix = {"char": 1, "structure.whitespace": 1, "label.flip": 1}
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.9, "level": 0.2, "mix": mix}]})
-    version = build(ingest(str(tmp_path / "rows.json"), recipe, None, options).version, recipe, None, options).version
+    version = build(ingest(str(tmp_path / "rows.json"), recipe, None, options), recipe, None, options)
     bad = "</td>" + "".join(HOSTILE[:-1])
     for file in sorted((version.folder / "edits").iterdir()):
         edits = pq.read_table(file)
@@ -254,7 +255,7 @@ def hostile(options: Options, tmp_path: Path) -> Version:
                 edits.column_names.index(name), name, pa.array([f"{value}.{bad}" for value in edits[name].to_pylist()])
             )
         pq.write_table(edits, file)
-    manifest = version.manifest
+    manifest = copy.deepcopy(version.manifest.plain)
     for line in manifest["report"]:
         line |= {"op": bad + line["op"], "needs": bad, "unit": bad, "step": bad}
     manifest["recipe"]["steps"][0] |= {"name": bad}

@@ -38,7 +38,7 @@ def chain(store: Store, noisy: Noisy) -> list[Version]:
     """sample -> nois -> hynoise; two versions of the last, of which the first has a tag."""
     nois = noisy(ratio=0.05, name="nois")
     made = [noisy(nois, "hynoise", ratio=0.2), noisy(nois, "hynoise", ratio=0.25)]
-    store.set_ref("hynoise", "paper", made[0].manifest["version"])
+    store.set_ref("hynoise", "paper", made[0].manifest.version)
     assert nois.parent is not None
     return [nois.parent, nois, *made]
 
@@ -49,7 +49,7 @@ def test_a_chain(lope_data: Cli, store: Store, chain: list[Version]) -> None:
     assert "\x1b" not in run.out
     assert all(len(line) <= 80 for line in run.out.splitlines())
     lines = run.out.splitlines()
-    paper, nois = chain[2].manifest["version"], chain[1].manifest["version"]
+    paper, nois = chain[2].manifest.version, chain[1].manifest.version
     at = next(i for i, line in enumerate(lines) if f"hynoise@{paper[:8]}" in line)
     assert lines[at].split()[1:5] == ["build", "2,400", "480", "0.2"]
     assert lines[at + 1].strip() == "tags: paper"
@@ -61,17 +61,17 @@ def test_a_chain(lope_data: Cli, store: Store, chain: list[Version]) -> None:
 
 def test_every_reference_that_is_printed_means_its_version(store: Store, chain: list[Version]) -> None:
     for entry in entries(store):
-        assert store.resolve(entry.ref).manifest["version"] == entry.version
+        assert store.resolve(entry.ref).manifest.version == entry.version
         if entry.parent:
-            assert store.resolve(entry.parent[0]).manifest["version"]
+            assert store.resolve(entry.parent[0]).manifest.version
 
 
 def test_more_digits_where_eight_fit_several(store: Store, sample: Version) -> None:
-    twin = sample.manifest["version"][:11] + ("00000" if sample.manifest["version"][11] != "0" else "11111")
+    twin = sample.manifest.version[:11] + ("00000" if sample.manifest.version[11] != "0" else "11111")
     folder = sample.folder.with_name(twin)
     folder.mkdir()
-    (folder / "manifest.json").write_bytes(canonical(seal(sample.manifest | {"version": twin})))
-    refs = [entry.ref for entry in entries(store, sample.manifest["name"])]
+    (folder / "manifest.json").write_bytes(canonical(seal(sample.manifest.plain | {"version": twin})))
+    refs = [entry.ref for entry in entries(store, sample.manifest.name)]
     assert sorted(len(ref.partition("@")[2]) for ref in refs) == [12, 12]
     for ref in refs:
         store.resolve(ref)
@@ -80,7 +80,7 @@ def test_more_digits_where_eight_fit_several(store: Store, sample: Version) -> N
 def test_json(lope_data: Cli, store: Store, chain: list[Version]) -> None:
     run = lope_data("list", "hynoise", "--store", store.root, "--json")
     found = {entry["version"]: entry for entry in json.loads(run.out)}
-    paper = found[chain[2].manifest["version"]]
+    paper = found[chain[2].manifest.version]
     assert len(found) == 2
     assert paper["tags"] == ["paper"]
     assert paper["ratios"] == [0.2]
@@ -98,7 +98,7 @@ def test_a_broken_manifest_stops_nobody(lope_data: Cli, store: Store, sample: Ve
     assert run.code == 0
     assert "sample@01234567" in run.out
     assert "  damaged: manifest.json " in run.out
-    assert f"sample@{sample.manifest['version'][:8]}" in run.out
+    assert f"sample@{sample.manifest.version[:8]}" in run.out
 
 
 def test_other_damage(lope_data: Cli, store: Store, sample: Version, noisy: Noisy) -> None:
@@ -111,14 +111,14 @@ def test_other_damage(lope_data: Cli, store: Store, sample: Version, noisy: Nois
     found = {entry.version: entry for entry in entries(store, "built")}
     assert "no manifest.json" in found["0" * 16].damage
     assert sample.ref in found["f" * 16].damage
-    assert found[built.manifest["version"]].damage == ""
+    assert found[built.manifest.version].damage == ""
 
 
 def test_hostile_names_and_unknown_files_are_not_printed(lope_data: Cli, store: Store, sample: Version) -> None:
     for name in ("\x1b[31mred", "[red]x", "a b", "..."):
         (store.root / name / ("a" * 16)).mkdir(parents=True)
     (store.root / "link").symlink_to(sample.folder.parent)
-    (sample.folder.parent / "refs" / "\x1b]0;x\x07").write_text(sample.manifest["version"])
+    (sample.folder.parent / "refs" / "\x1b]0;x\x07").write_text(sample.manifest.version)
     (sample.folder.parent / "refs" / "dangling").write_text("\x1b[31m")
     run = lope_data("list", "--store", store.root)
     assert run.code == 0
@@ -137,7 +137,7 @@ def test_a_missing_parent_is_named_in_full(lope_data: Cli, store: Store, chain: 
 def test_a_long_name_is_whole(lope_data: Cli, store: Store, noisy: Noisy) -> None:
     built = noisy(ratio=0.1, name="n" * 100)
     run = lope_data("list", "--store", store.root)
-    assert f"{'n' * 100}@{built.manifest['version'][:8]}\n" in run.out
+    assert f"{'n' * 100}@{built.manifest.version[:8]}\n" in run.out
 
 
 def test_unfinished_builds_are_counted(lope_data: Cli, store: Store, sample: Version) -> None:

@@ -26,13 +26,13 @@ def chain(store: Store, noisy: Noisy, sample: Version) -> list[Version]:
     """sample -> nois -> hynoise, which has a tag."""
     nois = noisy(ratio=0.05, name="nois")
     last = noisy(nois, "hynoise", ratio=0.2)
-    store.set_ref("hynoise", "paper", last.manifest["version"])
+    store.set_ref("hynoise", "paper", last.manifest.version)
     return [sample, nois, last]
 
 
 def rewrite(version: Version, **changes: Any) -> None:
     """Gives a version another manifest, sealed."""
-    manifest = seal(version.manifest | changes)
+    manifest = seal(version.manifest.plain | changes)
     (version.folder / "manifest.json").write_bytes(canonical(manifest))
 
 
@@ -44,14 +44,14 @@ def test_the_tree(lope_data: Cli, store: Store, chain: list[Version]) -> None:
     assert places == sorted(places)
     assert f"{chain[2].ref}  latest, paper" in run.out
     assert "ratio 0.2, level 0.1, 480 rows" in run.out
-    line = next(line for line in chain[2].manifest["report"] if line["op"] == "char.delete")
+    line = next(line for line in chain[2].manifest.report if line.op == "char.delete")
     shown = next(row for row in run.out[places[-1] :].splitlines() if "char.delete" in row)
     assert shown.split()[1:] == [
-        f"{line['rows']}",
-        f"{line['expected'] / line['units']:.1%}",
-        f"{line['changed'] / line['units']:.1%}",
-        f"±{50 * (line['interval'][1] - line['interval'][0]):.1f}",
-        f"{line['cer']:.1%}",
+        f"{line.rows}",
+        f"{line.expected / line.units:.1%}",
+        f"{line.changed / line.units:.1%}",
+        f"±{50 * (line.interval[1] - line.interval[0]):.1f}",
+        f"{line.cer:.1%}",
     ]
     assert "embedding_alpha" in run.out
     tree = run.out[: run.out.index("rows touched, ")].splitlines()
@@ -66,10 +66,10 @@ def test_children_are_shown(lope_data: Cli, store: Store, chain: list[Version]) 
 
 def test_json(lope_data: Cli, store: Store, chain: list[Version]) -> None:
     found = lope_data("show", "nois@latest", "--store", store.root, "--json").json
-    assert found["manifest"] == store.resolve("nois").manifest
+    assert found["manifest"] == store.resolve("nois").manifest.plain
     assert found["children"] == [chain[2].ref]
     assert [node["ref"] for node in found["lineage"]] == [chain[0].ref]
-    assert found["lineage"][0]["manifest"] == chain[0].manifest
+    assert found["lineage"][0]["manifest"] == chain[0].manifest.plain
 
 
 def test_missing_and_broken_ancestors(lope_data: Cli, store: Store, chain: list[Version]) -> None:
@@ -122,9 +122,9 @@ def test_hostile_manifests_are_shown_as_text(lope_data: Cli, store: Store, optio
     bad = "[red]\x1b[31m\u202e\x07\n\x9b[/red]"
     rows = [{"text": f"{bad} words to change {i}", "label": "x"} for i in range(20)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    parent = ingest(str(tmp_path / "rows.json"), Recipe(), None, options).version
-    version = build(parent, Recipe.model_validate({"steps": [{"ratio": 0.5, "name": "s"}]}), "h", options).version
-    manifest = version.manifest
+    parent = ingest(str(tmp_path / "rows.json"), Recipe(), None, options)
+    version = build(parent, Recipe.model_validate({"steps": [{"ratio": 0.5, "name": "s"}]}), "h", options)
+    manifest = version.manifest.plain
     recipe = manifest["recipe"] | {"name": bad, "steps": [manifest["recipe"]["steps"][0] | {"name": bad}]}
     report = [line | {"op": bad, "step": bad, "unit": bad, "needs": bad} for line in manifest["report"]]
     rewrite(

@@ -54,9 +54,9 @@ def many_steps(options: Options) -> Callable[[str], Version]:
             path.write_text("".join(json.dumps(_chat(i)) + "\n" for i in range(150)))
             source = str(path)
         mine = replace(options, shard_rows=shard_rows)
-        parent = ingest(source, Recipe(), 300 if what == "sample" else None, mine).version
+        parent = ingest(source, Recipe(), 300 if what == "sample" else None, mine)
         recipe = Recipe.model_validate({"seed": 5, "steps": STEPS})
-        return build(parent, recipe, f"{what}-many-{shard_rows}", mine, allow_shortfall=True).version
+        return build(parent, recipe, f"{what}-many-{shard_rows}", mine, allow_shortfall=True)
 
     return make
 
@@ -81,7 +81,7 @@ def _check_edits(version: Version) -> None:
         if edit["row_id"] not in first[edit["op"]]:
             first[edit["op"]].append(edit["row_id"])
     assert asdict(found.all) == {"edits": len(edits), "rows": len(rows)}
-    assert found.all.rows == version.manifest["touched"]
+    assert found.all.rows == version.manifest.touched
     assert {k: asdict(v) for k, v in found.by_op.items()} == _uses(by_op)
     assert {k: asdict(v) for k, v in found.by_path.items()} == _uses(by_path)
     assert dict(found.first) == {op: ids[:50] for op, ids in first.items()}

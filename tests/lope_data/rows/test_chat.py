@@ -112,7 +112,7 @@ def ingested(folder: Path, column: pa.Array, options: Options, name: str = "mess
     table = pa.table({"number": range(len(column)), name: column})
     table = table.filter(table[name].is_valid())
     pq.write_table(table, folder / "chat.parquet")
-    return ingest(str(folder / "chat.parquet"), Recipe.model_validate(recipe), None, options).version
+    return ingest(str(folder / "chat.parquet"), Recipe.model_validate(recipe), None, options)
 
 
 def place(row: Any, path: str) -> tuple[Any, str | int]:
@@ -151,9 +151,9 @@ def test_every_form_is_ingested_made_noisy_and_replayed(
     form: str, tmp_path: Path, options: Options, make_recipe: MakeRecipe
 ) -> None:
     clean = ingested(tmp_path, FORMS[form], options)
-    assert clean.manifest["shapes"] == {"chat": len(clean.rows)}
-    noisy = build(clean, make_recipe(ratio=0.5, **MIXED), None, options).version
-    assert noisy.manifest["touched"] == round(0.5 * len(clean.rows))
+    assert clean.manifest.shapes == {"chat": len(clean.rows)}
+    noisy = build(clean, make_recipe(ratio=0.5, **MIXED), None, options)
+    assert noisy.manifest.touched == round(0.5 * len(clean.rows))
     assert {op for ops in noisy.rows[OPS].to_pylist() for op in ops} >= {"label.swap_response", "word.shuffle"}
     assert replay(clean.rows, noisy.edits) == noisy.rows.drop([OPS]).to_pylist()
     opened = datasets.load_from_disk(str(noisy.folder))
@@ -174,7 +174,7 @@ def test_forms_of_one_content_are_one_content(form: str) -> None:
 
 def test_extra_fields_are_kept(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
     clean = ingested(tmp_path, FORMS["extra fields"], options)
-    noisy = build(clean, make_recipe(ratio=1.0, **MIXED), None, options).version
+    noisy = build(clean, make_recipe(ratio=1.0, **MIXED), None, options)
     for i, rows in enumerate(noisy.rows["messages"].to_pylist()):
         assert [message["name"] for message in rows] == [f"n{i}"] * 5
         assert [message["tool_calls"] for message in rows] == [[{"id": i, "arguments": "{}"}]] * 5
@@ -188,7 +188,7 @@ def test_the_paths_are_those_of_the_format(tmp_path: Path, options: Options, mak
         ("contents as lists of texts", r"messages\[[13]\]\.content\[[01]\]", r"messages\[4\]\.content\[1\]"),
     ]:
         clean = ingested(tmp_path, FORMS[form], options)
-        edits = build(clean, make_recipe(ratio=1.0, **MIXED), None, options).version.edits.to_pylist()
+        edits = build(clean, make_recipe(ratio=1.0, **MIXED), None, options).edits.to_pylist()
         for edit in edits:
             assert re.fullmatch(answer if edit["op"].startswith("label") else user, edit["path"])
 
@@ -198,7 +198,7 @@ def test_label_noise_changes_the_last_answer(
     op: str, tmp_path: Path, options: Options, make_recipe: MakeRecipe
 ) -> None:
     clean = ingested(tmp_path, FORMS["list of structs"], options)
-    noisy = build(clean, make_recipe(ratio=1.0, mix={op: 1}), None, options).version
+    noisy = build(clean, make_recipe(ratio=1.0, mix={op: 1}), None, options)
     answers = []
     for before, after in zip(clean.rows["messages"].to_pylist(), noisy.rows["messages"].to_pylist(), strict=True):
         assert after[:4] == before[:4]
@@ -214,7 +214,7 @@ def test_an_answer_without_text_gives_way_to_the_one_before(
 ) -> None:
     rows = [[*turn(i), {"role": "assistant", "content": None}, {"role": "user", "content": "?"}] for i in range(4)]
     clean = ingested(tmp_path, pa.array(rows, pa.list_(MESSAGE)), options)
-    noisy = build(clean, make_recipe(ratio=1.0, mix={"label.truncate_response": 1}), None, options).version
+    noisy = build(clean, make_recipe(ratio=1.0, mix={"label.truncate_response": 1}), None, options)
     assert set(noisy.edits["path"].to_pylist()) == {"messages[1].content"}
 
 
@@ -225,9 +225,9 @@ def test_sharegpt_through_columns(tmp_path: Path, options: Options, make_recipe:
         "".join(json.dumps({"id": i, "conversations": r}) + "\n" for i, r in enumerate(rows))
     )
     recipe = Recipe.model_validate({"columns": {"messages": "conversations", "id": "id"}})
-    clean = ingest(str(tmp_path / "share.jsonl"), recipe, None, options).version
+    clean = ingest(str(tmp_path / "share.jsonl"), recipe, None, options)
     assert clean.rows["messages"].to_pylist() == CONVERSATIONS
-    noisy = build(clean, make_recipe(ratio=0.5, **MIXED), None, options).version
+    noisy = build(clean, make_recipe(ratio=0.5, **MIXED), None, options)
     assert replay(clean.rows, noisy.edits) == noisy.rows.drop([OPS]).to_pylist()
 
 
@@ -242,11 +242,11 @@ def test_a_table_of_chats_and_other_rows(tmp_path: Path, options: Options, make_
     rows += [{"question": f"What is {i} and 1?", "choices": [str(i), str(i + 1)], "answer": 1} for i in range(20)]
     rows = [rows[i * 37 % 100] for i in range(100)]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    clean = ingest(str(tmp_path / "mixed.jsonl"), Recipe(), None, options).version
-    assert clean.manifest["shapes"] == {"chat": 40, "instruction": 40, "multiple_choice": 20}
+    clean = ingest(str(tmp_path / "mixed.jsonl"), Recipe(), None, options)
+    assert clean.manifest.shapes == {"chat": 40, "instruction": 40, "multiple_choice": 20}
     ops = ("char.insert", "word.shuffle", "label.choice", "label.swap_response", "label.near_miss_number")
     recipe = make_recipe(ratio=1.0, mix=dict.fromkeys(ops, 1), level=0.3)
-    noisy = build(clean, recipe, None, options).version
+    noisy = build(clean, recipe, None, options)
     assert replay(clean.rows, noisy.edits) == noisy.rows.drop([OPS]).to_pylist()
     assert len(datasets.load_from_disk(str(noisy.folder))) == 100
     donors = dict(zip(clean.rows[ROW_ID].to_pylist(), clean.rows["lope_shape"].to_pylist(), strict=True))
@@ -258,9 +258,7 @@ def test_shards_change_nothing(tmp_path: Path, options: Options, make_recipe: Ma
     clean = ingested(tmp_path, FORMS["nulls and empties"], options)
     recipe = make_recipe(ratio=0.5, **MIXED)
     small = Options(options.store, 1, 7)
-    digests = [
-        build(clean, recipe, name, o).version.manifest["content_digest"] for name, o in (("a", options), ("b", small))
-    ]
+    digests = [build(clean, recipe, name, o).manifest.content_digest for name, o in (("a", options), ("b", small))]
     assert digests[0] == digests[1]
 
 
@@ -271,8 +269,8 @@ def test_a_messages_column_of_rows_of_another_shape_is_left_alone(
         table = pa.table({"instruction": ["Say it again"] * 9, "output": list("abcdefghi"), "messages": column})
         pq.write_table(table, tmp_path / "rows.parquet")
         recipe = Recipe.model_validate({"shape": "instruction"})
-        clean = ingest(str(tmp_path / "rows.parquet"), recipe, None, options).version
-        noisy = build(clean, make_recipe(ratio=1.0), None, options).version
+        clean = ingest(str(tmp_path / "rows.parquet"), recipe, None, options)
+        noisy = build(clean, make_recipe(ratio=1.0), None, options)
         assert noisy.rows["messages"].to_pylist() == column.to_pylist()
         assert set(noisy.edits["path"].to_pylist()) <= {"instruction", "output"}
 

@@ -11,6 +11,7 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from lope_data.store.card import card
+from lope_data.store.manifest_model import as_manifest
 from lope_data.store.store import Store
 
 GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")
@@ -33,9 +34,9 @@ def test_it_says_what_was_asked_and_done_and_from_what() -> None:
     text = card(version.manifest, version.rows.schema)
     parent = GOLDEN.resolve("rows")
     for said in (
-        f"| `{version.ref}` | `{version.manifest['content_digest']}` |",
-        f"| `{parent.ref}` | `{parent.manifest['content_digest']}` |",
-        version.manifest["source"]["fingerprint"],
+        f"| `{version.ref}` | `{version.manifest.content_digest}` |",
+        f"| `{parent.ref}` | `{parent.manifest.content_digest}` |",
+        version.manifest.source.fingerprint,
         "| hynoise | `char.delete` | 1.2 | 2 | 10.0% | 10.0% | 10.1% | 7.3% to 12.9% | 10.1% | 89 × character |",
         "| hynoise | `label.flip` | 1.2 | 1 | 10.0% | 100.0% | 100.0% | – | – | 1 × target |",
         "| choices | list\\<item: string\\> |  |",
@@ -52,7 +53,7 @@ def test_it_says_what_was_asked_and_done_and_from_what() -> None:
     [(999, "n<1K"), (1000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**6, "1M<n<10M"), (10**9, "1B<n<10B")],
 )
 def test_sizes(rows: int, size: str) -> None:
-    manifest = GOLDEN.resolve("rows").manifest | {"rows": rows}
+    manifest = GOLDEN.resolve("rows").manifest.model_copy(update={"rows": rows})
     assert _front(card(manifest, pa.schema([])))["size_categories"] == [size]
 
 
@@ -65,17 +66,19 @@ def _front(text: str) -> dict[str, Any]:
 def test_hostile_names_stay_text() -> None:
     evil = "x|y`z\n---\n# <script>alert(1)</script> [a](javascript:b) ![i](http://e/p.png) \x1b[31m\u202e *b* _c_ $d$"
     version = GOLDEN.resolve("golden")
-    manifest = version.manifest | {
-        "source": version.manifest["source"] | {"name": evil},
+    said = version.manifest.plain
+    changes = {
+        "source": said["source"] | {"name": evil},
         "shapes": {evil: 24},
         "ops": {evil: evil},
-        "recipe": version.manifest["recipe"] | {"name": evil},
+        "recipe": said["recipe"] | {"name": evil},
         "hints": {evil: evil},
-        "report": [line | {"step": evil, "op": evil, "unit": evil} for line in version.manifest["report"][:1]],
+        "report": [line | {"step": evil, "op": evil, "unit": evil} for line in said["report"][:1]],
     }
+    manifest = as_manifest(said | changes, version.folder)
     schema = pa.schema([(evil, pa.struct([(evil, pa.string())]))])
     text = card(manifest, schema)
-    plain = card(version.manifest | {"report": version.manifest["report"][:1]}, pa.schema([("a", pa.string())]))
+    plain = card(as_manifest(said | {"report": said["report"][:1]}, version.folder), pa.schema([("a", pa.string())]))
     assert len(text.splitlines()) == len(plain.splitlines()) - 4  # no task is known
     assert all(char.isprintable() or char == "\n" for char in text)
     for tag in ("<script", "[a](", "![i](", "*b*", "$d$", "|y"):

@@ -14,6 +14,7 @@ import pytest
 
 from lope_common.files import described
 from lope_data.store.croissant import croissant
+from lope_data.store.manifest_model import File
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 from lope_data.transfer.export import export
@@ -42,15 +43,15 @@ def opened(description: dict[str, Any], folder: Path) -> Any:
 def test_a_version_is_accepted_with_its_parents(ref: str, tmp_path: Path) -> None:
     version = GOLDEN.resolve(ref)
     manifest = version.manifest
-    metadata = opened(croissant(manifest, version.rows.schema, manifest["files"]), tmp_path).metadata
-    assert (metadata.name, metadata.version) == (manifest["name"], manifest["version"])
+    metadata = opened(croissant(manifest, version.rows.schema, manifest.files), tmp_path).metadata
+    assert (metadata.name, metadata.version) == (manifest.name, manifest.version)
     assert {node.id: (node.sha256, node.content_size) for node in metadata.file_objects} == {
-        file["path"]: (file["sha256"], f"{file['bytes']} B") for file in manifest["files"]
+        file.path: (file.sha256, f"{file.bytes} B") for file in manifest.files
     }
     derived = metadata.to_json()["prov:wasDerivedFrom"]
     derived = derived if isinstance(derived, list) else [derived]
-    expected = [(f"{link['name']}@{link['version']}", link["content_digest"]) for link in manifest["parents"]]
-    source = manifest["source"]["fingerprint"]
+    expected = [(f"{link.name}@{link.version}", link.content_digest) for link in manifest.parents]
+    source = manifest.source.fingerprint
     assert [(node["@id"], node["identifier"]) for node in derived] == [*expected, (source, source)]
     assert {field.name for field in metadata.record_sets[0].fields} == set(version.rows.column_names)
 
@@ -97,7 +98,7 @@ def test_columns_of_every_type(tmp_path: Path) -> None:
         }
     )
     pq.write_table(rows, tmp_path / "rows.parquet")
-    files = [described(tmp_path, "rows.parquet")]
+    files = [File(**described(tmp_path, "rows.parquet"))]
     manifest = GOLDEN.resolve("rows").manifest
     dataset = opened(croissant(manifest, rows.schema, files, "rows.parquet"), tmp_path)
     first = _text(next(iter(dataset.records("rows"))), "rows/")

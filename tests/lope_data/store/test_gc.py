@@ -30,7 +30,7 @@ def test_what_latest_or_a_tag_or_their_children_need_stays(store: Store, noisy: 
     noisy(ratio=0.2, name="nois")  # now latest; the first is needed by its child alone
     assert find_garbage(store) == []
     assert remove_garbage(store) == []
-    store.set_ref("hynoise", "paper", child.manifest["version"])
+    store.set_ref("hynoise", "paper", child.manifest.version)
     other = noisy(ratio=0.3, name="hynoise")
     assert remove_garbage(store) == []
     store.drop_ref("hynoise", "paper")

@@ -15,18 +15,18 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 def test_it_is_read() -> None:
     version = Store(GOLDEN / "store").resolve("golden")
-    assert version.manifest["rows"] == len(version.rows) == 24
+    assert version.manifest.rows == len(version.rows) == 24
     rows = datasets.load_from_disk(str(version.folder))
-    assert sum(bool(ops) for ops in rows["lope_ops"]) == version.manifest["touched"] == 12
+    assert sum(bool(ops) for ops in rows["lope_ops"]) == version.manifest.touched == 12
     assert set(version.edits["row_id"].to_pylist()) == {r["lope_row_id"] for r in rows if r["lope_ops"]}
 
 
 def test_it_is_built_again_to_the_same_ids_and_digests(options: Options) -> None:
     golden = Store(GOLDEN / "store")
     recipe = load_recipe(GOLDEN / "recipe.toml", {})
-    clean = ingest(str(GOLDEN / "rows.jsonl"), recipe, None, options).version
-    noisy = build(clean, recipe, "golden", options).version
+    clean = ingest(str(GOLDEN / "rows.jsonl"), recipe, None, options)
+    noisy = build(clean, recipe, "golden", options)
     for mine, ref in ((clean, "rows"), (noisy, "golden")):
         theirs = golden.resolve(ref)
-        for key in ("version", "content_digest"):
-            assert mine.manifest[key] == theirs.manifest[key]
+        assert mine.manifest.version == theirs.manifest.version
+        assert mine.manifest.content_digest == theirs.manifest.content_digest

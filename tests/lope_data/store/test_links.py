@@ -59,7 +59,7 @@ def test_a_version_that_is_its_own_parent_ends(
     lope_data: Cli, store: Store, sample: Version, noisy: Callable[..., Version]
 ) -> None:
     version = noisy(ratio=0.1)
-    resealed(version, parents=[version.link], depth=1)
+    resealed(version, parents=[version.link.plain], depth=1)
     with pytest.raises(StoreError, match="other ancestors"):
         _ = Version.at(version.folder).lineage
     run = lope_data("verify", version.ref, "--store", store.root)
@@ -103,9 +103,9 @@ def test_a_file_name_that_is_no_utf8(tmp_path: Path, options: Options) -> None:
             file.write('{"text": "a", "label": "x"}\n' * 3)
     except OSError:
         pytest.skip("this file system takes UTF-8 alone")
-    built = ingest(os.fsdecode(path), Recipe(), None, options).version
-    assert built.manifest["rows"] == 3
-    assert built.manifest["source"]["name"] == "b\ufffd"
+    built = ingest(os.fsdecode(path), Recipe(), None, options)
+    assert built.manifest.rows == 3
+    assert built.manifest.source.name == "b\ufffd"
 
 
 def test_the_sample_is_not_shadowed(lope_data: Cli, tmp_path: Path) -> None:

@@ -49,9 +49,9 @@ def test_parquet_jsonl_and_hf_hold_the_rows_and_all_that_says_what_they_are(
     for kind in ("parquet", "jsonl", "hf"):
         folder = exported(kind)
         assert (folder / "manifest.json").read_bytes() == (golden.folder / "manifest.json").read_bytes()
-        for file in golden.manifest["files"]:
-            if file["path"].startswith("edits/"):
-                assert described(folder, file["path"]) == file
+        for file in golden.manifest.files:
+            if file.path.startswith("edits/"):
+                assert described(folder, file.path) == file.plain
     assert pq.read_table(tmp_path / "parquet" / "rows.parquet").to_pylist() == expected
     lines = (tmp_path / "jsonl" / "rows.jsonl").read_text(encoding="utf-8").split("\n")
     assert [json.loads(line) for line in lines if line] == expected
@@ -166,7 +166,7 @@ def test_what_fails_leaves_nothing(golden: Version, tmp_path: Path, kind: str) -
 
 def test_a_version_that_was_changed_is_not_sent_out(noisy: Callable[..., Version], tmp_path: Path) -> None:
     version = noisy(ratio=0.1)
-    path = version.folder / version.manifest["files"][-2]["path"]
+    path = version.folder / version.manifest.files[-2].path
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(StoreError, match="is not the file that its manifest lists"):

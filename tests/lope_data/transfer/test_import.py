@@ -18,6 +18,7 @@ from lope_data.builds.obtain import Options, build, ingest
 from lope_data.errors import StoreError
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.manifest import seal
+from lope_data.store.manifest_model import as_manifest
 from lope_data.store.store import Store
 from lope_data.store.verify import expected_id
 from lope_data.store.version import Version
@@ -34,7 +35,7 @@ def other(tmp_path: Path) -> Store:
     return Store(tmp_path / "other")
 
 
-def brought(folder: Path, store: Store) -> tuple[Version, bool]:
+def brought(folder: Path, store: Store) -> Version:
     return import_folder(folder, store, print, lambda *_: None)
 
 
@@ -47,15 +48,15 @@ def test_it_is_the_same_version_byte_for_byte(
     kind: str, options: Options, make_recipe: Callable[..., Recipe], other: Store, tmp_path: Path
 ) -> None:
     options = dataclasses.replace(options, shard_rows=None)
-    clean = ingest("sample", Recipe(), None, options).version
-    version = build(clean, make_recipe(ratio=0.3), None, options).version
+    clean = ingest("sample", Recipe(), None, options)
+    version = build(clean, make_recipe(ratio=0.3), None, options)
     export(version, kind, tmp_path / "out", lambda *_: None)
-    found, existed = brought(tmp_path / "out", other)
-    assert not existed
-    assert found.ref == version.ref == other.resolve(version.manifest["name"]).ref
+    found = brought(tmp_path / "out", other)
+    assert not found.existed
+    assert found.ref == version.ref == other.resolve(version.manifest.name).ref
     assert files(found.folder) == files(version.folder)  # of equal libraries, cut alike
-    again, existed = brought(tmp_path / "out", other)
-    assert existed
+    again = brought(tmp_path / "out", other)
+    assert again.existed
     assert again.ref == version.ref
     assert sorted(path.name for path in found.folder.parent.iterdir()) == sorted([found.folder.name, "refs"])
 
@@ -80,11 +81,11 @@ def test_every_shape_and_type_comes_back(kind: str, options: Options, other: Sto
     )
     pq.write_table(rows, tmp_path / "rows.parquet")
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.5}, {"name": "more", "ratio": 0.2, "mix": "char.swap"}]})
-    clean = ingest(str(tmp_path / "rows.parquet"), recipe, None, options).version
-    for version in (clean, build(clean, recipe, None, options).version):
-        export(version, kind, tmp_path / version.manifest["name"], lambda *_: None)
-        found, _ = brought(tmp_path / version.manifest["name"], other)
-        assert found.manifest["content_digest"] == version.manifest["content_digest"]
+    clean = ingest(str(tmp_path / "rows.parquet"), recipe, None, options)
+    for version in (clean, build(clean, recipe, None, options)):
+        export(version, kind, tmp_path / version.manifest.name, lambda *_: None)
+        found = brought(tmp_path / version.manifest.name, other)
+        assert found.manifest.content_digest == version.manifest.content_digest
         assert found.rows.schema.equals(version.rows.schema)
         assert found.edits.equals(version.edits)
 
@@ -95,9 +96,9 @@ def test_edits_go_with_their_rows_wherever_it_is_cut(
     version = noisy(ratio=0.5)
     export(version, "parquet", tmp_path / "out", lambda *_: None)
     monkeypatch.setattr(importing, "shard_rows", lambda rows: 37)
-    found, _ = brought(tmp_path / "out", other)
-    assert len(list(found.folder.glob("*.arrow"))) == -(-version.manifest["rows"] // 37)
-    assert found.manifest["content_digest"] == version.manifest["content_digest"]
+    found = brought(tmp_path / "out", other)
+    assert len(list(found.folder.glob("*.arrow"))) == -(-version.manifest.rows // 37)
+    assert found.manifest.content_digest == version.manifest.content_digest
     for data, edits in zip(
         sorted(found.folder.glob("*.arrow")), sorted(found.folder.glob("edits/*.parquet")), strict=True
     ):
@@ -111,11 +112,12 @@ def test_a_plain_copy_and_unknown_keys_are_taken(other: Store, tmp_path: Path) -
     manifest["x-new"] = {"a": [1]}
     manifest["parents"][0]["x-new"] = True
     (copy / "manifest.json").write_bytes(canonical(seal(manifest)))
-    found, _ = brought(copy, other)
-    assert found.manifest["x-new"] == {"a": [1]}
-    assert found.manifest["parents"] == manifest["parents"]
+    found = brought(copy, other)
+    said = found.manifest.plain
+    assert said["x-new"] == {"a": [1]}
+    assert said["parents"] == manifest["parents"]
     for key in ("report", "recipe", "hints", "content_digest", "version", "source"):
-        assert found.manifest[key] == manifest[key]
+        assert said[key] == manifest[key]
 
 
 def changed(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
@@ -233,7 +235,7 @@ def test_an_import_that_was_killed_leaves_nothing_that_a_build_would_go_on_with(
 ) -> None:
     version = noisy(ratio=0.3)
     export(version, "parquet", tmp_path / "out", lambda *_: None)
-    digest = version.manifest["content_digest"]
+    digest = version.manifest.content_digest
     shutil.rmtree(version.folder)
     other_rows = pq.read_table(tmp_path / "out" / "rows.parquet")
     ops = pa.array([["x"]] * len(other_rows))
@@ -245,16 +247,16 @@ def test_an_import_that_was_killed_leaves_nothing_that_a_build_would_go_on_with(
 
     with pytest.raises(KeyboardInterrupt):
         import_folder(tmp_path / "out", store, print, killed)
-    assert store.find(version.manifest["name"], version.manifest["version"]) is None
-    assert noisy(ratio=0.3).manifest["content_digest"] == digest
+    assert store.find(version.manifest.name, version.manifest.version) is None
+    assert noisy(ratio=0.3).manifest.content_digest == digest
 
 
 def test_a_manifest_that_names_a_true_id_of_its_own_is_still_held_to_its_digest(tmp_path: Path, other: Store) -> None:
     export(GOLDEN.resolve("golden"), "parquet", tmp_path / "out", lambda *_: None)
     changed(tmp_path / "out", lambda m: m.update(seed=1))
-    changed(tmp_path / "out", lambda m: m.update(version=expected_id(m)))
-    found, _ = brought(tmp_path / "out", other)  # consistent, so a version; verify --replay is what tells
-    assert found.manifest["seed"] == 1
+    changed(tmp_path / "out", lambda m: m.update(version=expected_id(as_manifest(m, tmp_path))))
+    found = brought(tmp_path / "out", other)  # consistent, so a version; verify --replay is what tells
+    assert found.manifest.seed == 1
 
 
 def test_the_command_line(lope_data: Callable[..., Any], tmp_path: Path) -> None:

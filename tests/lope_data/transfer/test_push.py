@@ -187,9 +187,9 @@ def test_what_is_pushed_can_be_loaded_and_imported(
     assert loaded.to_list() == golden.rows.to_pylist()
     edits = datasets.load_dataset(str(tmp_path / "got"), "edits", split="train", cache_dir=str(tmp_path / "cache"))
     assert edits.to_list() == golden.edits.to_pylist()
-    version, existed = import_folder(tmp_path / "got", Store(tmp_path / "s"), print, lambda *_: None)
-    assert not existed
-    assert version.manifest["content_digest"] == golden.manifest["content_digest"]
+    version = import_folder(tmp_path / "got", Store(tmp_path / "s"), print, lambda *_: None)
+    assert not version.existed
+    assert version.manifest.content_digest == golden.manifest.content_digest
 
 
 def test_pushing_another_version_leaves_nothing_of_the_first(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lope_data.store.manifest_model import Manifest, as_manifest
 from pipelines.page.page import write_page
 from pipelines.page.sentences import summary
 from pipelines.page.terminal import summary_table
@@ -116,27 +117,40 @@ def run(arm: str, condition: str, seed: int) -> Run:
     return Run("smollm2-135m", arm, condition, seed, Path("/runs") / arm, record)
 
 
-def manifest(name: str, version: str, parents: list[dict[str, Any]]) -> dict[str, Any]:
+def manifest(name: str, version: str, parents: list[dict[str, Any]]) -> Manifest:
     mix = dict.fromkeys(("char.case", "char.swap", "word.swap", "label.flip", "label.choice"), "1/3")
-    line = {"step": "nois", "op": "char.case", "unit": "character", "units": 1000, "changed": 97}
-    return {
+    step = {"name": "nois", "ratio": 0.05, "level": 0.1, "mix": mix, "params": {}, "stratify": False}
+    line = {"step": "nois", "op": "char.case", "unit": "character", "units": 1000, "changed": 97, "weight": "1/3"}
+    line |= {"rows_asked": 30, "rows": 30, "examined": 30, "eligible": 30, "needs": "a letter", "level": 0.1}
+    line |= {"expected": 100.0, "interval": None, "cer": None, "cer_unmeasured": 0}
+    recipe = {"name": "nois", "steps": [step], "protect": [], "constraints": {}}
+    said = {
+        "format": 1,
+        "kind": "build" if parents else "ingest",
         "name": name,
         "version": version,
         "depth": len(parents),
         "rows": 600,
         "touched": 30 if parents else 0,
+        "shortfall": 0,
+        "shapes": {"classification": 600},
         "seed": 614,
         "content_digest": f"sha256:{version * 4}",
+        "source": {"name": "random_9k", "fingerprint": f"sha256:{version * 4}"},
         "parents": parents,
-        "recipe": {"steps": [{"name": "nois", "ratio": 0.05, "level": 0.1, "mix": mix}]} if parents else {},
+        "recipe": recipe if parents else {"columns": {}, "ingest": 1, "limit": None, "shape": None},
         "report": [line] if parents else [],
+        "ops": dict.fromkeys(mix, "1") if parents else {},
+        "hints": {},
         "libraries": {"numpy": "2.4.6"},
+        "files": [{"path": "state.json", "bytes": 1, "sha256": "0" * 64}],
+        "manifest_sha256": "0" * 64,
     }
+    return as_manifest(said, Path(name))
 
 
 def outcome(seeds: int = 5, **changed: Any) -> Outcome:
-    source, noisy = "random-9k@4c8dec65ce0228ea", "nois@b0a2843254176ed7"
-    parent = {"name": "random-9k", "version": "4c8dec65ce0228ea", "content_digest": "sha256:0"}
+    parent = {"name": "random-9k", "version": "4c8dec65ce0228ea", "content_digest": f"sha256:{'4c8dec65ce0228ea' * 4}"}
     given: dict[str, Any] = {
         "study": study(),
         "name": "paper/table1",
@@ -152,10 +166,7 @@ def outcome(seeds: int = 5, **changed: Any) -> Outcome:
             Step("read alpaca/random_9k.json", "ingest", "python -m lope_data ingest DATA", 1.2, "done"),
             Step("lope nois 614", "train", "python -m lope_train train --seed 614", 18421.8, "kept"),
         ],
-        "versions": {
-            noisy: manifest("nois", "b0a2843254176ed7", [parent]),
-            source: manifest("random-9k", "4c8dec65ce0228ea", []),
-        },
+        "versions": [manifest("nois", "b0a2843254176ed7", [parent]), manifest("random-9k", "4c8dec65ce0228ea", [])],
     }
     return Outcome(**given | changed)
 
@@ -249,8 +260,18 @@ def hostile() -> Outcome:
     for one in runs:
         one.record["settings"]["target_modules"] = [HOSTILE]
         one.record["libraries"] = {HOSTILE: HOSTILE}
-    noisy = manifest("n", HOSTILE, [{"name": HOSTILE, "version": HOSTILE}])
-    noisy["recipe"]["steps"][0]["mix"] = {HOSTILE: HOSTILE}
+    noisy = manifest("n", "0" * 16, [{"name": "p", "version": "0" * 16, "content_digest": f"sha256:{'0' * 64}"}])
+    bad = {"name": HOSTILE, "version": HOSTILE}  # what no manifest that is read can hold
+    step = noisy.steps[0].model_copy(update={"mix": {HOSTILE: HOSTILE}})
+    noisy = noisy.model_copy(
+        update={
+            **bad,
+            "content_digest": HOSTILE,
+            "parents": [noisy.parents[0].model_copy(update=bad)],
+            "recipe": noisy.recipe.model_copy(update={"steps": [step]}),
+            "libraries": {HOSTILE: HOSTILE},
+        }
+    )
     return outcome(
         seeds=2,
         study=changed,
@@ -264,7 +285,7 @@ def hostile() -> Outcome:
         answers=given,
         runs=runs,
         steps=[Step(HOSTILE, HOSTILE, HOSTILE * 9, 1.0, "failed", HOSTILE * 20), Step("b", "train", "c", 0.0, "done")],
-        versions={HOSTILE: noisy},
+        versions=[noisy],
     )
 
 
@@ -351,7 +372,7 @@ def test_one_seed_claims_nothing(tmp_path: Path) -> None:
 
 def test_without_any_result_there_is_a_page(tmp_path: Path) -> None:
     failed = [Step("read", "ingest", "c", 0.0, "failed", "no such file")]
-    found = page(outcome(answers=[], runs=[], versions={}, steps=failed), tmp_path)
+    found = page(outcome(answers=[], runs=[], versions=[], steps=failed), tmp_path)
     assert "There is no result." in found.text
     assert found.row("LoPE r=4 (3+1)")[1:4] == ["no result"] * 3  # none of its own steps is there
     assert found.text.count("There is nothing to draw") >= 4
