@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from benchmarks.soak.random_recipes import WORDNET, Trial
 from benchmarks.soak.random_values import CLASSES
 from lope_data.builds import obtain as builder
-from lope_data.cli.options import overrides
+from lope_data.cli.app import overrides
 from lope_data.errors import LopeDataError
 from lope_data.recipe.recipe import Recipe, load_recipe
 from lope_data.store.store import Store

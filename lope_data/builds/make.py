@@ -11,8 +11,7 @@ import pyarrow as pa
 from lope_data.builds.threads import run_tasks
 from lope_data.errors import NoiseError
 from lope_data.inject.apply import EDITS, Corrupted, corrupt_rows
-from lope_data.inject.plan import Deal, OpPlan
-from lope_data.inject.planning import plan, shortfall
+from lope_data.inject.planner import Deal, OpPlan, plan, shortfall
 from lope_data.inject.tally import Count, Tally
 from lope_data.noise.registry import get_op
 from lope_data.recipe.guard import Guard
@@ -20,17 +19,16 @@ from lope_data.recipe.recipe import Recipe, Step
 from lope_data.rows.canonical import ingest_table
 from lope_data.rows.shapes import ROW_ID, SHAPE
 from lope_data.sources import Source
+from lope_data.store.commit import commit
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
-from lope_data.store.libraries import libraries
-from lope_data.store.manifest import FORMAT
+from lope_data.store.manifest import FORMAT, libraries
 from lope_data.store.manifest_model import BuildFacts, Facts, Hints, IngestFacts, IngestRecipe, Line
 from lope_data.store.manifest_model import Recipe as Resolved
 from lope_data.store.manifest_model import Source as Origin
 from lope_data.store.store import shard_rows
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
-from lope_data.store.writer import commit
 from lope_data.text.buffers import whole
 from lope_data.text.draws import row_hashes
 

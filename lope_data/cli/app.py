@@ -1,7 +1,98 @@
-"""The command line itself, which verbs add themselves to."""
+"""The command line itself, which verbs add themselves to, and the options that several of them share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
 from lope_common.cli import new_app
+from lope_common.errors import shown
+from lope_common.places import STORE_HELP
+from lope_data.errors import RecipeError
 
 app = new_app("Versioned noisy datasets: exact, recorded and reproducible noise for text.")
+
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A json, jsonl, csv, tsv (also .gz, .bz2, .zst), parquet or arrow file, a folder of them, a saved dataset "
+        "or a hub id; default: the sample."
+    ),
+]
+RatioOption = Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")]
+MixOption = Annotated[
+    str | None,
+    typer.Option(help="Weights of levels or ops, char=1,word=1,label=1; or a preset: default, paper, human."),
+]
+LevelOption = Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")]
+SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="Encoding of a text file: latin-1, cp1252, ...; default: utf-8.", show_default=False)
+]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Read plain text, a row a line: a pattern whose named groups are the columns, "
+        r"'(?P<label>\S+) (?P<text>.*)'.",
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
+]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF", help="NAME, NAME@TAG, NAME@VERSION (or its first digits), or a folder.", show_default=False
+    ),
+]
+StoreOption = Annotated[Path | None, typer.Option(help=STORE_HELP)]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads; default: the cores. Never changes the result.")
+]
+ShardRowsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Rows of a data file; default: as makes 50 files, 10,000 to 100,000. Never changes content.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout, for scripts.")
+]
+
+
+def overrides(
+    ratio: float | None,
+    level: float | None,
+    seed: int | None,
+    mix: str | None,
+    encoding: str | None = None,
+    pattern: str | None = None,
+) -> Mapping[str, Any]:
+    """What was typed, for `load_recipe`."""
+    noise = {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
+    return {**noise, "encoding": encoding, "pattern": pattern}
+
+
+def _parse_mix(text: str) -> str | dict[str, float]:
+    if "=" not in text and "," not in text:
+        return text
+    mix: dict[str, float] = {}
+    for part in text.split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            weight = float(value)
+        except ValueError:
+            raise RecipeError(
+                f"--mix {shown(text)}: {shown(part)} is not NAME=WEIGHT, as in char=1,word=1,label=1"
+            ) from None
+        if key in mix:
+            raise RecipeError(f"--mix {shown(text)}: {shown(key)} stands there twice")
+        mix[key] = weight
+    return mix

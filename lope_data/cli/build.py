@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import (
+from lope_data.cli.app import (
     EncodingOption,
     JsonOption,
     LevelOption,
@@ -23,6 +22,7 @@ from lope_data.cli.options import (
     SourceOption,
     StoreOption,
     WorkersOption,
+    app,
     overrides,
 )
 

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import (
+from lope_data.cli.app import (
     EncodingOption,
     JsonOption,
     LimitOption,
@@ -19,6 +18,7 @@ from lope_data.cli.options import (
     ShardRowsOption,
     StoreOption,
     WorkersOption,
+    app,
     overrides,
 )
 

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import StoreOption
+from lope_data.cli.app import StoreOption, app
 
 _EXAMPLES = """
 [bold]Examples[/bold]

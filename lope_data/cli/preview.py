@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import (
+from lope_data.cli.app import (
     EncodingOption,
     LevelOption,
     MixOption,
@@ -17,6 +16,7 @@ from lope_data.cli.options import (
     RatioOption,
     SeedOption,
     SourceOption,
+    app,
     overrides,
 )
 

@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import RefArgument, StoreOption
+from lope_data.cli.app import RefArgument, StoreOption, app
 
 if TYPE_CHECKING:
     from lope_data.report.lineage import Lineage

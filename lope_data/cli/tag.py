@@ -8,8 +8,7 @@ import typer
 from rich.console import Console
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import RefArgument, StoreOption
+from lope_data.cli.app import RefArgument, StoreOption, app
 from lope_data.errors import StoreError
 from lope_data.names import check_name
 

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import app
-from lope_data.cli.options import RefArgument, StoreOption, WorkersOption
+from lope_data.cli.app import RefArgument, StoreOption, WorkersOption, app
 from lope_data.errors import StoreError
 
 _EXAMPLES = """

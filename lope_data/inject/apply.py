@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.inject.plan import Deal
+from lope_data.inject.planner import Deal
 from lope_data.inject.tally import Tally
 from lope_data.noise.registry import F64, LabelOp, TextOp, get_op
 from lope_data.recipe.guard import Guard

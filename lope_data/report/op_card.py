@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lope_data.errors import LopeDataError
-from lope_data.inject.planning import noisy_rows
+from lope_data.inject.planner import noisy_rows
 from lope_data.noise.catalogue import OpInfo
 from lope_data.recipe.recipe import Recipe
 from lope_data.report.report import before_after, sample_edits

@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 
 from lope_common.files import HashedFile, canonical, described, write_whole
 from lope_data.errors import LopeDataError, StoreError
-from lope_data.store.libraries import libraries
-from lope_data.store.manifest import FORMAT
+from lope_data.store.manifest import FORMAT, libraries
 from lope_data.store.store import Store
 
 _BATCH = 2000  # rows of a record batch: what a random read has to touch

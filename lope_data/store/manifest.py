@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import stat
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 INGEST = 1  # of the rules by which the rows of a source become those of a version; part of its id
 NAME = "manifest.json"
+_LIBRARIES = ("datasets", "nlpaug", "numpy", "pyarrow", "regex")
 _MAX_BYTES = 64 * 2**20
 
 
@@ -80,3 +82,8 @@ def _is_sealed(manifest: dict[str, Any], data: bytes) -> bool:
         return canonical(seal(manifest)) == data
     except (ValueError, RecursionError):  # NaN, half a surrogate pair, or too deep: never canonical
         return False
+
+
+def libraries() -> dict[str, str]:
+    """Library -> version; for equal ones the bytes of a version's files are promised, not only its content."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}

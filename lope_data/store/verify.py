@@ -100,8 +100,8 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
     import pyarrow.compute as pc
 
     from lope_data.rows.shapes import OPS, SHAPE
+    from lope_data.store.commit import features
     from lope_data.store.digest import content_digest
-    from lope_data.store.features import features
 
     manifest = version.manifest
     try:

@@ -16,16 +16,15 @@ from lope_common.progress import Notice, Progress
 from lope_data.errors import StoreError
 from lope_data.inject.apply import EDITS
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, storable
+from lope_data.store.commit import commit
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
-from lope_data.store.libraries import libraries
 from lope_data.store.locks import locked
-from lope_data.store.manifest import FORMAT, NAME, read_manifest
+from lope_data.store.manifest import FORMAT, NAME, libraries, read_manifest
 from lope_data.store.manifest_model import Manifest, facts_of
 from lope_data.store.store import Store, shard_rows
 from lope_data.store.verify import expected_id, inner_file
 from lope_data.store.version import Version
-from lope_data.store.writer import commit
 from lope_data.transfer.export import SCHEMA
 from lope_data.transfer.row_text import from_json_lines
 

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 import lope_train
 from lope_data import list_ops
 from lope_data.builds.obtain import Options, build, ingest
-from lope_data.inject.planning import noisy_rows
+from lope_data.inject.planner import noisy_rows
 from lope_data.recipe.recipe import Recipe, load_recipe
 from lope_data.report.rates import ops_tables
 from lope_data.store.store import Store

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lope_data.errors import NoiseError
 from lope_data.inject.apply import corrupt_rows
-from lope_data.inject.dealing import deal
-from lope_data.inject.planning import plan
+from lope_data.inject.planner import plan
+from lope_data.inject.rank import deal
 from lope_data.noise.registry import members
 from lope_data.recipe.recipe import Recipe
 from lope_data.rows.shapes import OPS, ROW_ID

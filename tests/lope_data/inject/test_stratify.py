@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lope_data.builds.obtain import Options, build, ingest
-from lope_data.inject.planning import plan
+from lope_data.inject.planner import plan
 from lope_data.inject.rank import interleave, ranked
 from lope_data.recipe.recipe import Recipe
 from lope_data.rows.shapes import ROW_ID

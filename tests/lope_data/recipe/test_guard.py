@@ -11,7 +11,7 @@ import pytest
 
 from lope_data.errors import NoiseError
 from lope_data.inject.apply import Corrupted, corrupt_rows
-from lope_data.inject.planning import plan
+from lope_data.inject.planner import plan
 from lope_data.noise.registry import TextOp, ops
 from lope_data.recipe.guard import PATTERNS, Constraints, Guard, Protect
 from lope_data.recipe.recipe import Recipe

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lope_data.rows.shapes import storable
-from lope_data.store.features import features
+from lope_data.store.commit import features
 
 PLAIN = [
     *(pa.bool_(), pa.null(), pa.string(), pa.large_string()),

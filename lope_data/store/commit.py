@@ -1,4 +1,8 @@
-"""Completing a version: what `datasets` needs, the card, the manifest last, everything flushed, then one rename."""
+"""Completing a version: what `datasets` needs, the card, the manifest last, everything flushed, then one rename.
+
+The features of `dataset_info.json` are written here and tested against `datasets` for every type that a version can
+hold: importing it takes a second, which every build would pay for these few lines.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,13 @@ from lope_common.files import canonical, described
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
 from lope_data.store.draft import Draft
-from lope_data.store.features import features
 from lope_data.store.manifest import NAME, seal
 from lope_data.store.manifest_model import Facts, File, as_manifest
 from lope_data.store.store import Store
 from lope_data.store.version import Version
+
+_TYPES = {pa.float16(): "float16", pa.float32(): "float32", pa.float64(): "float64"}
+_TYPES |= {pa.date32(): "date32", pa.date64(): "date64"}
 
 
 def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts: Facts) -> Version:
@@ -85,3 +91,18 @@ def _flush_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def features(schema: pa.Schema) -> dict[str, Any]:
+    """What `datasets.Features.from_arrow_schema(schema).to_dict()` gives."""
+    return {field.name: _feature(field.type) for field in schema}
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    if pa.types.is_large_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "LargeList"}
+    return {"dtype": _TYPES.get(kind, str(kind)), "_type": "Value"}
