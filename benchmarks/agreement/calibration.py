@@ -28,10 +28,8 @@ from rich.table import Table
 from benchmarks.speed.noise import markdown, texts_of  # first: it says how many threads there are
 from lope_data import ShortfallWarning, corrupt
 from lope_data.errors import LopeDataError
-from lope_data.noise.registry import Ground, TextOp, ops
-from lope_data.text.cells import Cells
-from lope_data.text.draws import I64, Draw, row_hashes
-from lope_data.text.edits import splice
+from lope_data.noise import Ground, TextOp, all_ops
+from lope_data.text import I64, Cells, Draw, row_hashes, splice
 
 LEVELS = (0.01, 0.05, 0.1, 0.3)
 BOUND = 0.02  # of the request
@@ -136,7 +134,7 @@ def measured(op: TextOp, rows: str, cells: Cells, texts: list[str], ground: Grou
 
 def runnable(notes: list[str]) -> Iterator[TextOp]:
     """The text ops that run here, but for nlpaug, whose noise is nlpaug's; adds a note for each of the others."""
-    for op in ops().values():
+    for op in all_ops().values():
         if not isinstance(op, TextOp):
             continue
         if op.name == "nlpaug":

@@ -6,7 +6,7 @@ import datetime
 from random import Random
 from typing import Any
 
-from lope_data.noise.registry import ops
+from lope_data.noise import all_ops
 
 
 def toml(recipe: dict[str, Any], random: Random) -> str:
@@ -57,7 +57,7 @@ def garbled(text: str, random: Random) -> bytes:
     lines = text.splitlines() or [""]
     line, place = random.randrange(len(lines)), random.randrange(len(data) + 1)
     depth = random.choice((10, 90, 100, 400, 5000))
-    long_quotients = [f'"{op}" = "1/{random.getrandbits(36) + 1}"' for op in ops()]
+    long_quotients = [f'"{op}" = "1/{random.getrandbits(36) + 1}"' for op in all_ops()]
     put = {
         "twice": lines[line],
         "huge": f"seed = {'9' * random.choice((19, 4299, 4301, 20_000))}",

@@ -31,8 +31,7 @@ from typing import Any
 from benchmarks.soak.random_recipes import Trial, random_trial
 from benchmarks.soak.recipe_trial import Outcome, attempt, write_sources
 from lope_data.errors import LopeDataError
-from lope_data.store.store import Store
-from lope_data.store.verify import verify_version
+from lope_data.store import Store, verify_version
 
 LIMIT_S = 30
 SHRINKS = 60  # trials that making one failure smaller may take

@@ -21,10 +21,10 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from benchmarks.soak.random_sources import write_source
-from lope_data.builds.obtain import Options, build, ingest
+from lope_data.builds import Options, build, ingest
 from lope_data.errors import LopeDataError
-from lope_data.recipe.recipe import Recipe, validated
-from lope_data.store.store import Store
+from lope_data.recipe import Recipe, validated
+from lope_data.store import Store
 
 KINDS = [  # of errors, as far as the counts tell them apart
     *("is not valid Unicode", "not valid JSON", "where an object is needed", "rows; write that list alone"),

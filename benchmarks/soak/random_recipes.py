@@ -24,9 +24,8 @@ from benchmarks.soak.random_values import (
     odd,
     of_type,
 )
-from lope_data.noise.registry import LEVELS, get_op, ops
-from lope_data.recipe.guard import PATTERNS
-from lope_data.recipe.presets import PRESETS
+from lope_data.noise import LEVELS, all_ops, get_op
+from lope_data.recipe import PATTERNS, PRESETS
 
 WORDNET = "@wordnet@"  # stands for the folder of a small WordNet, which is not the same on every machine
 SOURCES = ("mixed.jsonl", "parts.jsonl", "one_class.csv", "columns.json", "plain.txt", "one_row.jsonl", "bare.jsonl")
@@ -123,7 +122,7 @@ def _step(random: Random, number: int) -> dict[str, Any]:
     if random.random() < 0.9:
         step["mix"] = _mix(random)
     mixed = step["mix"] if isinstance(step.get("mix"), dict) else {}
-    drawn = {name: _params(name, random) for name in mixed if name in ops() and random.random() < 0.6}
+    drawn = {name: _params(name, random) for name in mixed if name in all_ops() and random.random() < 0.6}
     if drawn := {name: params for name, params in drawn.items() if params}:
         step["params"] = drawn
     return step
@@ -131,8 +130,8 @@ def _step(random: Random, number: int) -> dict[str, Any]:
 
 def _mix(random: Random) -> Any:
     if random.random() < 0.25:
-        return random.choice((*PRESETS, *LEVELS[:4], *(name for name in ops() if not get_op(name).named)))
-    plain = [name for name in ops() if not get_op(name).named]
+        return random.choice((*PRESETS, *LEVELS[:4], *(name for name in all_ops() if not get_op(name).named)))
+    plain = [name for name in all_ops() if not get_op(name).named]
     known = [*LEVELS[:4], *plain, *plain, "word.synonym"]
     mix = {name: _weight(random) for name in random.sample(known, random.randint(1, 5))}
     return mix | {"nlpaug": 1} if random.random() < 0.006 else mix

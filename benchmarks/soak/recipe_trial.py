@@ -21,13 +21,11 @@ from pydantic import ValidationError
 
 from benchmarks.soak.random_recipes import WORDNET, Trial
 from benchmarks.soak.random_values import CLASSES
-from lope_data.builds import obtain as builder
-from lope_data.cli.app import overrides
+from lope_data import builds
+from lope_data.cli import overrides
 from lope_data.errors import LopeDataError
-from lope_data.recipe.recipe import Recipe, load_recipe
-from lope_data.store.store import Store
-from lope_data.store.verify import verify_version
-from lope_data.store.version import Version
+from lope_data.recipe import Recipe, load_recipe
+from lope_data.store import Store, Version, verify_version
 
 _WORDNET = Path(__file__).parents[2] / "tests" / "lope_data" / "noise" / "wordnet"
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -114,11 +112,11 @@ def attempt(trial: Trial, sources: Path, store: Path, recipe_file: Path) -> Outc
         recipe = load_recipe(recipe_file, typed(trial.typed))
     except LopeDataError as error:
         return Outcome(type(error).__name__, str(error))
-    options = builder.Options(Store(store), 1, trial.shard_rows)
+    options = builds.Options(Store(store), 1, trial.shard_rows)
     shutil.rmtree(store / "noisy", ignore_errors=True)  # the trial's before this one; parents stay
     try:
-        parent = builder.ingest(str(sources / trial.source), recipe, None, options)
-        child = builder.build(parent, recipe, "noisy", options, allow_shortfall=trial.allow_shortfall)
+        parent = builds.ingest(str(sources / trial.source), recipe, None, options)
+        child = builds.build(parent, recipe, "noisy", options, allow_shortfall=trial.allow_shortfall)
     except LopeDataError as error:
         if left := [path for path in store.rglob("*") if "partial" in path.name or ".locks" in path.parts]:
             raise CheckError(f"a failed build left {left[0]}") from error

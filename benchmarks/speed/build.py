@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from lope_data.sources.sample_data import SPLITS, generate
+from lope_data.sources import sample_rows
 
 PEER = """
 import sys, datasets
@@ -68,9 +68,7 @@ def main() -> None:
 def write_rows(path: Path, count: int) -> None:
     """Rows of about 300 bytes: texts of the sample, cut and joined at random, every one another."""
     draw = random.Random(614)  # noqa: S311
-    texts = [
-        str(row.get("text") or row.get("question") or row.get("instruction")) for row in generate(SPLITS["sample"])
-    ]
+    texts = [str(row.get("text") or row.get("question") or row.get("instruction")) for row in sample_rows("sample")]
     rows = []
     for i in range(count):
         one, two, three = (draw.choice(texts) for _ in range(3))

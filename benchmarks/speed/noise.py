@@ -35,7 +35,7 @@ from rich.table import Table
 from benchmarks.speed.peers import Pair, pairs, realised, reseed, tuned, untouched, version
 from lope_data import ShortfallWarning, corrupt
 from lope_data.errors import LopeDataError
-from lope_data.sources.sample_data import generate
+from lope_data.sources import sample_rows
 
 SEED = 614
 LEVEL = 0.1  # what peers are tuned to
@@ -84,7 +84,7 @@ def texts_of(data: Path | None, rows: int) -> tuple[list[str], str]:
         found += [json.loads(line) for line in files[1].read_text(encoding="utf-8").splitlines()]
         names, source = ("instruction", "input", "output", "question", "answer"), "Alpaca and GSM8K"
     else:
-        found = [*generate("train"), *generate("heldout")]
+        found = [*sample_rows("sample"), *sample_rows("sample-heldout")]
         names, source = ("instruction", "input", "output", "question", "text"), "the embedded sample (no --data)"
     texts = {row[name] for row in found for name in names if isinstance(row.get(name), str) and row[name].strip()}
     return sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:rows], source

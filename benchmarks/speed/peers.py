@@ -105,7 +105,7 @@ def _listed(augmenter: Any) -> Run:
 
 def _vocabulary() -> list[str]:
     """The words that our word.replace draws from."""
-    from lope_data.noise.data.tables import vocabulary
+    from lope_data.noise import vocabulary
 
     return [word.decode() for word in vocabulary().to_pylist()]
 

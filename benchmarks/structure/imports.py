@@ -147,13 +147,13 @@ def _place(module: str) -> tuple[str, str]:
 
 def deep(found: Iterable[Import]) -> list[Import]:
     """The imports from outside of a half that reach past the face of a room; a room's own tests may."""
-    halves = ("lope_data", "lope_train")
+    halves = ("lope_data", "lope_train", "pipelines")
     return [
         one
         for one in found
         if one.target.startswith(tuple(f"{half}." for half in halves))
         and one.target.count(".") > 1
-        and one.module.partition(".")[0] not in halves
+        and one.module.partition(".")[0] != one.target.partition(".")[0]
         and not one.module.startswith("tests.{}.{}.".format(*_place(one.target)))
     ]
 

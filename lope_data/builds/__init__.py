@@ -1,1 +1,24 @@
-"""From a source or a parent and a recipe to a version."""
+"""From a source to a clean version to a noisy one: each is found if it is there, else made, in threads.
+
+`replay` makes a version again to compare it. What a user calls is in `lope_data.api`, which checks the arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lope_common.faces import lazy
+
+if TYPE_CHECKING:
+    from lope_data.builds.obtain import Options, build, ingest
+
+__all__ = ["Options", "build", "ingest"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "Options": "obtain",
+        "build": "obtain",
+        "ingest": "obtain",
+    },
+)

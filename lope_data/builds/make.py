@@ -11,7 +11,8 @@ import pyarrow as pa
 from lope_data.builds.threads import run_tasks
 from lope_data.errors import NoiseError
 from lope_data.inject.apply import EDITS, Corrupted, corrupt_rows
-from lope_data.inject.planner import Deal, OpPlan, plan, shortfall
+from lope_data.inject.planner import Deal, OpPlan
+from lope_data.inject.planning import plan, shortfall
 from lope_data.inject.tally import Count, Tally
 from lope_data.noise.registry import get_op
 from lope_data.recipe.guard import Guard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lope_data.inject.planner import Noisy, noisy_rows
+from lope_data.inject.planning import Noisy, noisy_rows
 from lope_data.recipe.recipe import Recipe
 from lope_data.rows.canonical import ingest_table
 from lope_data.sources import open_source

@@ -97,10 +97,9 @@ def build(
     if version.existed:
         console.print(f"{version.ref} exists: nothing to do", markup=False)
     else:
-        from lope_data.report.report import sample_edits, show_samples
+        from lope_data.report.sample_rows import samples, show_samples
 
-        assert version.parent is not None  # a build has one
-        show_samples(console, sample_edits(version.rows, version.parent.rows, version.edits, _EXAMPLES_SHOWN))
+        show_samples(console, samples(version.rows, version.edits, _EXAMPLES_SHOWN))
     console.print(f"{version.ref}  (parent {version.manifest.parents[0].ref})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
     if as_json:

@@ -49,7 +49,7 @@ def export(
     """
     from lope_common.progress import bar
     from lope_data.store.store import Store
-    from lope_data.transfer.export import export as exported
+    from lope_data.transfer.exporting import export as exported
 
     version = Store(store).resolve(ref)
     manifest = version.manifest

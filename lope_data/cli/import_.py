@@ -28,7 +28,7 @@ def import_(
     """Makes an exported folder the version again that it was: the same id, and a content digest that is checked."""
     from lope_common.progress import bar
     from lope_data.store.store import Store
-    from lope_data.transfer.import_ import import_folder
+    from lope_data.transfer.importing import import_folder
 
     console = SafeConsole()
     with bar() as shown:

@@ -48,12 +48,12 @@ def preview(
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
     from lope_data import api
     from lope_data.recipe.recipe import load_recipe
-    from lope_data.report.report import sample_edits, show_samples
+    from lope_data.report.sample_rows import samples, show_samples
 
     resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
     found = api.preview(resolved, source=source)
     console = SafeConsole()
-    show_samples(console, sample_edits(found.noisy, found.clean, found.edits, count))
+    show_samples(console, samples(found.noisy, found.edits, count))
     console.print(
         f"{len(found.clean):,} of {found.rows:,} rows would be touched; nothing was written",
         style="dim",

@@ -33,7 +33,7 @@ def push(
     from lope_common.progress import bar
     from lope_data.errors import StoreError
     from lope_data.store.store import Store
-    from lope_data.transfer.push import push as pushed
+    from lope_data.transfer.pushing import push as pushed
 
     check_push(hub_id, StoreError)
     version = Store(store).resolve(ref)

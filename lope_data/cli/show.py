@@ -12,7 +12,7 @@ from lope_common.shown import SafeConsole
 from lope_data.cli.app import RefArgument, StoreOption, app
 
 if TYPE_CHECKING:
-    from lope_data.report.lineage import Lineage
+    from lope_data.store.version import Version
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -47,20 +47,16 @@ def show(
     console = SafeConsole()
     show_lineage(console, found)
     if samples:
-        _show_samples(console, found, samples)
+        _show_samples(console, version, samples)
 
 
-def _show_samples(console: Console, found: Lineage, count: int) -> None:
+def _show_samples(console: Console, version: Version, count: int) -> None:
     from lope_common.shown import say
-    from lope_data.errors import StoreError
-    from lope_data.report.report import sample_edits, show_samples
+    from lope_data.report.sample_rows import show_samples, version_samples
+    from lope_data.report.statistics import edit_statistics
 
-    version = found.version
     console.print()
-    if not version.manifest.parents:
+    if version.manifest.parents:
+        show_samples(console, version_samples(version, edit_statistics(version), count))
+    else:
         say(console, "an ingested version has no noise to show", style="dim")
-        return
-    parent = found.chain[-2]
-    if parent.found is None:
-        raise StoreError(f"no samples: the parent {parent.ref} is not to be had ({parent.problem})")
-    show_samples(console, sample_edits(version.rows, parent.found.rows, version.edits, count))

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from lope_data.inject.planner import Deal
 from lope_data.inject.tally import Tally
-from lope_data.noise.registry import F64, LabelOp, TextOp, get_op
+from lope_data.noise.op import F64, LabelOp, TextOp
+from lope_data.noise.registry import get_op
 from lope_data.recipe.guard import Guard
 from lope_data.rows.fields import Inputs, Targets, inputs_of, put_targets, targets_of
 from lope_data.rows.shapes import OPS, ROW_ID

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from lope_data.errors import RecipeError
 from lope_data.inject.rank import deal
-from lope_data.noise.registry import LEVELS, TextOp, get_op
+from lope_data.noise.op import TextOp
+from lope_data.noise.registry import LEVELS, get_op
 from lope_data.recipe.presets import PRESETS
 from lope_data.recipe.recipe import Step, validated
 from lope_data.text import kernels

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lope_data.noise.registry import Op, TextOp, get_op, level_of, ops
+from lope_data.noise.op import Op, TextOp
+from lope_data.noise.registry import all_ops, get_op, level_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class OpInfo:
 
 def list_ops() -> list[OpInfo]:
     """Every op, level after level."""
-    return [_info(op) for op in ops().values()]
+    return [_info(op) for op in all_ops().values()]
 
 
 def op_info(name: str) -> OpInfo:

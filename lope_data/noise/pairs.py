@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lope_data.noise.registry import Hits
+from lope_data.noise.op import Hits
 from lope_data.text import kernels
 from lope_data.text.buffers import Mask, binary
 from lope_data.text.cells import Cells

@@ -15,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lope_common.errors import shown, suggest
 from lope_data.errors import RecipeError
 from lope_data.names import PATTERN
-from lope_data.noise.registry import DEFAULT_LEVELS, LEVELS, Params, get_op, members, ops
+from lope_data.noise.op import Params
+from lope_data.noise.registry import DEFAULT_LEVELS, LEVELS, all_ops, get_op, members
 from lope_data.recipe.errors import reason
 from lope_data.recipe.guard import Constraints, Guard, Protect
 from lope_data.recipe.presets import PRESETS
@@ -82,15 +83,17 @@ class Step(_Strict):
                     )
         if not isinstance(value, str):
             return value
-        if value in LEVELS or value in ops():
+        if value in LEVELS or value in all_ops():
             return {value: 1.0}
         if value not in PRESETS:
-            raise ValueError(f"unknown preset, level or op {shown(value)}{suggest(value, [*PRESETS, *LEVELS, *ops()])}")
+            raise ValueError(
+                f"unknown preset, level or op {shown(value)}{suggest(value, [*PRESETS, *LEVELS, *all_ops()])}"
+            )
         return PRESETS[value]
 
     @model_validator(mode="after")
     def _check(self) -> Step:
-        known = ops()
+        known = all_ops()
         for name in self.mix:
             if name not in LEVELS and name not in known:
                 raise ValueError(f"unknown op or level {shown(name)} in mix{suggest(name, [*LEVELS, *known])}")
@@ -118,11 +121,11 @@ class Step(_Strict):
         """The weight of each op in the mix, exact, summing to 1."""
         weights: dict[str, Fraction] = {}
         for name, weight in self.mix.items():
-            group = [name] if name in ops() else members(name)
+            group = [name] if name in all_ops() else members(name)
             for op in group:
                 weights[op] = weights.get(op, Fraction(0)) + weight / len(group)
         total = sum(weights.values())
-        return {op: weights[op] / total for op in ops() if weights.get(op)}
+        return {op: weights[op] / total for op in all_ops() if weights.get(op)}
 
     def params_of(self, op: str) -> Params:
         """The parameters of an op, checked."""

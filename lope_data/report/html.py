@@ -21,7 +21,7 @@ from lope_data.errors import StoreError
 from lope_data.names import is_version
 from lope_data.report.pieces import before_and_after
 from lope_data.report.rates import by_step, remarks
-from lope_data.report.side_by_side import Sample, samples
+from lope_data.report.sample_rows import Sample, version_samples
 from lope_data.report.statistics import EditStatistics, column_statistics, edit_statistics
 from lope_data.rows.shapes import SHAPE
 from lope_data.store.manifest import NAME
@@ -105,7 +105,7 @@ def _content(version: Version, count: int) -> dict[str, Any]:
         "table": _table(found, [step.name for step in manifest.steps]),
         "flips": _flips(found.flips),
         "columns": column_statistics(version),
-        "samples": [_marked(sample) for sample in samples(version, found, count)],
+        "samples": [_marked(sample) for sample in version_samples(version, found, count)],
         "rows": [] if noisy else _some_rows(version, count),
         "recipe": json.dumps(manifest.recipe.plain, indent=2, ensure_ascii=False),
     }

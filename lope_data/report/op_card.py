@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from lope_data.errors import LopeDataError
-from lope_data.inject.planner import noisy_rows
+from lope_data.inject.planning import noisy_rows
 from lope_data.noise.catalogue import OpInfo
 from lope_data.recipe.recipe import Recipe
-from lope_data.report.report import before_after, sample_edits
+from lope_data.report.sample_rows import before_and_after_text, samples
 from lope_data.rows.canonical import ingest_table
 from lope_data.rows.columns import Columns
 
@@ -91,4 +91,4 @@ def _example(op: OpInfo) -> RenderableType:
         done = noisy_rows(table, recipe)
     except LopeDataError as error:
         return escape(f"  not here: {error}")
-    return before_after(sample_edits(done.noisy, done.clean, done.edits, 1)[0])
+    return before_and_after_text(samples(done.noisy, done.edits, 1)[0])

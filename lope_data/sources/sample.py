@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,13 +16,19 @@ FINGERPRINTS = {
 }
 
 
+def sample_rows(name: str) -> list[dict[str, Any]]:
+    """The rows of an embedded sample, of the name that it is a source by."""
+    from lope_data.sources.sample_data import SPLITS, generate
+
+    return [dict(row) for row in generate(SPLITS[name])]
+
+
 def read_sample(name: str) -> pa.Table:
     """The rows of an embedded sample."""
     from lope_common.files import canonical
     from lope_data.sources.objects import Objects
-    from lope_data.sources.sample_data import SPLITS, generate
 
-    rows = [dict(row) for row in generate(SPLITS[name])]
+    rows = sample_rows(name)
     assert f"sha256:{hashlib.sha256(canonical(rows)).hexdigest()}" == FINGERPRINTS[name]
     objects = Objects(name)
     objects.add(rows)

@@ -1,1 +1,19 @@
-"""Versions to and from other places: export, import, push."""
+"""Versions to and from other places: exporting to a folder in another format, importing one, pushing to the hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lope_common.faces import lazy
+
+if TYPE_CHECKING:
+    from lope_data.transfer.exporting import export
+
+__all__ = ["export"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "export": "exporting",
+    },
+)

@@ -10,32 +10,19 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
-    from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_run, read_run, save_adapter
+    from lope_train.runs.adapter import WEIGHTS, load_adapter, load_run, save_adapter
     from lope_train.runs.folder import RunFolder, newest_checkpoint
 
-__all__ = [
-    "CONFIG",
-    "RUN",
-    "WEIGHTS",
-    "RunFolder",
-    "load_adapter",
-    "load_run",
-    "newest_checkpoint",
-    "read_run",
-    "save_adapter",
-]
+__all__ = ["WEIGHTS", "RunFolder", "load_adapter", "load_run", "newest_checkpoint", "save_adapter"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "CONFIG": "adapter",
-        "RUN": "adapter",
         "RunFolder": "folder",
         "WEIGHTS": "adapter",
         "load_adapter": "adapter",
         "load_run": "adapter",
         "newest_checkpoint": "folder",
-        "read_run": "adapter",
         "save_adapter": "adapter",
     },
 )

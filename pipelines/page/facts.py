@@ -10,7 +10,7 @@ from pipelines.results.labels import condition_label
 from pipelines.study.outcome import Outcome, Run
 
 if TYPE_CHECKING:
-    from lope_data.store.manifest_model import Manifest, Step
+    from lope_data.store import Manifest, Step
 
 _SHOWN = {
     "method": "method",

@@ -9,8 +9,8 @@ from typing import Any
 
 from lope_common.files import write_whole
 from lope_common.page import environment
-from lope_data.report.report import sample_edits
-from lope_data.store.version import Version
+from lope_data.report import samples
+from lope_data.store import Version
 from pipelines.steps.recipe import Pipeline
 from pipelines.steps.runner import Done
 
@@ -37,11 +37,10 @@ def write_report(pipeline: Pipeline, done: Sequence[Done], out: Path) -> Path:
 
 def _noise(done: Done) -> dict[str, Any]:
     version = Version.at(Path(done.result["path"]))
-    assert version.parent is not None  # a build has one
     return {
         "title": done.step.title,
         "manifest": version.manifest,
-        "samples": sample_edits(version.rows, version.parent.rows, version.edits, EXAMPLES),
+        "samples": samples(version.rows, version.edits, EXAMPLES),
     }
 
 

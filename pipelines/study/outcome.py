@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.study.recipe import Scale, Study
 
 if TYPE_CHECKING:
-    from lope_data.store.manifest_model import Manifest
+    from lope_data.store import Manifest
 
 BASE = "base"
 """The arm of the untrained model; its condition is `BASE` too, and it has no seed."""

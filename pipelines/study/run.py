@@ -18,7 +18,7 @@ from rich.console import Console
 
 from lope_common.errors import suggest
 from lope_common.places import store_folder
-from lope_data.store.version import Version
+from lope_data.store import Version
 from pipelines.errors import PipelineError
 from pipelines.study.contents import RECORD, task_content
 from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
@@ -28,7 +28,7 @@ from pipelines.study.recipe import Scale, Study, load_scales
 from pipelines.study.schedule import Finished, Pool
 
 if TYPE_CHECKING:
-    from lope_data.store.manifest_model import Manifest
+    from lope_data.store import Manifest
 
 _MEMORY_A_JOB = 6 * 2**30
 """Bytes that training a small model takes; a large one is told by --jobs."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -50,6 +52,27 @@ def test_every_room_says_what_lives_there() -> None:
             assert len(said) > 40, face
 
 
+FACES = [
+    f"{package}.{one}" for package, names in ORDER.rooms.items() for one in names if (ROOT / package / one).is_dir()
+]
+
+
+@pytest.mark.parametrize("package", [*HALVES, *FACES])
+def test_a_face_has_what_it_lists_and_no_module_hides_a_name(package: str) -> None:
+    face = importlib.import_module(package)
+    names = face.__all__
+    path = ROOT / package.replace(".", "/")
+    assert len(names) == len(set(names))
+    assert not [name for name in names if (path / f"{name}.py").exists() or (path / name).is_dir()]
+    tree = ast.parse((path / "__init__.py").read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    defined = {*vars(face)}
+    assert {*names} <= imported | defined, "under TYPE_CHECKING, so that type checkers know them"
+    assert not [name for name in names if inspect.ismodule(getattr(face, name))]
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = face.no_such_name
+
+
 def test_imports_follow_the_order(found: list[Import]) -> None:
     assert len(found) > 1000
     assert not [str(one) for one in against(found, ORDER)]
@@ -57,6 +80,10 @@ def test_imports_follow_the_order(found: list[Import]) -> None:
 
 def test_no_circles_between_modules(found: list[Import]) -> None:
     assert not [" -> ".join(way) for way in circles(found)]
+
+
+def test_from_outside_of_a_half_rooms_are_imported_by_their_faces(found: list[Import]) -> None:
+    assert not [str(one) for one in deep(found)]
 
 
 def test_the_order_keeps_the_halves_apart() -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 import lope_data
-from lope_data.noise import registry
+from lope_data.noise import TextOp, all_ops, get_op
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guides/new_op.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -29,21 +29,21 @@ def imported(name: str, path: Path) -> ModuleType:
 
 
 @pytest.fixture
-def op(tmp_path: Path) -> Iterator[registry.TextOp]:
+def op(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TextOp]:
     """The guide's op, registered, and gone afterwards."""
-    registry.ops()
-    before = dict(registry._ops)
+    before = all_ops()
+    monkeypatch.setattr("lope_data.noise.registry._ops", dict(before))
     (tmp_path / "shout.py").write_text(BLOCKS[0])
     imported("guide_shout", tmp_path / "shout.py")
-    (name,) = registry._ops.keys() - before.keys()
-    found = registry.get_op(name)
-    assert isinstance(found, registry.TextOp)
+    (name,) = all_ops().keys() - before.keys()
+    found = get_op(name)
+    assert isinstance(found, TextOp)
     yield found
-    del registry._ops[name]
-    registry.ops.cache_clear()
+    monkeypatch.undo()
+    all_ops.cache_clear()
 
 
-def test_the_op_holds_what_every_op_must(op: registry.TextOp) -> None:
+def test_the_op_holds_what_every_op_must(op: TextOp) -> None:
     every = imported("every_op", ROOT / "tests/lope_data/noise/test_every_op.py")
     every.test_changes_every_row_and_replays_both_ways(op)
     every.test_rows_do_not_depend_on_their_neighbours(op)
@@ -51,7 +51,7 @@ def test_the_op_holds_what_every_op_must(op: registry.TextOp) -> None:
     every.test_every_place_is_hit(op)
 
 
-def test_the_example_runs(op: registry.TextOp) -> None:
+def test_the_example_runs(op: TextOp) -> None:
     assert op.name in {info.name for info in lope_data.list_ops()}
     assert op.name in BLOCKS[1]
     (noisy,) = lope_data.corrupt(["say it again, quietly"], op.name, level=0.5)

@@ -20,12 +20,11 @@ from transformers import AutoModelForCausalLM
 
 import lope_train
 from lope_data import list_ops
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.inject.planner import noisy_rows
-from lope_data.recipe.recipe import Recipe, load_recipe
-from lope_data.report.rates import ops_tables
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.builds import Options, build, ingest
+from lope_data.inject import noisy_rows
+from lope_data.recipe import Recipe, load_recipe
+from lope_data.report import ops_tables
+from lope_data.store import Store, Version
 from lope_train.tuner import lope_experts
 
 ROOT = Path(__file__).parents[2]

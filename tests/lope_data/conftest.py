@@ -12,13 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.cli import run as cli
-from lope_data.recipe.recipe import Recipe
-from lope_data.rows.canonical import ingest_table
-from lope_data.rows.columns import Columns
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data import cli
+from lope_data.builds import Options, build, ingest
+from lope_data.recipe import Recipe
+from lope_data.rows import Columns, ingest_table
+from lope_data.store import Store, Version
 
 
 @dataclass(frozen=True)

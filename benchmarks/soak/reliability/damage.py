@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.soak.reliability.forgery import FORGERIES, forge
 from benchmarks.soak.reliability.runs import listed, run, table, visible, write_rows
-from lope_data.store.verify import verify_version
+from lope_data.store import verify_version
 from lope_train.data import resolve
 from lope_train.errors import VersionError
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lope_common.files import canonical, described
-from lope_data.store.manifest import NAME, seal
+from lope_data.store import NAME, seal
 
 Manifest = dict[str, Any]
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lope_data.names import is_version
-from lope_data.store.store import Store
-from lope_data.store.verify import Finding, verify_version
+from lope_data.store import Finding, Store, verify_version
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "lope_data")

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,9 +23,10 @@ from typing import Any
 import polars  # noqa: F401 (imported by builds when they need it; here once for all)
 
 from benchmarks.soak.reliability.runs import digests, wrong
-from lope_data.builds import obtain as builder  # noqa: F401
-from lope_data.cli.run import main
-from lope_data.text import kernels  # noqa: F401
+from lope_data.cli import main
+
+import_module("lope_data.builds.make")
+import_module("lope_data.text.kernels")
 
 _EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.listdir", "os.scandir")
 _BROKEN = 99

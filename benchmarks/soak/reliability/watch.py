@@ -12,7 +12,7 @@ from pathlib import Path
 import lope_data
 from benchmarks.soak.reliability.runs import visible
 from lope_data.errors import StoreError
-from lope_data.store.verify import verify_version
+from lope_data.store import verify_version
 
 
 def watch(store: Path) -> tuple[int, list[str]]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.noise.registry import Hits
+from lope_data.noise.op import Hits
 from lope_data.text import kernels
 from lope_data.text.buffers import Mask, binary, byte_class, gather, offsets_and_data
 from lope_data.text.cells import Cells

@@ -12,8 +12,9 @@ from pydantic import Field, field_validator
 
 from lope_data.noise.data.characters import Variants, other_than, utf8
 from lope_data.noise.data.tables import keyboard, keyboard_file
+from lope_data.noise.op import Hits, Params
 from lope_data.noise.pairs import exchanged, unequal_neighbours
-from lope_data.noise.registry import Hits, Params, text_op
+from lope_data.noise.registry import text_op
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans

@@ -10,7 +10,8 @@ import regex
 from lope_data.noise.data.characters import Characters, Variants, utf8
 from lope_data.noise.data.confusables import HOMOGLYPHS, homoglyph_bytes
 from lope_data.noise.data.tables import ocr_file, ocr_table
-from lope_data.noise.registry import Hits, Params, text_op
+from lope_data.noise.op import Hits, Params
+from lope_data.noise.registry import text_op
 from lope_data.text.buffers import binary
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits

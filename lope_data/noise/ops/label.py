@@ -13,7 +13,8 @@ from pydantic import Field, field_validator
 
 from lope_common.errors import shown, suggest
 from lope_data.errors import NoiseError
-from lope_data.noise.registry import Params, label_op
+from lope_data.noise.op import Params
+from lope_data.noise.registry import label_op
 from lope_data.text.buffers import whole
 from lope_data.text.draws import I64, Draw
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from lope_data.noise.registry import Params, label_op
+from lope_data.noise.op import Params
+from lope_data.noise.registry import label_op
 from lope_data.text.buffers import Mask, whole
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64, U64, Draw, ordered, row_hashes

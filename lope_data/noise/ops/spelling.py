@@ -6,7 +6,8 @@ from pydantic import Field
 
 from lope_data.noise.data.tables import misspellings, vocabulary_file
 from lope_data.noise.data.wordnet import find_wordnet, wordnet
-from lope_data.noise.registry import Hits, Params, text_op
+from lope_data.noise.op import Hits, Params
+from lope_data.noise.registry import text_op
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans

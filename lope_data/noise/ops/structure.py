@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import regex
 
 from lope_data.noise.data.characters import Characters, other_than, utf8
-from lope_data.noise.registry import Hits, Params, text_op
+from lope_data.noise.op import Hits, Params
+from lope_data.noise.registry import text_op
 from lope_data.text.buffers import binary, offsets_and_data
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_data.noise.data.tables import vocabulary, vocabulary_file
+from lope_data.noise.op import Hits, Params
 from lope_data.noise.pairs import exchanged, unequal_neighbours
-from lope_data.noise.registry import Hits, Params, text_op
+from lope_data.noise.registry import text_op
 from lope_data.text.buffers import binary, offsets_and_data
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64, Draw, ranges, row_hashes

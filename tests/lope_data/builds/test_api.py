@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lope_data
-from lope_data.store.manifest import read_manifest
+from lope_data.store import read_manifest
 
 Cli = Callable[..., Any]
 

@@ -18,9 +18,8 @@ import pytest
 from lope_common.files import canonical
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.errors import StoreError
-from lope_data.recipe.recipe import Recipe
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.recipe import Recipe
+from lope_data.store import Store, Version
 
 Cli = Callable[..., Any]
 

@@ -11,8 +11,8 @@ import pytest
 
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.builds.preview import preview
-from lope_data.recipe.recipe import Recipe
-from lope_data.rows.shapes import OPS, ROW_ID
+from lope_data.recipe import Recipe
+from lope_data.rows import OPS, ROW_ID
 
 Cli = Callable[..., Any]
 

@@ -15,13 +15,18 @@ from lope_common.files import canonical, described
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.builds.replay import replay
 from lope_data.errors import StoreError
-from lope_data.recipe.recipe import Recipe
-from lope_data.store.digest import content_digest
-from lope_data.store.manifest import NAME, seal
-from lope_data.store.manifest_model import as_manifest
-from lope_data.store.store import Store
-from lope_data.store.verify import Finding, expected_id, verify_version
-from lope_data.store.version import Version
+from lope_data.recipe import Recipe
+from lope_data.store import (
+    NAME,
+    Finding,
+    Store,
+    Version,
+    as_manifest,
+    content_digest,
+    expected_id,
+    seal,
+    verify_version,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

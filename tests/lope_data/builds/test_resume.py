@@ -15,11 +15,8 @@ import pytest
 
 from lope_data.builds.obtain import Options, build
 from lope_data.errors import NoiseError
-from lope_data.recipe.recipe import Recipe
-from lope_data.store.draft import Draft
-from lope_data.store.store import Store
-from lope_data.store.verify import verify_version
-from lope_data.store.version import Version
+from lope_data.recipe import Recipe
+from lope_data.store import Draft, Store, Version, verify_version
 
 NAME = "sample-hynoise"
 

@@ -23,19 +23,18 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
 from lope_data import ShortfallWarning, corrupt
-from lope_data.noise.registry import Ground, TextOp, get_op, ops
-from lope_data.recipe.recipe import Step
-from lope_data.sources.sample_data import generate
-from lope_data.store.version import Version
-from lope_data.text.cells import Cells
-from lope_data.text.draws import I64, Draw, row_hashes
+from lope_data.noise import Ground, TextOp, all_ops, get_op
+from lope_data.recipe import Step
+from lope_data.sources import sample_rows
+from lope_data.store import Version
+from lope_data.text import I64, Cells, Draw, row_hashes
 
 SEED = 614
 LEVELS = (0.01, 0.05, 0.1, 0.3)
 Z95, Z99 = 1.959963984540054, 2.5758293035489004
 FIELDS = "structure.drop_field"  # needs rows of several texts
 PARAMS = {"word.synonym": {"wordnet": str(Path(__file__).parents[1] / "noise" / "wordnet")}}
-OPS = [op for op in ops().values() if isinstance(op, TextOp) and not op.named]
+OPS = [op for op in all_ops().values() if isinstance(op, TextOp) and not op.named]
 EXACT = ["char.delete", "char.insert", "char.repeat"]  # the length changes by one a unit: no shorter way there
 NEARLY = ["char.case", "char.homoglyph", "char.keyboard", "char.ocr", "char.substitute"]
 
@@ -47,7 +46,7 @@ every_op_on_texts = pytest.mark.parametrize("op", [op for op in OPS if op.name !
 def natural() -> list[str]:
     """10,000 distinct texts: one to three of the sample's, joined."""
     names = ("instruction", "input", "question", "text")
-    pool = list(dict.fromkeys(row[name] for row in generate("train") for name in names if row.get(name)))
+    pool = list(dict.fromkeys(row[name] for row in sample_rows("sample") for name in names if row.get(name)))
     joined = (
         " ".join(pool[(i * (7 * j + 1) + i // len(pool) * 131 * (j + 1) + j) % len(pool)] for j in range(1 + i % 3))
         for i in range(20_000)

@@ -17,13 +17,17 @@ import pytest
 from lope_data import ShortfallWarning, corrupt
 from lope_data.errors import RecipeError
 from lope_data.inject import texts
-from lope_data.noise.registry import TextOp, ops
-from lope_data.sources.sample_data import generate
+from lope_data.noise import TextOp, all_ops
+from lope_data.sources import sample_rows
 
 SENTENCES = list(
-    dict.fromkeys(row[key] for row in generate("heldout") for key in ("instruction", "question", "text") if key in row)
+    dict.fromkeys(
+        row[key] for row in sample_rows("sample-heldout") for key in ("instruction", "question", "text") if key in row
+    )
 )
-TEXT_OPS = [name for name, op in ops().items() if isinstance(op, TextOp) and not op.named]  # named: needs more than us
+TEXT_OPS = [
+    name for name, op in all_ops().items() if isinstance(op, TextOp) and not op.named
+]  # named: needs more than us
 MESSY = [
     "Ärger über  öffentliche\tGebäude",
     "",

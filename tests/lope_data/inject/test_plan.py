@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from lope_data.errors import NoiseError
 from lope_data.inject.apply import corrupt_rows
-from lope_data.inject.planner import plan
+from lope_data.inject.planning import plan
 from lope_data.inject.rank import deal
-from lope_data.noise.registry import members
-from lope_data.recipe.recipe import Recipe
-from lope_data.rows.shapes import OPS, ROW_ID
-from lope_data.store.version import Version
-from lope_data.text.draws import row_hashes
+from lope_data.noise import members
+from lope_data.recipe import Recipe
+from lope_data.rows import OPS, ROW_ID
+from lope_data.store import Version
+from lope_data.text import row_hashes
 
 MakeRecipe = Callable[..., Recipe]
 CONTEXT = (614, 1)

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.inject.planner import plan
+from lope_data.builds import Options, build, ingest
+from lope_data.inject.planning import plan
 from lope_data.inject.rank import interleave, ranked
-from lope_data.recipe.recipe import Recipe
-from lope_data.rows.shapes import ROW_ID
-from lope_data.text.draws import Draw, row_hashes
+from lope_data.recipe import Recipe
+from lope_data.rows import ROW_ID
+from lope_data.text import Draw, row_hashes
 
 Ingest = Callable[..., pa.Table]
 MakeRecipe = Callable[..., Recipe]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lope_data
-from lope_data.noise.registry import LEVELS, ops
+from lope_data.noise.registry import LEVELS, all_ops
 
 Cli = Callable[..., Any]
 
@@ -65,7 +65,7 @@ def test_the_card_of_each_op(lope_data: Cli, name: str) -> None:
         assert part in run.out
     assert "noisy:" in run.out or "not here" in run.out  # WordNet may be missing
     assert ("noisy:" in run.out) or name == "word.synonym"
-    for parameter in ops()[name].params.model_fields:
+    for parameter in all_ops()[name].params.model_fields:
         assert parameter in run.out
 
 

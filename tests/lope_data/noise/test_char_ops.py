@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from lope_data.noise.data.confusables import HOMOGLYPHS
 from lope_data.noise.data.tables import ocr_table
-from lope_data.noise.registry import TextOp, get_op, op_version
-from lope_data.text.cells import Cells
-from lope_data.text.draws import Draw, row_hashes
-from lope_data.text.edits import splice
+from lope_data.noise.op import TextOp
+from lope_data.noise.registry import get_op, op_version
+from lope_data.text import Cells, Draw, row_hashes, splice
 
 NEW = ["char.substitute", "char.ocr", "char.case", "char.repeat", "char.homoglyph"]
 FLAG, FAMILY = "🇩🇪", "👨\u200d👩\u200d👧"

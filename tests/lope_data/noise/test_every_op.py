@@ -17,14 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lope_data.noise.registry import Params, TextOp, op_version, ops
-from lope_data.text.cells import Cells
-from lope_data.text.draws import Draw, row_hashes
-from lope_data.text.edits import Edits, cells_text, splice
+from lope_data.noise.op import Params, TextOp
+from lope_data.noise.registry import all_ops, op_version
+from lope_data.text import Cells, Draw, Edits, cells_text, row_hashes, splice
 
 GOLDEN = Path(__file__).parent / "golden_ops.json"
 PARAMS = {"word.synonym": {"wordnet": str(Path(__file__).parent / "wordnet")}}  # the others take their defaults
-TEXT_OPS = [op for op in ops().values() if isinstance(op, TextOp)]
+TEXT_OPS = [op for op in all_ops().values() if isinstance(op, TextOp)]
 every_text_op = pytest.mark.parametrize("op", TEXT_OPS, ids=lambda op: op.name)
 
 CORPUS = [

@@ -16,18 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lope_data.errors import NoiseError
+from lope_data.noise.op import LabelOp, Params
 from lope_data.noise.ops.label import FlipParams, choice, flip
 from lope_data.noise.ops.response import TruncateParams, near_miss_number, swap_response, truncate_response
-from lope_data.noise.registry import LabelOp, Params, op_version, ops
-from lope_data.recipe.recipe import Step
-from lope_data.rows.fields import targets_of
-from lope_data.rows.shapes import ROW_ID
-from lope_data.text.draws import Draw, row_hashes
+from lope_data.noise.registry import all_ops, op_version
+from lope_data.recipe import Step
+from lope_data.rows import ROW_ID, targets_of
+from lope_data.text import Draw, row_hashes
 
 Ingest = Callable[..., pa.Table]
 
 
-LABEL_OPS = [op for op in ops().values() if isinstance(op, LabelOp)]
+LABEL_OPS = [op for op in all_ops().values() if isinstance(op, LabelOp)]
 every_label_op = pytest.mark.parametrize("op", LABEL_OPS, ids=lambda op: op.name)
 POPULATION = {
     "class": [{"text": f"t{i}", "label": [None, "ham", "spam", "eggs", "ham"][i % 5]} for i in range(12)],
@@ -197,8 +197,7 @@ def test_choice_takes_a_wrong_text(ingest_rows: Ingest) -> None:
 
 @given(outputs=st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=30))
 def test_swap_response_is_a_derangement_where_there_is_one(outputs: list[str]) -> None:
-    from lope_data.rows.canonical import ingest_table
-    from lope_data.rows.columns import Columns
+    from lope_data.rows import Columns, ingest_table
 
     source = pa.table({"instruction": [f"i{i}" for i in range(len(outputs))], "output": outputs})
     table = targets(ingest_table(source, "rows", None, Columns(), None, 0), "response")

@@ -18,14 +18,13 @@ import pytest
 from pydantic import ValidationError
 
 from lope_data.errors import NoiseError
+from lope_data.noise.op import TextOp
 from lope_data.noise.ops import nlpaug as nlpaug_op
 from lope_data.noise.ops.nlpaug import AUGMENTERS, NlpaugParams
 from lope_data.noise.ops.nlpaug import client as nlpaug_client
 from lope_data.noise.ops.nlpaug.client import Worker, ask
-from lope_data.noise.registry import TextOp, get_op, members, op_version
-from lope_data.text.cells import Cells
-from lope_data.text.draws import Draw, row_hashes
-from lope_data.text.edits import Edits, splice
+from lope_data.noise.registry import get_op, members, op_version
+from lope_data.text import Cells, Draw, Edits, row_hashes, splice
 
 SENTENCE = "The quick brown fox (definitely) doesn't jump, over \"their\" lazy dog's beginning."
 OPTIONS: dict[str, dict[str, Any]] = {

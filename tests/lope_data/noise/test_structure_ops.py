@@ -9,10 +9,9 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.noise.registry import Ground, TextOp, get_op
-from lope_data.text.cells import Cells
-from lope_data.text.draws import Draw, row_hashes
-from lope_data.text.edits import splice
+from lope_data.noise.op import Ground, TextOp
+from lope_data.noise.registry import get_op
+from lope_data.text import Cells, Draw, row_hashes, splice
 
 NAMES = ["truncate", "whitespace", "punctuation", "drop_field", "duplicate_field"]
 FLAG, FAMILY = "🇩🇪", "👨\u200d👩\u200d👧"

@@ -16,15 +16,13 @@ from hypothesis import strategies as st
 import lope_data
 from lope_data.noise.data.lexicon import Lexicon
 from lope_data.noise.data.tables import misspellings, vocabulary_file
-from lope_data.noise.registry import Ground, TextOp, get_op, ops
-from lope_data.text.buffers import Mask
-from lope_data.text.cells import Cells
-from lope_data.text.draws import I64, Draw, row_hashes
-from lope_data.text.edits import Edits, splice
+from lope_data.noise.op import Ground, TextOp
+from lope_data.noise.registry import all_ops, get_op
+from lope_data.text import I64, Cells, Draw, Edits, Mask, row_hashes, splice
 
 TINY = str(Path(__file__).parent / "wordnet")
 PARAMS = {"word.synonym": {"wordnet": TINY}}
-WORD_OPS = [name for name, op in ops().items() if name.startswith("word.") and isinstance(op, TextOp)]
+WORD_OPS = [name for name, op in all_ops().items() if name.startswith("word.") and isinstance(op, TextOp)]
 
 messy = st.text(st.sampled_from("ab \n\r\t\0é\u0301\u200d👩👧🇩🇪日ا가가\u00a0\u3000!"), max_size=30)
 

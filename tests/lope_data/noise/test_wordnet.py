@@ -11,7 +11,8 @@ import lope_data
 from lope_data.errors import NoiseError
 from lope_data.noise.data import wordnet as reader
 from lope_data.noise.data.wordnet import find_wordnet, wordnet
-from lope_data.noise.registry import TextOp, get_op, members, op_version
+from lope_data.noise.op import TextOp
+from lope_data.noise.registry import get_op, members, op_version
 
 TINY = Path(__file__).parent / "wordnet"
 INSTALLED = Path("/usr/share/wordnet")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from benchmarks.soak.fuzz_recipes import shrunk, trial_of
 from benchmarks.soak.random_recipes import SOURCES, Trial
 from benchmarks.soak.recipe_trial import CheckError, Outcome, attempt, check_counts, check_replay, write_sources
-from lope_data.builds.obtain import Options, build, ingest
+from lope_data.builds import Options, build, ingest
 from lope_data.errors import RecipeError
 from lope_data.recipe.recipe import Recipe, load_recipe
-from lope_data.store.store import Store
+from lope_data.store import Store
 
 CLEAR = {"version", "RecipeError", "SourceError", "NoiseError", "LopeDataError"}
 

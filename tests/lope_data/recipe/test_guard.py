@@ -10,18 +10,16 @@ import pyarrow as pa
 import pytest
 
 from lope_data.errors import NoiseError
-from lope_data.inject.apply import Corrupted, corrupt_rows
-from lope_data.inject.planner import plan
-from lope_data.noise.registry import TextOp, ops
+from lope_data.inject import Corrupted, corrupt_rows, plan
+from lope_data.noise import TextOp, all_ops
 from lope_data.recipe.guard import PATTERNS, Constraints, Guard, Protect
 from lope_data.recipe.recipe import Recipe
-from lope_data.rows.shapes import ROW_ID
-from lope_data.text.cells import Cells
-from lope_data.text.draws import row_hashes
+from lope_data.rows import ROW_ID
+from lope_data.text import Cells, row_hashes
 
 Ingest = Callable[..., pa.Table]
 
-OPS = [name for name, op in ops().items() if isinstance(op, TextOp) and not op.named]
+OPS = [name for name, op in all_ops().items() if isinstance(op, TextOp) and not op.named]
 
 HITS = {
     "code": ["```py\nx = 1\n```", "`ls -l`", "~~~\na\n~~~"],

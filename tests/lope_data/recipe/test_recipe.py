@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lope_data.errors import RecipeError
-from lope_data.noise.registry import DEFAULT_LEVELS, members
+from lope_data.noise import DEFAULT_LEVELS, members
 from lope_data.recipe.presets import PRESETS
 from lope_data.recipe.recipe import Recipe, load_recipe
 

@@ -15,14 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.recipe.recipe import Recipe
+from lope_data.builds import Options, build, ingest
+from lope_data.recipe import Recipe
 from lope_data.report.diff_rows import _unequal, row_difference
 from lope_data.report.difference import compare_keys
 from lope_data.report.pieces import text_pieces
-from lope_data.rows.shapes import OPS, ROW_ID
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.rows import OPS, ROW_ID
+from lope_data.store import Store, Version
 
 Cli = Callable[..., Any]
 Noisy = Callable[..., Version]

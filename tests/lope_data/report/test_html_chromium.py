@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.recipe.recipe import Recipe
+from lope_data.builds import Options, build, ingest
+from lope_data.recipe import Recipe
 from lope_data.report.html import render_report
-from lope_data.store.version import Version
+from lope_data.store import Version
 
 Chromium = Callable[..., tuple[str, str]]
 HOSTILE = [

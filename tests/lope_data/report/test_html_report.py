@@ -16,13 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_common.files import canonical
-from lope_data.builds.obtain import Options, build, ingest
+from lope_data.builds import Options, build, ingest
 from lope_data.errors import StoreError
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe import Recipe
 from lope_data.report.html import render_report, write_report
-from lope_data.store.manifest import seal
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.store import Store, Version, seal
 
 Cli = Callable[..., Any]
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"

@@ -14,9 +14,7 @@ import pytest
 
 from lope_common.files import canonical
 from lope_data.report.listing import entries, unfinished
-from lope_data.store.manifest import seal
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.store import Store, Version, seal
 
 ROOT = Path(__file__).parents[3]
 Cli = Callable[..., Any]

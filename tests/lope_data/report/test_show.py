@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 from lope_common.files import canonical
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.recipe.recipe import Recipe
-from lope_data.store.manifest import seal
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.builds import Options, build, ingest
+from lope_data.recipe import Recipe
+from lope_data.store import Store, Version, seal
 
 Cli = Callable[..., Any]
 Noisy = Callable[..., Version]
@@ -82,8 +80,9 @@ def test_missing_and_broken_ancestors(lope_data: Cli, store: Store, chain: list[
     assert chain[1].ref in run.out
     assert "damaged" in run.out
     run = lope_data("show", "hynoise", "--store", store.root, "--samples", "2")
-    assert run.code == 2
-    assert chain[1].ref in run.err
+    assert run.code == 0  # samples are the version's own rows, with its edits undone
+    assert run.out.count("clean:") == run.out.count("noisy:") >= 2
+    assert chain[1].ref in run.out
 
 
 def test_an_ancestor_with_other_rows(lope_data: Cli, store: Store, chain: list[Version]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lope_data.report.pieces import before_and_after
-from lope_data.report.side_by_side import undone
+from lope_data.report.sample_rows import undone
 
 
 def test_edits_on_edits_are_undone() -> None:

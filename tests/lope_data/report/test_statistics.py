@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.recipe.recipe import Recipe
+from lope_data.builds import Options, build, ingest
+from lope_data.recipe import Recipe
 from lope_data.report.distribution import Distribution
-from lope_data.report.report import value_at
-from lope_data.report.side_by_side import samples, undone
+from lope_data.report.sample_rows import undone, value_at, version_samples
 from lope_data.report.statistics import column_statistics, edit_statistics
-from lope_data.store.store import Store
-from lope_data.store.version import Version
+from lope_data.store import Store, Version
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"
 STEPS = [
@@ -143,7 +141,7 @@ def test_shards_change_nothing(many_steps: Callable[..., Version]) -> None:
     assert (mine.all, mine.by_op, mine.flips, mine.first) == (theirs.all, theirs.by_op, theirs.flips, theirs.first)
     assert _counts(mine.a_row) == _counts(theirs.a_row)
     assert _counts(mine.length) == _counts(theirs.length)
-    assert samples(one, mine, 40) == samples(other, theirs, 40)
+    assert version_samples(one, mine, 40) == version_samples(other, theirs, 40)
 
 
 @pytest.mark.parametrize("what", ["sample", "chats", "golden"])
@@ -187,18 +185,18 @@ def test_every_row_is_undone_to_its_parent(many_steps: Callable[..., Version], w
 
 def test_samples_take_the_levels_in_turn(noisy: Callable[..., Version]) -> None:
     version = noisy(ratio=0.5, mix={"char": 1, "word": 1, "label": 1, "structure": 1})
-    found = samples(version, edit_statistics(version), 8)
+    found = version_samples(version, edit_statistics(version), 8)
     assert [sample.ops[0].split(".")[0] for sample in found] == ["char", "label", "structure", "word"] * 2
     assert len({op for sample in found for op in sample.ops}) == 8
-    assert len(samples(version, edit_statistics(version), 900)) == 900
-    assert samples(version, edit_statistics(version), 0) == []
+    assert len(version_samples(version, edit_statistics(version), 900)) == 900
+    assert version_samples(version, edit_statistics(version), 0) == []
 
 
 def test_a_row_whose_target_alone_changed_says_what_it_asks(noisy: Callable[..., Version]) -> None:
     version = noisy(ratio=1.0, mix={"label": 4, "char": 1})
     rows = {row["lope_row_id"]: row for row in version.rows.to_pylist()}
     kinds = set()
-    for sample in samples(version, edit_statistics(version), 100):
+    for sample in version_samples(version, edit_statistics(version), 100):
         row = rows[sample.row_id]
         asked = [row[name] for name in ("instruction", "input", "question", "text") if row[name]]
         labels_only = sample.ops[0].startswith("label.")

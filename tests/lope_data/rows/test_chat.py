@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lope_data.builds.obtain import Options, build, ingest
+from lope_data.builds import Options, build, ingest
 from lope_data.errors import SourceError
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe import Recipe
 from lope_data.rows.messages import canonical_messages
 from lope_data.rows.shapes import MESSAGES, OPS, ROW_ID
-from lope_data.store.version import Version
+from lope_data.store import Version
 
 MakeRecipe = Callable[..., Recipe]
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])

@@ -18,9 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows.canonical import ingest_table
-from lope_data.rows.columns import Columns
-from lope_data.rows.shapes import ROW_ID, SHAPE
+from lope_data.rows import ROW_ID, SHAPE, Columns, ingest_table
 from lope_data.sources import open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.sources.sample_data import SPLITS

@@ -37,7 +37,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(path)
         return file_fingerprint(path)
 
-    monkeypatch.setattr("lope_data.sources.file_fingerprint", counted)
+    monkeypatch.setattr("lope_data.sources.source.file_fingerprint", counted)
     return seen
 
 

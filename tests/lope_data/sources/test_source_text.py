@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lope_data.errors import LopeDataError, SourceError
-from lope_data.recipe.recipe import Recipe, load_recipe, validated
+from lope_data.recipe import Recipe, load_recipe, validated
 from lope_data.sources import Reading, open_source, text
 
 TREC = r"(?P<label>\w+):(?P<fine>\S+) (?P<text>.*)"

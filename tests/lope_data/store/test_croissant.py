@@ -17,7 +17,7 @@ from lope_data.store.croissant import croissant
 from lope_data.store.manifest_model import File
 from lope_data.store.store import Store
 from lope_data.store.version import Version
-from lope_data.transfer.export import export
+from lope_data.transfer import export
 
 mlc = pytest.importorskip("mlcroissant")
 GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")

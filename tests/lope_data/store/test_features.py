@@ -6,7 +6,7 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from lope_data.rows.shapes import storable
+from lope_data.rows import storable
 from lope_data.store.commit import features
 
 PLAIN = [

@@ -12,7 +12,7 @@ import pytest
 
 from lope_data.api import build
 from lope_data.errors import StoreError
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe import Recipe
 from lope_data.store.gc import find_garbage, remove_garbage
 from lope_data.store.locks import locked
 from lope_data.store.manifest import NAME

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import datasets
 
-from lope_data.builds.obtain import Options, build, ingest
-from lope_data.recipe.recipe import load_recipe
+from lope_data.builds import Options, build, ingest
+from lope_data.recipe import load_recipe
 from lope_data.store.store import Store
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lope_common.files import canonical
-from lope_data.builds.obtain import Options, ingest
+from lope_data.builds import Options, ingest
 from lope_data.errors import LopeDataError, NoiseError, SourceError, StoreError
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe import Recipe
 from lope_data.sources import open_source
 from lope_data.store.manifest import seal
 from lope_data.store.store import Store
@@ -130,7 +130,7 @@ def test_the_python_face_takes_no_nonsense(wrong: dict[str, int], tmp_path: Path
 
 
 def test_a_shortfall_through_the_builder(sample: Version, options: Options) -> None:
-    from lope_data.builds.obtain import build
+    from lope_data.builds import build
 
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.5, "mix": "label.flip"}]})
     build(sample, recipe, "short", options, allow_shortfall=True)

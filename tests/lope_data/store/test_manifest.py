@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lope_common.files import canonical
-from lope_data.builds.obtain import Options, build, ingest
+from lope_data.builds import Options, build, ingest
 from lope_data.errors import StoreError
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe import Recipe
 from lope_data.store.manifest import NAME, read_manifest, seal
 from lope_data.store.manifest_model import SCHEMA, schema_text
 from lope_data.store.version import Version

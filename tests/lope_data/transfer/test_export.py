@@ -18,9 +18,8 @@ import pytest
 
 from lope_common.files import described
 from lope_data.errors import StoreError
-from lope_data.store.store import Store
-from lope_data.store.version import Version
-from lope_data.transfer.export import export
+from lope_data.store import Store, Version
+from lope_data.transfer.exporting import export
 from lope_data.transfer.row_text import from_json_lines, to_flat, to_json_lines
 
 GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")

@@ -14,17 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_common.files import canonical
-from lope_data.builds.obtain import Options, build, ingest
+from lope_data.builds import Options, build, ingest
 from lope_data.errors import StoreError
-from lope_data.recipe.recipe import Recipe
-from lope_data.store.manifest import seal
-from lope_data.store.manifest_model import as_manifest
-from lope_data.store.store import Store
-from lope_data.store.verify import expected_id
-from lope_data.store.version import Version
-from lope_data.transfer import import_ as importing
-from lope_data.transfer.export import export
-from lope_data.transfer.import_ import import_folder
+from lope_data.recipe import Recipe
+from lope_data.store import Store, Version, as_manifest, expected_id, seal
+from lope_data.transfer import importing as importing
+from lope_data.transfer.exporting import export
+from lope_data.transfer.importing import import_folder
 
 GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")
 FORMATS = ("parquet", "jsonl", "hf")

@@ -17,9 +17,9 @@ from typing import Any
 import datasets
 import pytest
 
-from lope_data.store.store import Store
-from lope_data.transfer.export import export
-from lope_data.transfer.import_ import import_folder
+from lope_data.store import Store
+from lope_data.transfer.exporting import export
+from lope_data.transfer.importing import import_folder
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"
 TOKEN = "hf_stand_in"  # noqa: S105, opens nothing

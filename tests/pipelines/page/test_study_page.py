@@ -14,14 +14,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lope_data.store.manifest_model import Manifest, as_manifest
+from lope_data.store import Manifest, as_manifest
 from pipelines.page.page import write_page
 from pipelines.page.sentences import summary
 from pipelines.page.terminal import summary_table
-from pipelines.results.findings import analyse
-from pipelines.study.jobs import Setting, plan
-from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
-from pipelines.study.recipe import FIRST_SEED, Scale, Study
+from pipelines.results import analyse
+from pipelines.study import BASE, FIRST_SEED, Answers, Outcome, Run, Scale, Setting, Step, Study, plan
 
 HOSTILE = (
     "<script>top.pwned=1</script>\"><img src=x onerror=top.pwned=1>' onmouseover='x $\\frac{1}$ \u202e{{ 7*7 }} [bold]"

@@ -14,9 +14,8 @@ from lope_train.inspection import ParameterMaps
 from pipelines.page.plots import figures
 from pipelines.page.plots import runs as plots_runs
 from pipelines.page.plots.svg import Drawing, labelled, look, shown
-from pipelines.results.findings import analyse
-from pipelines.study.outcome import BASE, Answers, Outcome, Run
-from pipelines.study.recipe import Scale, Study
+from pipelines.results import analyse
+from pipelines.study import BASE, Answers, Outcome, Run, Scale, Study
 
 COMPENSATED = "masked + compensated"
 HOSTILE = "$\\frac{a}{ <script>alert(1)</script> \"' \u202e 汉字"

@@ -13,8 +13,7 @@ from scipy import stats
 
 from pipelines.results.findings import GENERATED_CHANCE, Comparison, Findings, Key, analyse
 from pipelines.results.intervals import holm, question_interval, seed_interval, seed_p_value
-from pipelines.study.outcome import BASE, Answers, Outcome
-from pipelines.study.recipe import Study
+from pipelines.study import BASE, Answers, Outcome, Study
 
 STUDY: dict[str, Any] = {
     "title": "t",

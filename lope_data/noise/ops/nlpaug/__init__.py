@@ -16,8 +16,9 @@ from pydantic import Field, field_validator, model_validator
 
 from lope_common.errors import did_you_mean, suggest
 from lope_data.errors import NoiseError
+from lope_data.noise.op import Hits, Params
 from lope_data.noise.ops.nlpaug.client import ask
-from lope_data.noise.registry import Hits, Params, text_op
+from lope_data.noise.registry import text_op
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans

@@ -1,7 +1,8 @@
-"""Touched rows as they were and as they are, over all steps: the version's rows, with its edits undone in them."""
+"""Touched rows as they were and as they are, over all steps: the noisy rows, with their edits undone in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
@@ -9,14 +10,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.console import Console
+from rich.text import Text
 
+from lope_common.shown import changed, safe
 from lope_data.errors import StoreError
 from lope_data.noise.registry import level_of
 from lope_data.report.pieces import Piece
-from lope_data.report.report import value_at
 from lope_data.report.statistics import EditStatistics, edit_shards
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store.version import Version
+
+_WIDTH = 240  # cells of a line on the terminal
 
 
 @dataclass(frozen=True)
@@ -35,21 +40,66 @@ class Sample:
     texts: list[tuple[str, list[Piece]]]
 
 
-def samples(version: Version, found: EditStatistics, count: int) -> list[Sample]:
-    """Some touched rows, the levels in turn and their ops in turn.
+def samples(rows: pa.Table, edits: pa.Table, count: int) -> list[Sample]:
+    """Some of the touched rows, the levels in turn and their ops in turn.
+
+    Args:
+        rows: noisy.
+        edits: all of them, in the order of the rows.
+    """
+    ops = pc.unique(edits["op"]).to_pylist()
+    ids = {op: pc.unique(edits.filter(pc.equal(edits["op"], op))["row_id"])[:count].to_pylist() for op in ops}
+    return _samples(rows, [edits], _choose(ids, count))
+
+
+def version_samples(version: Version, found: EditStatistics, count: int) -> list[Sample]:
+    """The same of a version, whose edits need not be in memory all at once.
 
     Raises:
         StoreError: the edits cannot be read, or are not those of the rows.
     """
-    wanted = _choose(found.first, count)
-    edits = _edits_of(version, wanted)
-    rows = _rows_of(version, wanted)
     try:
-        return [_sample(rows[row_id], edits[row_id]) for row_id in wanted]
+        return _samples(version.rows, edit_shards(version), _choose(found.first, count))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise StoreError(
             f"the edits in {version.folder} are not those of its rows ({error}); remove it and build it again"
         ) from error
+
+
+def show_samples(console: Console, samples: Iterable[Sample]) -> None:
+    """Prints rows before and after."""
+    for sample in samples:
+        console.print(before_and_after_text(sample))
+
+
+def before_and_after_text(sample: Sample) -> Text:
+    """One row for the terminal, what goes in red and what comes in green."""
+    text = Text()
+    text.append(safe(", ".join(sample.ops)), style="bold")
+    if sample.prompt:
+        prompt = Text(safe(sample.prompt))
+        prompt.truncate(_WIDTH, overflow="ellipsis")
+        text.append("\n  of: ", style="dim").append_text(prompt)
+    for path, pieces in sample.texts:
+        clean, noisy = Text(), Text()
+        for kept, before, after in pieces:
+            took, put = changed(before, after)
+            clean.append(safe(kept)).append(took, style="red strike")
+            noisy.append(safe(kept)).append(put, style="bold green")
+        for name, line in (("clean", clean), ("noisy", noisy)):
+            line.truncate(_WIDTH, overflow="ellipsis")
+            text.append(f"\n  {safe(path)}, {name}: ", style="dim").append_text(line)
+    return text.append("\n")
+
+
+def _samples(rows: pa.Table, shards: Iterable[pa.Table], wanted: Sequence[str]) -> list[Sample]:
+    ids = pa.array(wanted, pa.string())
+    edits: dict[str, list[dict[str, Any]]] = {}
+    for shard in shards if wanted else ():
+        for edit in shard.filter(pc.is_in(shard["row_id"], ids)).to_pylist():
+            edits.setdefault(edit["row_id"], []).append(edit)
+    found = {row[ROW_ID]: row for row in rows.filter(pc.is_in(rows[ROW_ID], ids)).to_pylist()}
+    return [_sample(found[row_id], edits[row_id]) for row_id in wanted]
 
 
 def _choose(first: Mapping[str, Sequence[str]], count: int) -> list[str]:
@@ -66,19 +116,6 @@ def _choose(first: Mapping[str, Sequence[str]], count: int) -> list[str]:
     return list(chosen)
 
 
-def _edits_of(version: Version, row_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for shard in edit_shards(version) if row_ids else ():
-        for edit in shard.filter(pc.is_in(shard["row_id"], pa.array(row_ids, pa.string()))).to_pylist():
-            found.setdefault(edit["row_id"], []).append(edit)
-    return found
-
-
-def _rows_of(version: Version, row_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    mask = pc.is_in(version.rows[ROW_ID], pa.array(row_ids, pa.string()))
-    return {row[ROW_ID]: row for row in version.rows.filter(mask).to_pylist()}
-
-
 def _sample(row: Mapping[str, Any], edits: Sequence[Mapping[str, Any]]) -> Sample:
     paths = dict.fromkeys(edit["path"] for edit in edits)
     texts = [(path, _pieces(row, path, [edit for edit in edits if edit["path"] == path])) for path in paths]
@@ -93,6 +130,14 @@ def _pieces(row: Mapping[str, Any], path: str, edits: Sequence[Mapping[str, Any]
         choices = row["choices"]
         return [("", str(choices[int(before)]), str(choices[int(after)])) for _, before, after in pieces]
     return pieces
+
+
+def value_at(row: Mapping[str, Any], path: str) -> Any:
+    """The value that a path of an edit names: `input`, `messages[3].content`."""
+    value: Any = row
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        value = value[name] if name else value[int(index)]
+    return value
 
 
 def undone(noisy: str, edits: Sequence[Mapping[str, Any]]) -> list[Piece]:

@@ -25,7 +25,7 @@ from lope_data.store.manifest_model import Manifest, facts_of
 from lope_data.store.store import Store, shard_rows
 from lope_data.store.verify import expected_id, inner_file
 from lope_data.store.version import Version
-from lope_data.transfer.export import SCHEMA
+from lope_data.transfer.exporting import SCHEMA
 from lope_data.transfer.row_text import from_json_lines
 
 _LINES = 5000  # at once

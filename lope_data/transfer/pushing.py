@@ -11,7 +11,7 @@ from lope_common.progress import Progress
 from lope_data.errors import StoreError
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
-from lope_data.transfer.export import write_into
+from lope_data.transfer.exporting import write_into
 
 _OURS = ("rows.*", "edits/*.parquet")  # of another version pushed before: taken away
 
