@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import lope_data
+from lope_common.files import canonical
 from lope_data.store import read_manifest
 
 Cli = Callable[..., Any]
@@ -75,3 +76,127 @@ def test_a_source_and_a_parent_exclude_each_other(more: dict[str, Any], message:
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(lope_data.LopeDataError, match="no dataset 'nope'"):
         lope_data.open("nope", store=tmp_path)
+
+
+def one_line(error: pytest.ExceptionInfo[lope_data.LopeDataError]) -> str:
+    text = str(error.value)
+    assert text.isprintable()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"workers": "2"}, "workers must be 1 or more, as a whole number below 2**63, not '2'"),
+        ({"workers": True}, "workers must be 1 or more"),
+        ({"workers": 0}, "workers must be 1 or more"),
+        ({"shard_rows": 2.0}, "shard_rows must be 1 or more"),
+        ({"limit": 1.5}, "limit must be 1 or more, as a whole number below 2**63, not 1.5"),
+        ({"limit": 2**63}, "limit must be 1 or more"),
+        ({"name": 3}, "name must be text, not 3"),
+        ({"name": ""}, "'' cannot be the name of a dataset"),
+        ({"recipe": {}}, "recipe must be a lope_data.Recipe, not {}"),
+        ({"source": 5}, "source must be text, not 5"),
+        ({"source": b"rows.json"}, "source must be text, not b'rows.json'"),
+        ({"parent": 7}, "parent must be text, not 7"),
+        ({"store": 7}, "store must be text, not 7"),
+    ],
+)
+def test_a_wrong_argument_is_named_and_nothing_is_written(
+    wrong: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(lope_data.LopeDataError) as error:
+        lope_data.build(**wrong)
+    assert one_line(error).startswith(message)
+    shared = wrong.keys() - {"name", "parent"}
+    if shared:
+        with pytest.raises(lope_data.LopeDataError) as error:
+            lope_data.ingest(**{"source": "sample", **wrong})
+        assert one_line(error).startswith(message)
+    if shared <= {"source", "recipe"} and shared:
+        with pytest.raises(lope_data.LopeDataError) as error:
+            lope_data.preview(**wrong)
+        assert one_line(error).startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_reference_or_seed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(lope_data.LopeDataError, match="ref must be text, not 3"):
+        lope_data.open(3, store=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(lope_data.LopeDataError, match="seed: an integer is needed, not 'x'"):
+        lope_data.corrupt(["some text"], "char.delete", seed="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("../x", "cannot be the name"), ("refs", "cannot be the name"), ("mine", "is the parent's name")],
+)
+def test_a_bad_name_leaves_nothing_in_the_store(lope_data: Cli, tmp_path: Path, name: str, message: str) -> None:
+    import lope_data as package
+
+    (tmp_path / "mine.jsonl").write_text('{"text": "a word or two", "label": "x"}\n' * 9)
+    with pytest.raises(package.LopeDataError, match=message) as error:
+        package.build(source=tmp_path / "mine.jsonl", name=name, store="store")
+    run = lope_data("build", "--source", "mine.jsonl", "--name", name, "--store", "store")
+    assert (run.code, run.out, run.err) == (2, "", f"error: {error.value}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+@pytest.mark.parametrize("given", [{"limit": 60}, {"source": "sample"}, {}])
+def test_a_name_that_would_be_too_long_leaves_nothing_in_the_store(given: dict[str, Any], tmp_path: Path) -> None:
+    long = lope_data.Recipe(name="r" * 95)
+    with pytest.raises(lope_data.LopeDataError, match="cannot be the name"):
+        lope_data.build(long, store=tmp_path / "store", **given)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_parents_name_is_refused_before_the_store_is_touched(tmp_path: Path) -> None:
+    parent = lope_data.ingest("sample", limit=60, store=tmp_path / "store")
+    with pytest.raises(lope_data.LopeDataError, match="is the parent's name"):
+        lope_data.build(parent=parent, name="sample-60", store=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_ingest_and_build_say_whether_it_was_there(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    clean = lope_data.ingest("sample", limit=60, store=tmp_path, progress=lambda *what: told.append(what))
+    assert not clean.existed
+    assert told[-1] == ("ingest sample-60", 1, 1)
+    assert lope_data.ingest("sample", limit=60, store=tmp_path).existed
+    noisy = lope_data.build(recipe(ratio=0.5), parent=clean, shard_rows=20, store=tmp_path)
+    assert not noisy.existed
+    assert len(noisy.data_files) == 3
+    again = lope_data.build(recipe(ratio=0.5), limit=60, store=tmp_path)
+    assert again.existed
+    assert again == noisy
+    assert lope_data.open(noisy.ref, store=tmp_path).existed
+
+
+def test_noise_is_not_put_on_a_parent_that_was_damaged_since(tmp_path: Path) -> None:
+    clean = lope_data.ingest("sample", limit=60, store=tmp_path)
+    shard = clean.folder / clean.data_files[0]
+    data = shard.read_bytes()
+    shard.write_bytes(data.replace(b"the", b"teh", 1))
+    assert shard.read_bytes() != data
+    with pytest.raises(lope_data.LopeDataError, match="is not the file that its manifest lists"):
+        lope_data.build(recipe(ratio=0.5), parent=clean, store=tmp_path)
+
+
+def test_preview_shows_what_build_makes_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = lope_data.preview(recipe(ratio=0.1))
+    assert list(tmp_path.iterdir()) == []
+    version = lope_data.build(recipe(ratio=0.1), store=tmp_path)
+    assert shown.edits == version.edits
+    assert (len(shown.noisy), shown.rows, shown.shortfall) == (version.manifest.touched, version.manifest.rows, 0)
+
+
+def test_a_manifest_is_read_by_attributes_and_holds_its_json(tmp_path: Path) -> None:
+    version = lope_data.build(recipe(ratio=0.5), limit=60, store=tmp_path)
+    manifest = version.manifest
+    assert manifest.kind == "build"
+    assert manifest.parents[0].ref == lope_data.open("sample-60", store=tmp_path).ref
+    assert manifest.steps[0].ratio == 0.5
+    assert manifest.plain == json.loads((version.folder / "manifest.json").read_bytes())
+    assert canonical(manifest.plain) == (version.folder / "manifest.json").read_bytes()

@@ -217,14 +217,15 @@ def test_build_changes_what_it_expects(noisy: Callable[..., Version]) -> None:
         ).manifest.report
     ]
     assert len(lines) == 8 * len(OPS)
-    assert all(line["rows"] > 5 for line in lines)
+    assert all(line.rows > 5 for line in lines)
     covered = 0
     for line in lines:
-        low, high = line["interval"]
-        expected = line["expected"] / line["units"]
+        assert line.interval is not None
+        low, high = line.interval
+        expected = line.expected / line.units
         covered += low <= expected <= high
         allowed = max(0.02, (high - low) / 2 * Z99 / Z95 / expected)
-        assert abs(line["changed"] / line["expected"] - 1) <= allowed, line
+        assert abs(line.changed / line.expected - 1) <= allowed, line
     assert covered >= 0.95 * len(lines)
 
 

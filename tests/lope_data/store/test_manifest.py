@@ -107,6 +107,17 @@ def test_unknown_keys_are_kept_at_every_level(written: Callable[..., Path]) -> N
         assert canonical(read_manifest(written(changed)).plain) == canonical(seal(changed))
 
 
+@pytest.mark.parametrize("number", [1, 1.0, 0, 0.0])
+def test_a_number_stays_as_it_was_written(number: float, written: Callable[..., Path]) -> None:
+    """1 and 1.0 are the same number and other JSON, so another hash."""
+    changed = copy.deepcopy(next(manifest for manifest in MANIFESTS if manifest["kind"] == "build"))
+    changed["hints"]["embedding_alpha"] = number
+    changed["recipe"]["steps"][0] |= {"ratio": number, "level": number}
+    changed["report"][0] |= {"rows_asked": number, "level": number, "expected": number, "cer": number}
+    changed["report"][0]["interval"] = [number, number]
+    assert canonical(read_manifest(written(changed)).plain) == canonical(seal(changed))
+
+
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["name"])
 def test_without_a_key_it_is_refused_by_name(manifest: dict[str, Any], written: Callable[..., Path]) -> None:
     for key in manifest.keys() - {"format", "manifest_sha256"}:
