@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.structure.follow import follow
+from benchmarks.structure.follow import follow, room_of
 from benchmarks.structure.imports import TOPS, against, between_rooms, circles, imports, load_order, modules
 
 SMALL = 60  # lines: below this a module is hardly worth a file
@@ -54,8 +54,10 @@ def count(root: Path) -> None:
 
 def tell(root: Path, words: list[str]) -> None:
     way = follow(root, words)
-    print(f"{len(way.entered)} modules entered, {len(way.moves)} moves between them; in the order of the first call:")
-    print(*(f"{place:4}  {name}" for place, name in enumerate(way.entered, start=1)), sep="\n")
+    print(f"{len(way.entered)} modules entered, {len(way.moves)} moves between them", end=", in ")
+    print(f"{len(way.rooms)} rooms, {way.moves_between_rooms} moves between these; in the order of the first call:")
+    for place, room in enumerate(way.rooms, start=1):
+        print(f"{place:4}  {room}", *(name for name in way.entered if room_of(name) == room), sep="\n        ")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,17 @@ class Way:
         if caller is not None and self._module(caller.f_code) != module:
             self.moves.add((caller.f_code, frame.f_code))
 
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms of the modules that were entered, in order; a module that lies in no folder is a room itself."""
+        return list(dict.fromkeys(map(room_of, self.entered)))
+
+    @property
+    def moves_between_rooms(self) -> int:
+        """How many of the moves go to another room."""
+        places = ((self._modules[caller], self._modules[callee]) for caller, callee in self.moves)
+        return sum(room_of(str(one)) != room_of(str(other)) for one, other in places)
+
     def _module(self, code: CodeType) -> str | None:
         """The file of a function of ours, relative to the root; None for all other code."""
         if code not in self._modules:
@@ -47,6 +58,11 @@ class Way:
             function = code.co_flags & inspect.CO_OPTIMIZED
             self._modules[code] = name.removeprefix(self._root) if ours and function else None
         return self._modules[code]
+
+
+def room_of(file: str) -> str:
+    """The room of a module, given its file: `lope_data/store` of `lope_data/store/version.py`."""
+    return "/".join(Path(file).parts[:2])
 
 
 def follow(root: Path, words: Sequence[str]) -> Way:
