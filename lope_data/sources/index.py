@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lope_common.files import write_whole
 
 FOLDER = ".sources"
 LARGE = 50_000_000  # bytes; smaller sources are hashed again, which takes no time
@@ -68,16 +69,11 @@ class SourceIndex:
             return  # it may lead out of the store
         if record.items() <= old.items() and (not record["files"] or self.known(source, stamps)):
             return
-        partial = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-        try:
+        with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(record | {"made_ns": time.time_ns()}), encoding="utf-8")
-            partial.replace(path)
+            write_whole(path, json.dumps(record | {"made_ns": time.time_ns()}))
             for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed; a living one's is no loss
                 left.unlink(missing_ok=True)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
 
     def find(self, fingerprint: str) -> str | None:
         """A source that had this fingerprint when it was last read; it may have changed or gone since."""

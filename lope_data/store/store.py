@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from lope_common.errors import suggest
+from lope_common.files import write_whole
 from lope_common.places import is_path, store_folder, typed_path
 from lope_data.errors import StoreError
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
@@ -96,16 +96,10 @@ class Store:
             return
         with locked(self, name, "refs", lambda _: None):
             folder = self._refs(name)
-            partial = folder / f".{ref}"
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                partial.unlink(missing_ok=True)  # a killed process's, or a link that would lead elsewhere
-                with partial.open("x", encoding="utf-8") as file:
-                    file.write(version + "\n")
-                partial.replace(folder / ref)
+                write_whole(folder / ref, version + "\n")
             except OSError as error:
-                with suppress(OSError):  # a read-only file system refuses this too
-                    partial.unlink(missing_ok=True)
                 raise StoreError(f"cannot set {name}@{ref} in {self.root} ({error.strerror})") from error
 
     def resolve(self, ref: str) -> Version:

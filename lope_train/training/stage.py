@@ -19,6 +19,7 @@ import torch
 from peft import PeftModel
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
+from lope_common.files import new_folder
 from lope_train.data.collate import Collator
 from lope_train.errors import RunError, SettingsError
 from lope_train.inspection.moves import Moved
@@ -145,19 +146,16 @@ def _leave_result(trainer: StageTrainer, model: PeftModel, result: Path, report:
     """The stage's adapter, of the best step where one was looked for, and its report, whole or not at all."""
     state = trainer.adapter_state()
     if trainer.args.should_save:
-        scratch = result.with_suffix(".tmp")
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        if trainer.best is None:
-            save_adapter(model, scratch, state)
-        else:
-            for name in (CONFIG, WEIGHTS):
-                shutil.copyfile(trainer.best / name, scratch / name)
-        lines = [json.dumps({"stage": report["stage"], **entry}) for entry in trainer.state.log_history]
-        (scratch / METRICS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        write_json(scratch / REPORT, report)
-        seal(scratch)
-        scratch.rename(result)
+        with new_folder(result) as folder:
+            if trainer.best is None:
+                save_adapter(model, folder, state)
+            else:
+                for name in (CONFIG, WEIGHTS):
+                    shutil.copyfile(trainer.best / name, folder / name)
+            lines = [json.dumps({"stage": report["stage"], **entry}) for entry in trainer.state.log_history]
+            (folder / METRICS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            write_json(folder / REPORT, report)
+            seal(folder)
         shutil.rmtree(str(trainer.args.output_dir), ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()

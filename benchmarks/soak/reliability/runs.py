@@ -122,7 +122,6 @@ def leftovers(store: Path) -> list[str]:
     """What is in a store beside versions, references and the index of sources: nothing should be."""
     index = store / ".sources"
     left = [path for path in store.rglob("*") if path.name.startswith(".") and path != index]
-    left += store.rglob("*.writing")
     left += [path for path in store.glob("[!.]*/*") if not is_version(path.name) and path.name != "refs"]
     return sorted({str(path.relative_to(store)) for path in left})
 
