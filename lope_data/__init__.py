@@ -1,8 +1,17 @@
-"""Versioned noisy datasets: exact, recorded, reproducible noise for text (HyNoIse, LoPE paper Sec. 3.2.1)."""
+"""Versioned noisy datasets: exact, recorded, reproducible noise for text (HyNoIse, LoPE paper Sec. 3.2.1).
+
+Rooms from the bottom up: text, rows, sources, noise, recipe, inject, store, builds, transfer, report, cli; each says
+what lives there. An op is added in `noise/ops`, a format of files in `sources`, a verb in `cli`. Training is not
+here: it is in `lope_train`, which reads versions by `store/FORMAT.md`, and neither half imports the other.
+
+The names below are imported when they are first used.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_data.api import build, ingest, open, preview  # noqa: A004
@@ -25,24 +34,18 @@ __all__ = [
     "preview",
 ]
 
-_HOMES = {
-    "LopeDataError": "errors",
-    "Recipe": "recipe.recipe",
-    "ShortfallWarning": "inject.texts",
-    "Version": "store.version",
-    "build": "api",
-    "corrupt": "inject.texts",
-    "ingest": "api",
-    "list_ops": "noise.catalogue",
-    "open": "api",
-    "preview": "api",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """The public names, imported when first used: the command line need not wait for them."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lope_data' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"lope_data.{_HOMES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "LopeDataError": "errors",
+        "Recipe": "recipe.recipe",
+        "ShortfallWarning": "inject.texts",
+        "Version": "store.version",
+        "build": "api",
+        "corrupt": "inject.texts",
+        "ingest": "api",
+        "list_ops": "noise.catalogue",
+        "open": "api",
+        "preview": "api",
+    },
+)

@@ -1,5 +1,9 @@
 """Train on noisy versions with LoPE, and evaluate what the noise did.
 
+Rooms from the bottom up: tuner, models, methods, settings, data, runs, inspection, training, inference, evaluation,
+detector, publish, cli; each says what lives there. A method is added in `methods`, a task in `evaluation/tasks`, a
+setting in `settings`. Making versions is not here: it is in `lope_data`, and neither half imports the other.
+
 The names below are imported when they are first used, so that `import lope_train` needs no torch. It is enough,
 though, for peft to know adapters of LoPE: they are registered when peft is imported, before or after.
 """
@@ -9,9 +13,11 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wrapt import register_post_import_hook
+
+from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_train.runs.adapter import load_adapter, load_run, save_adapter
@@ -34,24 +40,20 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "LopeConfig": "tuner.config",
-    "LopeLinear": "tuner.layer",
-    "TrainSettings": "settings.settings",
-    "attach": "tuner.model",
-    "load_adapter": "runs.adapter",
-    "load_run": "runs.adapter",
-    "save_adapter": "runs.adapter",
-    "set_mode": "tuner.modes",
-    "train": "training.run",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+__getattr__ = lazy(
+    __name__,
+    {
+        "LopeConfig": "tuner.config",
+        "LopeLinear": "tuner.layer",
+        "TrainSettings": "settings.settings",
+        "attach": "tuner.model",
+        "load_adapter": "runs.adapter",
+        "load_run": "runs.adapter",
+        "save_adapter": "runs.adapter",
+        "set_mode": "tuner.modes",
+        "train": "training.run",
+    },
+)
 
 _TUNER_NEEDS = tuple(
     f"{__name__}.{name}" for name in ("keyed", "tuner.config", "tuner.experts", "tuner.layer", "tuner.targets")
