@@ -20,7 +20,7 @@ def check_push(hub_id: str, error: type[Exception]) -> None:
     """That something can be sent to a repository: its id is `owner/name`, and there is a token.
 
     Raises:
-        error: the id is none, or there is no token.
+        error: it is not such an id, or there is no token.
     """
     from huggingface_hub import get_token
 

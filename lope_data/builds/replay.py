@@ -69,7 +69,7 @@ def _recipe(manifest: Manifest, plain: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate({**plain, "seed": manifest.seed, "embedding": _embedding(manifest)})
     except (ValidationError, LopeDataError) as error:
-        raise RecipeError(f"the recipe of {manifest.ref} is none that this lope_data knows ({error})") from error
+        raise RecipeError(f"the recipe of {manifest.ref} is not one that this lope_data knows ({error})") from error
 
 
 def _embedding(manifest: Manifest) -> dict[str, Any]:

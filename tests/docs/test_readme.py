@@ -1,6 +1,6 @@
 """The README is true: its generated blocks are current, and its code runs. Its commands are in test_commands.py.
 
-`PYTHONPATH=. python tests/docs/test_readme.py` writes the blocks anew.
+`PYTHONPATH=. python tests/docs/test_readme.py` writes the blocks again.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def current() -> dict[str, str]:
 def test_generated_blocks_are_current(current: dict[str, str], name: str) -> None:
     found = pattern(name).search(README.read_text(encoding="utf-8"))
     assert found
-    assert found[2].strip() == current[name], "write it anew with: PYTHONPATH=. python tests/docs/test_readme.py"
+    assert found[2].strip() == current[name], "write it again with: PYTHONPATH=. python tests/docs/test_readme.py"
 
 
 def test_the_recipe_is_valid(tmp_path: Path) -> None:
