@@ -12,14 +12,15 @@ from lope_common.cli import new_app
 from lope_common.errors import shown
 from lope_common.places import STORE_HELP
 from lope_data.errors import RecipeError
+from lope_data.sources.formats import listed
 
 app = new_app("Versioned noisy datasets: exact, recorded and reproducible noise for text.")
 
 SourceOption = Annotated[
     str | None,
     typer.Option(
-        help="A json, jsonl, csv, tsv (also .gz, .bz2, .zst), parquet or arrow file, a folder of them, a saved dataset "
-        "or a hub id; default: the sample."
+        help=f"A file ({listed(text=True)}, also .gz, .bz2, .zst; {listed(text=False)}), a folder of them, a saved "
+        "dataset or a hub id; default: the sample."
     ),
 ]
 RatioOption = Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")]

@@ -91,4 +91,5 @@ def _example(op: OpInfo) -> RenderableType:
         done = noisy_rows(table, recipe)
     except LopeDataError as error:
         return escape(f"  not here: {error}")
-    return before_and_after_text(samples(done.noisy, done.edits, 1)[0])
+    shown = samples(done.noisy, done.edits, 1)
+    return before_and_after_text(shown[0]) if shown else escape(f"  not here: the example lacks {op.needs}")

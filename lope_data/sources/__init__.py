@@ -1,6 +1,6 @@
 """Files, folders, the hub and the embedded sample: each is opened as one Arrow table and a fingerprint.
 
-A format of files is a module here and an entry of `files.KINDS`. What rows mean is not here but in `lope_data.rows`.
+A format of files is added in `formats/`. What rows mean is not here but in `lope_data.rows`.
 """
 
 from __future__ import annotations

@@ -11,38 +11,34 @@ from typing import TYPE_CHECKING
 
 from lope_common.errors import suggest
 from lope_data.errors import SourceError
+from lope_data.sources.formats import FORMATS, Format
 from lope_data.sources.reading import Reading
 from lope_data.sources.text import COMPRESSIONS, NotTextError, first_line, suffix_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TEXT = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
-_BINARY = (".parquet", ".arrow")
-KINDS = (*_TEXT, *_BINARY)
-
 
 def is_known(path: Path) -> bool:
     """Whether the suffix is one of a kind that can be read without a pattern."""
-    suffix = suffix_of(path)
-    return suffix in KINDS or (Path(suffix).stem in _TEXT and path.suffix.lower() in COMPRESSIONS)
+    return _format(path) is not None
 
 
 def check_kind(path: Path, reading: Reading) -> None:
     """Raises SourceError: the file is of no known kind, or cannot be read in the way asked."""
-    suffix = suffix_of(path)
+    suffix, found = suffix_of(path), _format(path)
     if reading.pattern is not None:
-        if suffix in _BINARY:
+        if found is not None and not found.text:
             raise SourceError(f"{path}: a pattern reads the lines of a text file, and {suffix} is none")
         return
-    if not is_known(path):
-        if Path(suffix).stem in _BINARY:
+    if found is None:
+        if Path(suffix).stem in FORMATS:
             raise SourceError(f"{path}: {Path(suffix).stem[1:]} files are compressed inside; unpack it")
-        hint = suggest(suffix, KINDS) if suffix else f"; known: {', '.join(KINDS)}"
+        hint = suggest(suffix, FORMATS) if suffix else f"; known: {', '.join(FORMATS)}"
         raise SourceError(
             f"{path}: cannot tell the kind of file from its suffix {suffix!r}{hint}; plain text needs a --pattern"
         )
-    if suffix in _BINARY and reading.encoding != "utf-8":
+    if not found.text and reading.encoding != "utf-8":
         raise SourceError(f"{path}: an encoding is for text files; {suffix} holds its own")
 
 
@@ -58,7 +54,7 @@ def shards(folder: Path, reading: Reading) -> list[Path]:
     if not files:
         raise SourceError(
             f"{folder}: a folder, but not one that datasets.Dataset.save_to_disk wrote, and without files of a kind "
-            f"that can be read ({', '.join(KINDS)})"
+            f"that can be read ({', '.join(FORMATS)})"
         )
     for path in files:
         check_kind(path, reading)
@@ -141,15 +137,13 @@ def _reader(path: Path, reading: Reading) -> Callable[[], pa.Table]:
         from lope_data.sources.lines import read_lines
 
         return lambda: read_lines(path, encoding, pattern)
-    kind = suffix_of(path) if suffix_of(path) in KINDS else Path(suffix_of(path)).stem
-    if kind in _BINARY:
-        from lope_data.sources.arrow_files import read_arrow, read_parquet
+    found = _format(path)
+    assert found is not None  # checked when it was opened
+    return lambda: found.read(path, encoding)
 
-        return lambda: read_parquet(path) if kind == ".parquet" else read_arrow(path)
-    if kind in (".csv", ".tsv"):
-        from lope_data.sources.delimited import read_delimited
 
-        return lambda: read_delimited(path, encoding, "," if kind == ".csv" else "\t")
-    from lope_data.sources.json_lines import read_json, read_json_lines
-
-    return lambda: read_json(path, encoding) if kind == ".json" else read_json_lines(path, encoding)
+def _format(path: Path) -> Format | None:
+    """The format of a file's suffix, of text also where it is compressed; None for one that we do not know."""
+    suffix = suffix_of(path)
+    inside = FORMATS.get(Path(suffix).stem) if path.suffix.lower() in COMPRESSIONS else None
+    return FORMATS.get(suffix) or (inside if inside is not None and inside.text else None)

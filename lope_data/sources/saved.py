@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from lope_data.errors import SourceError
-from lope_data.sources.arrow_files import checked
+from lope_data.sources.formats.arrow import checked
 from lope_data.sources.text import first_line
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.sources import Reading, json_lines, open_source, text
+from lope_data.sources import Reading, open_source, text
+from lope_data.sources.formats import json_lines
 
 
 @pytest.fixture(params=["one block", "many"])

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lope_data.errors import SourceError
-from lope_data.sources import Reading, json_lines, open_source, text
-from lope_data.sources.files import KINDS
+from lope_data.sources import Reading, open_source, text
+from lope_data.sources.formats import FORMATS, json_lines
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.lists(TEXT, min_size=2, max_size=4, unique=True)
@@ -78,7 +78,7 @@ def test_delimited(tmp_path: Path, names: list[str], rows: list[list[str]], end:
 
 @settings(few, max_examples=150)
 @given(
-    st.sampled_from([*KINDS, ".csv.gz", ".jsonl.zst", ".txt"]),
+    st.sampled_from([*FORMATS, ".csv.gz", ".jsonl.zst", ".txt"]),
     st.binary(max_size=200) | tables().map(lambda rows: json.dumps(rows).encode()),
     st.sampled_from(["utf-8", "utf-16", "latin-1", "shift_jis", "utf-7"]),
     st.sampled_from([None, "(?P<a>.*?)(?P<b>,.*)?"]),

@@ -179,7 +179,8 @@ def test_any_value_anywhere_is_a_manifest_or_a_clear_error(
     path = data.draw(st.sampled_from(list(places(changed))))
     at(changed, path[:-1])[path[-1]] = data.draw(JSON)
     changed = seal(changed)
-    folder = tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.getbasetemp() / "changed-manifest"
+    folder.mkdir(exist_ok=True)
     (folder / NAME).write_bytes(canonical(changed))
     try:
         assert canonical(read_manifest(folder).plain) == canonical(changed)  # 1 is not 1.0

@@ -75,7 +75,7 @@ def labels(model: Any) -> dict[str, Tensor]:
 
 
 def is_of_adapter(name: str) -> bool:
-    return any(mark in name for mark in (".lope_", ".lora_", "prompt_encoder."))
+    return any(method.part(name) for method in METHODS.values())
 
 
 @pytest.fixture(scope="module")
@@ -320,11 +320,14 @@ def edit_json(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-@pytest.mark.parametrize("kind", ["IA3", "XLORA", "lope", None, 3, ["LOPE"]])
+KNOWN = sorted({method.peft_type for method in METHODS.values()})
+
+
+@pytest.mark.parametrize("kind", [*sorted({*PeftType.__members__} - {*KNOWN})[:2], "lope", None, 3, ["LOPE"]])
 def test_an_adapter_of_a_kind_we_do_not_know_is_refused(kind: Any, folder: Callable[[str], Path], base: Make) -> None:
     run = folder("lope")
     edit_json(run / CONFIG, peft_type=kind)
-    with pytest.raises(RunError, match=f"peft_type is {re.escape(repr(kind))}, known are ADALORA, LOPE, LORA"):
+    with pytest.raises(RunError, match=f"peft_type is {re.escape(repr(kind))}, known are {', '.join(KNOWN)}"):
         load_adapter(base(), run)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
 
 from lope_data.errors import SourceError
-from lope_data.sources.objects import Objects
+from lope_data.sources.formats.format import Format
 from lope_data.sources.text import blocks, first_line, line_blocks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS = 50_000  # that are made into columns at a time
 _TOO_DEEP = "nested too deeply"
@@ -24,6 +26,8 @@ def read_json(path: Path, encoding: str) -> pa.Table:
     Raises:
         SourceError: it is not valid JSON, or its rows do not make a table.
     """
+    from lope_data.sources.objects import Objects
+
     if next((block.lstrip()[:1] for block in blocks(path, encoding) if block.strip()), b"") != b"[":
         _refuse_wrapped(path, encoding)
         return read_json_lines(path, encoding)
@@ -51,6 +55,8 @@ def read_json_lines(path: Path, encoding: str) -> pa.Table:
     Raises:
         SourceError: a line that is not valid JSON, or rows that do not make a table; says which line.
     """
+    from lope_data.sources.objects import Objects
+
     objects = Objects(str(path))
     for first, many in line_blocks(path, encoding):
         for start in range(0, len(many), _ROWS):
@@ -101,3 +107,6 @@ def _refuse_wrapped(path: Path, encoding: str) -> None:
                 f"{path}: one object, whose {name!r} holds {len(value)} rows; write that list alone, as in "
                 f"jq '.{name}' {path.name}"
             )
+
+
+FORMATS = {".json": Format(read_json), ".jsonl": Format(read_json_lines), ".ndjson": Format(read_json_lines)}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from lope_data.errors import SourceError
+from lope_data.sources.formats.format import Format
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def read_parquet(path: Path) -> pa.Table:
     """The rows of a Parquet file; the folders it lies in say nothing about them."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as file:
         return checked(file.read(), path)
 
@@ -23,6 +27,8 @@ def read_arrow(path: Path) -> pa.Table:
 
 def mapped(path: Path) -> pa.Table:
     """The rows of an Arrow file, memory-mapped and unchecked."""
+    import pyarrow as pa
+
     data = pa.memory_map(str(path))
     try:
         return pa.ipc.open_file(data).read_all()
@@ -33,6 +39,8 @@ def mapped(path: Path) -> pa.Table:
 
 def checked(table: pa.Table, path: Path) -> pa.Table:
     """The table. Raises SourceError: it is damaged."""
+    import pyarrow as pa
+
     try:
         fields = list(table.schema)
         while fields:  # names are read here, since they may be no text
@@ -43,3 +51,9 @@ def checked(table: pa.Table, path: Path) -> pa.Table:
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: damaged ({error}); write it again") from error
     return table
+
+
+FORMATS = {
+    ".parquet": Format(lambda path, _: read_parquet(path), text=False),
+    ".arrow": Format(lambda path, _: read_arrow(path), text=False),
+}

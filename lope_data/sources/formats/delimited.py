@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
+from typing import TYPE_CHECKING
 
 from lope_data.errors import SourceError
+from lope_data.sources.formats.format import Format
 from lope_data.sources.text import TextFile, line_blocks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BLOCKS = (1 << 22, 1 << 26, 1 << 30)  # bytes that Arrow reads at a time; a row must fit into two of them
 _END = "\x03end of text\x03"
@@ -22,6 +25,8 @@ def read_delimited(path: Path, encoding: str, separator: str) -> pa.Table:
     Raises:
         SourceError: a row with more or fewer fields than the header, or a quote that never closes.
     """
+    import pyarrow as pa
+
     for size in _BLOCKS:
         try:
             return _read(path, encoding, separator, size)
@@ -34,6 +39,9 @@ def read_delimited(path: Path, encoding: str, separator: str) -> pa.Table:
 
 
 def _read(path: Path, encoding: str, separator: str, size: int) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
     parsing = arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True)
     reading = arrow_csv.ReadOptions(block_size=size)
     strings = arrow_csv.ConvertOptions(strings_can_be_null=False)
@@ -80,3 +88,9 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
         for line in lines:
             yield line.decode() + "\n"
     yield _END
+
+
+FORMATS = {
+    ".csv": Format(partial(read_delimited, separator=",")),
+    ".tsv": Format(partial(read_delimited, separator="\t")),
+}
