@@ -82,7 +82,7 @@ def test_an_answer_is_what_the_model_finds_likeliest(
     without = open_chat(run, Sampling(TOKENS), base=True).ask("Name a colour of the sky.")
     with model.disable_adapter():
         assert without.answer == likeliest(model, tokenizer, "Name a colour of the sky.")
-    if not METHODS[method].virtual_tokens:  # which need not outweigh the question
+    if method in ("lope", "hydralora", "lora", "adalora"):  # prompts, for one, need not outweigh the question
         assert without.answer != answer.answer
 
 
