@@ -7,13 +7,20 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 
 from lope_common.errors import LopeError
+from lope_common.places import typed_path
 
 _USER_ERROR = 2
 _INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
+
+
+def path(text: str) -> Path:
+    """The `parser` of options and arguments that are paths: `~` is the home folder wherever a shell leaves it."""
+    return typed_path(text)
 
 
 def new_app(help_: str) -> typer.Typer:

@@ -64,10 +64,14 @@ class HashedFile(io.RawIOBase):
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Writes a file, or replaces it, in one step: whoever reads it sees the old or the new one, and so do we if this
-    fails. Raises OSError."""
+    fails. A link is replaced, not followed; a device or pipe is written to as it is. Raises OSError."""
+    data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     partial = beside(path)
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.write_bytes(data)
         partial.replace(path)
     finally:
         with suppress(OSError):
@@ -94,4 +98,5 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 def beside(path: Path) -> Path:
     """A hidden name beside `path` that nobody else uses; not tempfile's, which would be nobody else's to read."""
-    return path.with_name(f".{path.name[:100]}-{os.getpid()}-{secrets.token_hex(4)}")
+    short = os.fsencode(path.name)[:100].decode("utf-8", "ignore")  # names are limited in bytes
+    return path.with_name(f".{short}-{os.getpid()}-{secrets.token_hex(4)}")

@@ -27,6 +27,13 @@ class Lock:
             portalocker.lock(self.handle, portalocker.LOCK_EX | portalocker.LOCK_NB)
             self.path.unlink()
         os.close(self.handle)
+        if os.name == "nt":  # where an open file cannot be taken away
+            with suppress(OSError):
+                self.path.unlink()
+
+    def let_go(self) -> None:
+        """Closes the file and leaves it there: a process that has inherited the lock keeps it."""
+        os.close(self.handle)
 
 
 def acquire(path: Path, *, shared: bool = False, wait: bool = True) -> Lock | None:

@@ -8,7 +8,8 @@ grapheme cluster, where emoji and Persian words need them, unless they are what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import regex
@@ -21,8 +22,11 @@ from rich.text import Text
 _NOTHING = regex.compile(r"[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\uFFF9-\uFFFB\p{Default_Ignorable_Code_Point}]")
 _SPACE = regex.compile(r"[[\p{Zs}\u2800]--[ ]]", regex.VERSION1)  # not told from a plain one, but in an edit
 _JOINER = regex.compile(r"[\u200C\u200D\p{Variation_Selector}]")
-_CLUSTER = regex.compile(r"\X")
+_VARIES = regex.compile(r"[\p{Emoji}\p{Han}\p{Mongolian}\p{Myanmar}\p{Phags_Pa}\p{Sm}]")  # has forms to choose from
 _ZERO_WIDTH_JOINERS = "\u200c\u200d"
+MayStand = Callable[[str, str, str], bool]
+"""Of a joiner or selector, the character before it and the one after: whether it may stay as it is."""
+
 _LAYOUT = {"\n": "\n", "\t": "\t"}
 _LAYOUT_SIGNS = {"\n": "⏎\n", "\t": "⇥\t"}
 _SIGNS = {"\t": "⇥", "\n": "⏎", "\x7f": "␡"}  # of the other controls Unicode has pictures from U+2400 on
@@ -58,48 +62,66 @@ def brief(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
-def _fit(text: str, layout: Mapping[str, str]) -> str:
-    if not _NOTHING.search(text):
-        return text
-    return "".join(_cluster(cluster, layout) for cluster in _CLUSTER.findall(text))
+def _fit(text: str, layout: Mapping[str, str], may_stand: MayStand | None = None) -> str:
+    """The text with signs for what shows nothing; a joiner or selector is kept where it may stand."""
+    allowed = may_stand or _stands
+    kept = -1  # the place of the last one that was kept
+
+    def sign(match: regex.Match[str]) -> str:
+        nonlocal kept
+        char: str = match[0]
+        place = match.start()
+        if char in layout:
+            return layout[char]
+        before = text[place - 1 : place] if place else ""
+        if _NOTHING.match(before) and kept != place - 1:
+            before = ""
+        if _JOINER.match(char) and before.strip() and allowed(char, before, text[place + 1 : place + 2]):
+            kept = place
+            return char
+        return _sign(char)
+
+    fit: str = _NOTHING.sub(sign, text)
+    return fit
+
+
+def _stands(char: str, before: str, after: str) -> bool:  # noqa: ARG001
+    """Behind what is seen, and a joiner behind a selector too, as emoji have it.
+
+    Longer runs are in no script; they can carry hidden text.
+    """
+    return not _JOINER.match(before) or (char in _ZERO_WIDTH_JOINERS and before not in _ZERO_WIDTH_JOINERS)
+
+
+def _stands_in_edit(char: str, before: str, after: str) -> bool:
+    """And doing what it is for: joining what follows, or choosing a form of what has several."""
+    if not _stands(char, before, after):
+        return False
+    if char in _ZERO_WIDTH_JOINERS:
+        return bool(after.strip() and not _NOTHING.match(after))
+    return bool(_VARIES.match(before))
 
 
 def _edit(text: str, other: str, layout: Mapping[str, str]) -> str:
     inner = text.strip(" ")
     left = len(text) - len(text.lstrip(" ")) if inner else len(text)
-    plain, clusters = _JOINER.sub("", other), []
-    for cluster in _CLUSTER.findall(inner):
-        bare = _JOINER.sub("", cluster)
-        hidden = bare != cluster and cluster not in other and bare in plain  # then joiners are what changed
-        clusters.append(_cluster(cluster, layout, keep_joiners=not hidden))
-    seen: str = _SPACE.sub(lambda space: _sign(space[0]), "".join(clusters))
-    return "·" * left + seen + "·" * (len(text) - left - len(inner))
+    there = Counter(other.split())
+    plain = {_JOINER.sub("", word) for word in there}
+    seen = []
+    for word in re.split(r"(\s+)", inner):
+        hidden = False
+        if _JOINER.search(word):
+            if there[word]:
+                there[word] -= 1
+            else:
+                hidden = _JOINER.sub("", word) in plain  # then joiners are what changed
+        seen.append(_fit(word, layout, _never if hidden else _stands_in_edit))
+    signs: str = _SPACE.sub(lambda space: _sign(space[0]), "".join(seen))
+    return "·" * left + signs + "·" * (len(text) - left - len(inner))
 
 
-def _cluster(cluster: str, layout: Mapping[str, str], *, keep_joiners: bool = True) -> str:
-    """A grapheme cluster with signs for what shows nothing.
-
-    A joiner or selector is kept behind what is seen, and a joiner behind a selector too, as emoji have it. Longer runs
-    are in no script; they can carry hidden text.
-    """
-    done, before = [], ""  # the character before, if it was kept
-    for char in cluster:
-        if char in layout:
-            done.append(layout[char])
-            before = ""
-        elif not _NOTHING.match(char) or (keep_joiners and _may_stand(char, before)):
-            done.append(char)
-            before = char
-        else:
-            done.append(_sign(char))
-            before = ""
-    return "".join(done)
-
-
-def _may_stand(char: str, before: str) -> bool:
-    if not _JOINER.match(char) or not before or before.isspace():
-        return False
-    return not _JOINER.match(before) or (char in _ZERO_WIDTH_JOINERS and before not in _ZERO_WIDTH_JOINERS)
+def _never(char: str, before: str, after: str) -> bool:  # noqa: ARG001
+    return False
 
 
 def _sign(char: str) -> str:
@@ -107,10 +129,13 @@ def _sign(char: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console on which no text can steer the terminal, whoever made it: the last line of defence of every verb."""
+    """A console on which no text can steer the terminal, whoever made it: the last line of defence of every verb.
+
+    Signs that are put in here come after the layout: cells of tables are made safe before, or their signs may be cut.
+    """
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
-        super().__init__(stderr=stderr, highlight=False, **options)
+        super().__init__(stderr=stderr, highlight=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """As in rich, each piece of text made fit to be seen."""

@@ -101,9 +101,9 @@ def build(
     checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
     rows = _count("limit", limit)
     if source is not None and parent is not None:
-        raise RecipeError("a source and a parent (--from) exclude each other: a version is built on one of them")
+        raise RecipeError("source (--source) and parent (--from) exclude each other: a version is built on one of them")
     if limit is not None and parent is not None:
-        raise RecipeError("a limit is for a source; a version keeps its parent's rows")
+        raise RecipeError("limit (--limit) is for a source; a version keeps its parent's rows")
     if name is not None:
         check_name(_text("name", name, StoreError))
     if isinstance(parent, Version):

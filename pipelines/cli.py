@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lope_common.cli import new_app, run_app
+from lope_common.cli import new_app, path, run_app
 from lope_common.places import STORE_HELP
 from lope_common.shown import SafeConsole, neutral, safe
 from pipelines.errors import PipelineError
@@ -42,11 +42,14 @@ def run(
     pipeline: Annotated[str, typer.Argument(help="A recipe in pipelines/, without .toml, or a file.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of runs, results and the page; default: runs/NAME, runs/paper for all of paper/."),
+        typer.Option(
+            parser=path, help="Folder of runs, results and the page; default: runs/NAME, runs/paper for all of paper/."
+        ),
     ] = None,
-    store: Annotated[Path | None, typer.Option(help=STORE_HELP)] = None,
+    store: Annotated[Path | None, typer.Option(parser=path, help=STORE_HELP)] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the source and the tasks' data.", rich_help_panel=_STUDY)
+        Path | None,
+        typer.Option(parser=path, help="Folder with the source and the tasks' data.", rich_help_panel=_STUDY),
     ] = None,
     scale: Annotated[
         str, typer.Option(help="How large: smoke, small, gpu, paper, or one of the study's.", rich_help_panel=_STUDY)

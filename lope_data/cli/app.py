@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lope_common.cli import new_app
+from lope_common.cli import new_app, path
 from lope_common.errors import shown
 from lope_common.places import STORE_HELP
 from lope_data.errors import RecipeError
@@ -51,7 +51,7 @@ RefArgument = Annotated[
         metavar="REF", help="NAME, NAME@TAG, NAME@VERSION (or its first digits), or a folder.", show_default=False
     ),
 ]
-StoreOption = Annotated[Path | None, typer.Option(help=STORE_HELP)]
+StoreOption = Annotated[Path | None, typer.Option(parser=path, help=STORE_HELP)]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Threads; default: the cores. Never changes the result.")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     EncodingOption,
@@ -55,7 +56,7 @@ def build(
         str | None,
         typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe (TOML); default: HyNoIse.")] = None,
+    recipe: Annotated[Path | None, typer.Option(parser=path, help="A recipe (TOML); default: HyNoIse.")] = None,
     ratio: RatioOption = None,
     mix: MixOption = None,
     level: LevelOption = None,

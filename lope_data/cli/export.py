@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import RefArgument, StoreOption, app
 
@@ -38,7 +39,7 @@ def export(
         Format,
         typer.Option(help="parquet, jsonl, csv (one file of rows each), or hf: what datasets.load_from_disk opens."),
     ] = Format.PARQUET,
-    out: Annotated[Path | None, typer.Option(help="A new folder; default: ./NAME-VERSION-FORMAT.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=path, help="A new folder; default: ./NAME-VERSION-FORMAT.")] = None,
     store: StoreOption = None,
 ) -> None:
     """Writes a version's rows in another format, beside them its manifest, edits, card and Croissant description.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import StoreOption, app
 
@@ -22,7 +23,9 @@ _EXAMPLES = """
 
 @app.command("import", epilog=_EXAMPLES)
 def import_(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What export wrote, or a copy of a version's folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", parser=path, help="What export wrote, or a copy of a version's folder.")
+    ],
     store: StoreOption = None,
 ) -> None:
     """Makes an exported folder the version again that it was: the same id, and a content digest that is checked."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     EncodingOption,
@@ -39,7 +40,9 @@ def ingest(
         str,
         typer.Argument(help="A file, a folder of shards, a saved dataset, a hub id, or: sample.", show_default=False),
     ],
-    recipe: Annotated[Path | None, typer.Option(help="A recipe (TOML) with shape, \\[columns] and \\[source].")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(parser=path, help="A recipe (TOML) with shape, \\[columns] and \\[source].")
+    ] = None,
     limit: LimitOption = None,
     seed: SeedOption = None,
     encoding: EncodingOption = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     EncodingOption,
@@ -34,7 +35,8 @@ _EXAMPLES = """
 @app.command(epilog=_EXAMPLES)
 def preview(
     recipe: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe (TOML); default: HyNoIse.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="[RECIPE]", parser=path, help="A recipe (TOML); default: HyNoIse.", show_default=False),
     ] = None,
     source: SourceOption = None,
     encoding: EncodingOption = None,

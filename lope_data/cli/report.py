@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import RefArgument, StoreOption, app
 
@@ -23,7 +24,8 @@ _EXAMPLES = """
 def report(
     ref: RefArgument,
     out: Annotated[
-        Path | None, typer.Option(help="The file to write; default: NAME-VERSION.html here.", show_default=False)
+        Path | None,
+        typer.Option(parser=path, help="The file to write; default: NAME-VERSION.html here.", show_default=False),
     ] = None,
     count: Annotated[int, typer.Option("--samples", min=0, max=1000, help="How many sample rows to show.")] = 12,
     store: StoreOption = None,

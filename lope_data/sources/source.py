@@ -80,7 +80,7 @@ def open_source(source: str, reading: Reading | None = None, index: SourceIndex 
     if path.exists():
         raise SourceError(f"{path}: neither a file nor a folder")
     if is_known(path) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", source):
-        raise SourceError(f"{source}: no such file or folder")
+        raise SourceError(f"{path if source.startswith('~') else source}: no such file or folder")
     if reading != Reading():
         raise SourceError(f"{source}: no such file, and an encoding or a pattern is for text files")
     return _named(source, index)

@@ -7,6 +7,7 @@ import re
 
 import pyarrow as pa
 
+from lope_common.shown import safe
 from lope_data.store.manifest_model import Facts, Line
 
 _TASKS = {
@@ -166,8 +167,7 @@ describes the files to other tools.
 
 def _plain(text: str) -> str:
     """Text that Markdown, and HTML in it, shows as it is, on one line."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return re.sub(r"([\\`*_{}\[\]()<>#!|~$&])", r"\\\1", shown)
+    return re.sub(r"([\\`*_{}\[\]()<>#!|~$&])", r"\\\1", safe(text))
 
 
 def _code(text: str) -> str:

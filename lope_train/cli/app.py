@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lope_common.cli import new_app
+from lope_common.cli import new_app, path
 from lope_common.places import STORE_HELP
 
 app = new_app("Train on noisy versions with LoPE or a baseline, and evaluate what the noise did.")
@@ -24,11 +24,11 @@ JsonOption = Annotated[
     ),
 ]
 RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="The run folder that train wrote.", show_default=False)
+    Path, typer.Argument(metavar="RUN", parser=path, help="The run folder that train wrote.", show_default=False)
 ]
 StoreOption = Annotated[
     Path | None,
-    typer.Option(help=STORE_HELP, rich_help_panel=SETS),
+    typer.Option(parser=path, help=STORE_HELP, rich_help_panel=SETS),
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.progress import counted
 from lope_common.shown import SafeConsole
 from lope_train.cli.app import SETS, JsonOption, StoreOption, app, quiet_libraries
@@ -35,7 +36,8 @@ _SUBJECTS = "What is evaluated"
 @app.command(epilog=_EXAMPLES)
 def evaluate(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders that train wrote.", show_default=False)
+        list[Path] | None,
+        typer.Argument(metavar="RUN...", parser=path, help="Run folders that train wrote.", show_default=False),
     ] = None,
     base: Annotated[
         bool,
@@ -101,6 +103,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
+            parser=path,
             help="Folder with piqa/, siqa/, arc_easy/, mmlu/, gsm8k/ as published; default: the hub's data.",
             rich_help_panel=SETS,
         ),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_train.cli.app import OUTPUT, RunArgument, app, quiet_libraries
 from lope_train.errors import RunError, SettingsError
@@ -25,7 +26,7 @@ _HUB = "Hugging Face hub"
 @app.command(epilog=_EXAMPLES)
 def export(
     run: RunArgument,
-    out: Annotated[Path, typer.Option(help="A new folder.", show_default=False, rich_help_panel=OUTPUT)],
+    out: Annotated[Path, typer.Option(parser=path, help="A new folder.", show_default=False, rich_help_panel=OUTPUT)],
     hub_id: Annotated[
         str | None,
         typer.Option(

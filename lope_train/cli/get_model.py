@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole, safe
 from lope_train.cli.app import JsonOption, app
 
@@ -26,6 +27,7 @@ def get_model(
     cache: Annotated[
         Path | None,
         typer.Option(
+            parser=path,
             help="Cache folder; default: $LOPE_CACHE, else $XDG_CACHE_HOME/lope, ~/.cache/lope.",
             rich_help_panel="Model",
         ),

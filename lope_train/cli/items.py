@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from lope_common.cli import path
+from lope_common.files import write_whole
 from lope_common.shown import SafeConsole
 from lope_train.cli.app import OUTPUT, JsonOption, app
 
@@ -31,9 +33,16 @@ def items(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task or group of local files.", show_default=False)],
     data_dir: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Folder with piqa/, siqa/, arc_easy/, mmlu/, gsm8k/.", rich_help_panel="Data"),
+        typer.Option(
+            metavar="DIR",
+            parser=path,
+            help="Folder with piqa/, siqa/, arc_easy/, mmlu/, gsm8k/.",
+            rich_help_panel="Data",
+        ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Is written over.", rich_help_panel=OUTPUT)],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.jsonl", parser=path, help="Is written over.", rich_help_panel=OUTPUT)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Writes the items of a task, a line each: id, question, choices and answer.
@@ -49,7 +58,7 @@ def items(
         for row in rows
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(out, "\n".join(lines) + "\n")
     console = SafeConsole(stderr=as_json)
     console.print(f"{out}  ({len(rows):,} items of {task})", markup=False, soft_wrap=True)
     if as_json:

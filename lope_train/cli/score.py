@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lope_common.cli import path
 from lope_common.progress import counted
 from lope_common.shown import SafeConsole
 from lope_train.cli.app import OUTPUT, SETS, JsonOption, RunArgument, StoreOption, app, quiet_libraries
@@ -74,6 +75,7 @@ def score(
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=path,
             help="A new folder, or one with the scores of the same request; default: RUN-scores-NAME.",
             rich_help_panel=OUTPUT,
         ),

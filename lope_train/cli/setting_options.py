@@ -13,6 +13,7 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
+from lope_common.cli import path
 from lope_train.settings.recipes import SHORT
 from lope_train.settings.settings import TrainSettings
 
@@ -67,6 +68,7 @@ def _parameters() -> list[inspect.Parameter]:
             help=_help(field, choices, repeatable=kind == list[str]),
             metavar=_METAVARS.get(name) or ("WORD" if choices else None),
             rich_help_panel=panel,
+            parser=path if kind is Path else None,
             show_default=False,
         )
         annotation = Annotated[kind | None, option]  # type: ignore[valid-type]  # typer reads it

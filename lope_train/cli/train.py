@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_train.cli.app import JsonOption, app, quiet_libraries
 from lope_train.cli.setting_options import flag, setting_options, typed_settings
@@ -39,6 +40,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
+            parser=path,
             help="Settings by their names, in TOML; what is typed goes before what it says.",
             rich_help_panel=_PRESETS,
         ),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lope_common.files import canonical, sha256_of
+from lope_common.shown import one_line
 from lope_train.errors import RunError
 
 _DATA, _ABOUT = "data.arrow", "tokens.json"
@@ -98,7 +99,8 @@ def _read(place: Path, key: dict[str, Any]) -> Entry | None:
 @functools.cache  # one folder and one line a process
 def _scratch(folder: Path, reason: str) -> Path:
     """A folder in place of one that cannot be written; it goes with the process."""
-    print(f"{folder}: no tokens can be kept there ({reason}); they are made for this process alone", file=sys.stderr)
+    line = f"{folder}: no tokens can be kept there ({reason}); they are made for this process alone"
+    print(one_line(line), file=sys.stderr)
     scratch = tempfile.mkdtemp(prefix="lope-tokens.")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     return Path(scratch)

@@ -204,7 +204,7 @@ class _Workers:
             finally:
                 self._free.put(slot)
         finally:
-            lock.give_back()
+            lock.let_go()  # a child may outlive us
 
     def _call(self, command: _Command, lock: int, slot: dict[str, str]) -> Finished:
         self._watch.started(command.job)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,15 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     write_whole(path, b"new")
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_long_name_and_a_pipe(tmp_path: Path) -> None:
+    write_whole(tmp_path / ("字" * 80 + ".html"), "x")  # 245 bytes
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        write_whole(tmp_path / "pipe", "through\n")
+        assert reader.communicate(timeout=10)[0] == "through\n"
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

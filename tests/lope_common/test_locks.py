@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,19 @@ def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:
         assert process.stdout.readline() == "held\n"
         assert acquire(path, wait=False) is None
         process.kill()
+    lock = acquire(path, wait=False)
+    assert lock is not None
+    lock.give_back()
+
+
+def test_a_lock_that_is_let_go_leaves_its_file_for_who_has_inherited_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = acquire(path)
+    assert lock is not None
+    heir = os.dup(lock.handle)
+    lock.let_go()
+    assert acquire(path, wait=False) is None
+    os.close(heir)
     lock = acquire(path, wait=False)
     assert lock is not None
     lock.give_back()

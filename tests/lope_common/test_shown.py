@@ -63,6 +63,9 @@ def test_a_row_of_them_carries_no_hidden_text(hidden: str) -> None:
         ("🧑🚀", "🧑‍🚀", ("🧑🚀", "🧑⟨U+200D⟩🚀")),
         ("❤", "❤️", ("❤", "❤⟨U+FE0F⟩")),
         ("🧑‍🚀 flew", "dog", ("🧑‍🚀 flew", "dog")),
+        ("cat", "cub\u200d", ("cat", "cub⟨U+200D⟩")),
+        ("the cat", "the cub\ufe0f", ("the cat", "the cub⟨U+FE0F⟩")),
+        ("می‌خواهم می‌روم", "می‌خواهم میروم", ("می‌خواهم می⟨U+200C⟩روم", "می‌خواهم میروم")),
     ],
 )
 def test_an_edit_shows_a_joiner_that_it_changed(before: str, after: str, seen: tuple[str, str]) -> None:
@@ -76,6 +79,13 @@ def test_a_change_can_be_seen() -> None:
     assert changed("\u202e", "") != changed("\u202d", "")
     assert changed("a\nb", "a\tb") == ("a⏎b", "a⇥b")
     assert changed("a\nb", "a\tb", lines=True) == ("a⏎\nb", "a⇥\tb")
+
+
+@pytest.mark.parametrize("unit", ["\U0001f1e6", "a\u200cb", "\ufe0f", "👩\u200d"])
+def test_long_hostile_text_takes_no_longer_for_each_character(unit: str) -> None:
+    text = unit * 200_000 + "\0"  # a quadratic way would not come back
+    assert safe(text).endswith("␀")
+    assert changed(text, text[len(unit) :])[1].endswith("␀")
 
 
 def test_a_message_is_one_line() -> None:

@@ -66,7 +66,8 @@ def test_a_source_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "message"), [({"source": "sample"}, "exclude each other"), ({"limit": 5}, "a limit is for a source")]
+    ("more", "message"),
+    [({"source": "sample"}, "exclude each other"), ({"limit": 5}, r"limit \(--limit\) is for a source")],
 )
 def test_a_source_and_a_parent_exclude_each_other(more: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(lope_data.LopeDataError, match=message):

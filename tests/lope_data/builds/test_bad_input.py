@@ -59,7 +59,7 @@ def refused(lope_data: Cli, folder: Path, *args: str | Path) -> str:
         (("--from", ".."), "is not a version"),
         (("--from", "no$pe@latest"), "cannot be the name"),
         (("--from", "x", "--source", "y.json"), "exclude each other"),
-        (("--from", "x", "--limit", "3"), "a limit is for a source"),
+        (("--from", "x", "--limit", "3"), "limit (--limit) is for a source"),
         (("--source", "missing.json"), "missing.json: no such file"),
         (("--source", "missing/rows.csv"), "no such file"),
         (("--source", "."), "not one that datasets.Dataset.save_to_disk wrote"),
