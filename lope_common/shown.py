@@ -62,29 +62,6 @@ def brief(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most] + "…"
 
 
-def _fit(text: str, layout: Mapping[str, str], may_stand: MayStand | None = None) -> str:
-    """The text with signs for what shows nothing; a joiner or selector is kept where it may stand."""
-    allowed = may_stand or _stands
-    kept = -1  # the place of the last one that was kept
-
-    def sign(match: regex.Match[str]) -> str:
-        nonlocal kept
-        char: str = match[0]
-        place = match.start()
-        if char in layout:
-            return layout[char]
-        before = text[place - 1 : place] if place else ""
-        if _NOTHING.match(before) and kept != place - 1:
-            before = ""
-        if _JOINER.match(char) and before.strip() and allowed(char, before, text[place + 1 : place + 2]):
-            kept = place
-            return char
-        return _sign(char)
-
-    fit: str = _NOTHING.sub(sign, text)
-    return fit
-
-
 def _stands(char: str, before: str, after: str) -> bool:  # noqa: ARG001
     """Behind what is seen, and a joiner behind a selector too, as emoji have it.
 
@@ -100,6 +77,32 @@ def _stands_in_edit(char: str, before: str, after: str) -> bool:
     if char in _ZERO_WIDTH_JOINERS:
         return bool(after.strip() and not _NOTHING.match(after))
     return bool(_VARIES.match(before))
+
+
+def _never(char: str, before: str, after: str) -> bool:  # noqa: ARG001
+    return False
+
+
+def _fit(text: str, layout: Mapping[str, str], may_stand: MayStand = _stands) -> str:
+    """The text with signs for what shows nothing; a joiner or selector is kept where it may stand."""
+    kept = -1  # the place of the last one that was kept
+
+    def sign(match: regex.Match[str]) -> str:
+        nonlocal kept
+        char: str = match[0]
+        place = match.start()
+        if char in layout:
+            return layout[char]
+        before = text[place - 1 : place] if place else ""
+        if _NOTHING.match(before) and kept != place - 1:
+            before = ""
+        if _JOINER.match(char) and before.strip() and may_stand(char, before, text[place + 1 : place + 2]):
+            kept = place
+            return char
+        return _sign(char)
+
+    fit: str = _NOTHING.sub(sign, text)
+    return fit
 
 
 def _edit(text: str, other: str, layout: Mapping[str, str]) -> str:
@@ -118,10 +121,6 @@ def _edit(text: str, other: str, layout: Mapping[str, str]) -> str:
         seen.append(_fit(word, layout, _never if hidden else _stands_in_edit))
     signs: str = _SPACE.sub(lambda space: _sign(space[0]), "".join(seen))
     return "·" * left + signs + "·" * (len(text) - left - len(inner))
-
-
-def _never(char: str, before: str, after: str) -> bool:  # noqa: ARG001
-    return False
 
 
 def _sign(char: str) -> str:
