@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,16 @@ from lope_data.builds import obtain
 from lope_data.builds.obtain import Options, child_name
 from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
 from lope_data.names import check_name
-from lope_data.recipe.recipe import Recipe
+from lope_data.noise.imports import Imports, import_ops
+from lope_data.recipe.recipe import Recipe, load_recipe, validated
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 
 if TYPE_CHECKING:
     from lope_data.builds.preview import Preview
+
+RecipeLike = Recipe | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
 def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
@@ -40,7 +44,7 @@ def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
 
 def ingest(
     source: str | os.PathLike[str],
-    recipe: Recipe | None = None,
+    recipe: RecipeLike = None,
     *,
     limit: int | None = None,
     store: Path | str | None = None,
@@ -53,7 +57,8 @@ def ingest(
 
     Args:
         source: a file, a folder, a hub id, or `sample`.
-        recipe: its `shape`, `columns` and `source` say how to read it; its seed draws the rows of a `limit`.
+        recipe: as for `build`; its `shape`, `columns` and `source` say how to read it, and its seed draws the rows of
+            a `limit`.
 
     The other arguments are those of `build`.
 
@@ -67,7 +72,7 @@ def ingest(
 
 
 def build(
-    recipe: Recipe | None = None,
+    recipe: RecipeLike = None,
     *,
     source: str | os.PathLike[str] | None = None,
     parent: Version | str | None = None,
@@ -77,13 +82,15 @@ def build(
     workers: int | None = None,
     shard_rows: int | None = None,
     allow_shortfall: bool = False,
+    imports: Imports = (),
     progress: Progress = silent,
     notice: Notice = silent,
 ) -> Version:
     """The version that a recipe makes of a source or of a parent: made now, or the one that is there (`existed`).
 
     Args:
-        recipe: by default HyNoIse.
+        recipe: or a dict of what is in one, or the name of a packaged one or a file; by default HyNoIse, of the newest
+            edition.
         source: what to ingest, by default the embedded sample.
         parent: a version, or a reference to one, instead of a source.
         name: of the version, by default PARENT-RECIPE.
@@ -92,12 +99,14 @@ def build(
         workers: threads, by default the cores; they change nothing.
         shard_rows: rows of a data file, which change no content; by default as many as make 50 files, within bounds.
         allow_shortfall: change what there is where too few rows can be changed.
+        imports: files and modules that register ops of your own; they are imported before the recipe is read.
         progress: called with (what, how many are done, how many there are).
         notice: called with what the user should know while waiting.
 
     Raises:
         LopeDataError: an argument, the source, the parent or the store does not do; says what and where.
     """
+    import_ops(imports)
     checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
     rows = _count("limit", limit)
     if source is not None and parent is not None:
@@ -122,11 +131,13 @@ def build(
         return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
 
 
-def preview(recipe: Recipe | None = None, *, source: str | os.PathLike[str] | None = None) -> Preview:
+def preview(
+    recipe: RecipeLike = None, *, source: str | os.PathLike[str] | None = None, imports: Imports = ()
+) -> Preview:
     """What `build` would do to a source, in memory: its touched rows `clean` and `noisy`, and every edit.
 
     Args:
-        recipe: by default HyNoIse.
+        recipe, imports: as for `build`.
         source: by default the embedded sample.
 
     Raises:
@@ -134,15 +145,18 @@ def preview(recipe: Recipe | None = None, *, source: str | os.PathLike[str] | No
     """
     from lope_data.builds.preview import preview as previewed
 
+    import_ops(imports)
     checked = _recipe(recipe)
     return previewed("sample" if source is None else _text("source", source, SourceError), checked)
 
 
 def _recipe(recipe: Any) -> Recipe:
-    if recipe is None:
-        return Recipe()
+    if recipe is None or isinstance(recipe, str | os.PathLike):
+        return load_recipe(None if recipe is None else Path(_text("recipe", recipe, RecipeError)), {})
+    if isinstance(recipe, Mapping):
+        return validated(Recipe, recipe, "the recipe")
     if not isinstance(recipe, Recipe):
-        raise RecipeError(f"recipe must be a lope_data.Recipe, not {shown(recipe)}")
+        raise RecipeError(f"recipe must be a lope_data.Recipe, a dict, or a name or file, not {shown(recipe)}")
     return recipe
 
 

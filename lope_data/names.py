@@ -1,4 +1,4 @@
-"""Names of datasets and references: what can be a folder or a file of the store, and cannot leave it."""
+"""Names of datasets, references and modules: what can be a folder or a file of the store, and cannot leave it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from lope_common.errors import shown
 from lope_data.errors import StoreError
 
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+MODULE = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
+"""What a manifest may call the module of an op, or its file."""
 _HOW = "use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 
 

@@ -24,8 +24,8 @@ from benchmarks.soak.random_values import (
     odd,
     of_type,
 )
-from lope_data.noise import LEVELS, all_ops, get_op
-from lope_data.recipe import PATTERNS, PRESETS
+from lope_data.noise import LEVELS, all_ops, get_op, newest_edition
+from lope_data.recipe import PATTERNS
 
 WORDNET = "@wordnet@"  # stands for the folder of a small WordNet, which is not the same on every machine
 SOURCES = ("mixed.jsonl", "parts.jsonl", "one_class.csv", "columns.json", "plain.txt", "one_row.jsonl", "bare.jsonl")
@@ -130,8 +130,8 @@ def _step(random: Random, number: int) -> dict[str, Any]:
 
 def _mix(random: Random) -> Any:
     if random.random() < 0.25:
-        return random.choice((*PRESETS, *LEVELS[:4], *(name for name in all_ops() if not get_op(name).named)))
-    plain = [name for name in all_ops() if not get_op(name).named]
+        return random.choice((*newest_edition().presets, *LEVELS[:4], *sorted(newest_edition().ops)))
+    plain = sorted(newest_edition().ops)
     known = [*LEVELS[:4], *plain, *plain, "word.synonym"]
     mix = {name: _weight(random) for name in random.sample(known, random.randint(1, 5))}
     return mix | {"nlpaug": 1} if random.random() < 0.006 else mix

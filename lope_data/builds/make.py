@@ -100,6 +100,7 @@ def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options
             seed=wanted.seed,
             recipe=Resolved.model_validate(wanted.recipe),
             ops=wanted.ops,
+            **({"op_modules": wanted.op_modules} if wanted.op_modules else {}),
             report=_report(recipe, plans, tally),
             hints=Hints(embedding_alpha=recipe.embedding.alpha),
             libraries=libraries(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,13 +40,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A version that is to be made: its name, its id, and what in a recipe the id is a hash of (plain data)."""
+    """A version that is to be made: its name, its id, and what in a recipe the id is a hash of (plain data).
+
+    `op_modules` says where the ops of a user's own are defined, which the id does not: their sources are in `ops`.
+    """
 
     name: str
     version: str
     seed: int
     recipe: dict[str, Any]
     ops: dict[str, str] = field(default_factory=dict)
+    op_modules: dict[str, str] = field(default_factory=dict)
 
 
 def ingest(
@@ -95,7 +99,7 @@ def build(
     def make() -> Version:
         from lope_data.builds.make import make_noisy
 
-        wanted = Wanted(name, version, recipe.seed, resolved, ops)
+        wanted = Wanted(name, version, recipe.seed, resolved, ops, _op_modules(ops))
         return make_noisy(parent, recipe, wanted, options, allow_shortfall=allow_shortfall)
 
     found = options.store.find(name, version)
@@ -145,6 +149,10 @@ def op_versions(recipe: Recipe) -> dict[str, str]:
             if version not in versions.setdefault(op, []):
                 versions[op].append(version)
     return {op: ",".join(found) for op, found in versions.items()}
+
+
+def _op_modules(ops: Iterable[str]) -> dict[str, str]:
+    return {op: origin.module for op in ops if (origin := get_op(op).origin) is not None}
 
 
 def child_name(name: str | None, recipe: Recipe, parent: str) -> str:

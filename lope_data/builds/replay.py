@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from lope_common.progress import Progress
 from lope_data.builds.obtain import Options, build, ingest, op_versions
 from lope_data.errors import LopeDataError, RecipeError, StoreError
+from lope_data.noise.registry import all_ops
 from lope_data.recipe.recipe import Recipe
 from lope_data.store.manifest_model import Ingest, Manifest
 from lope_data.store.store import Store
@@ -28,8 +29,11 @@ def replay(version: Version, source: str, workers: int, progress: Progress) -> l
         The first version that came out otherwise, if any did.
 
     Raises:
-        StoreError: the source is not what it was, or what the manifests ask for is not what this lope_data does.
+        StoreError: the source is not what it was, or what the manifests ask for is not what this lope_data does: a
+            manifest imports nothing, so ops of a user's own are those that were imported before.
     """
+    for original in version.lineage:
+        _check_known(original)
     with tempfile.TemporaryDirectory(prefix="lope-replay-") as folder:
         options = Options(Store(Path(folder)), workers, progress=progress)
         again: Version | None = None
@@ -77,12 +81,32 @@ def _embedding(manifest: Manifest) -> dict[str, Any]:
     return {} if alpha is None else {"alpha": alpha}
 
 
+def _check_known(version: Version) -> None:
+    """Before the manifest's recipe is read as one, which imports what it names from installed packages."""
+    manifest = version.manifest
+    named = dict.fromkeys([*manifest.ops, *(op for step in manifest.steps for op in step.mix)])
+    if unknown := [op for op in named if op not in all_ops()]:
+        op, module = unknown[0], manifest.op_modules.get(unknown[0])
+        if module is None:
+            raise StoreError(f"{version.ref} was made with {op}, which this lope_data does not have; upgrade it")
+        raise StoreError(f"{version.ref} was made with {op} of {module}, which is not imported; {_pass(module)}")
+
+
+def _pass(module: str) -> str:
+    """What to type so that an op of that module is known; of a file the manifest has the name and not the path."""
+    return f"pass --import {module}" + (" (where that file is now)" if module.endswith(".py") else "")
+
+
 def _check_ops(version: Version, recipe: Recipe) -> None:
     now = op_versions(recipe)
     ops = version.manifest.ops
-    changed = [op for op, made_by in ops.items() if now.get(op) != made_by]
-    if changed:
-        raise StoreError(
-            f"{version.ref} was made by {changed[0]} version {ops[changed[0]]}, and this lope_data "
-            f"has {now.get(changed[0])}, which makes other noise; replay it with the lope_data that made it"
-        )
+    for op, made_by in ops.items():
+        if now.get(op) == made_by:
+            continue
+        module = version.manifest.op_modules.get(op)
+        if module is None:
+            whose, todo = "this lope_data has", "replay it with the lope_data that made it"
+        else:
+            whose, todo = "what was imported is", f"find the source that made it, then {_pass(module)}"
+        made = f"{version.ref} was made by {op} version {made_by}"
+        raise StoreError(f"{made}, and {whose} {now.get(op)}, which makes other noise; {todo}")

@@ -41,6 +41,22 @@ PatternOption = Annotated[
         show_default=False,
     ),
 ]
+EditionOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Edition of recipes: what levels and presets stand for. Default: the recipe's; without one, the newest.",
+        show_default=False,
+    ),
+]
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="FILE.py|MODULE",
+        help="Import ops of your own from there. Repeat for several.",
+        show_default=False,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
@@ -75,10 +91,11 @@ def overrides(
     mix: str | None,
     encoding: str | None = None,
     pattern: str | None = None,
+    edition: int | None = None,
 ) -> Mapping[str, Any]:
     """What was typed, for `load_recipe`."""
     noise = {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
-    return {**noise, "encoding": encoding, "pattern": pattern}
+    return {**noise, "encoding": encoding, "pattern": pattern, "edition": edition}
 
 
 def _parse_mix(text: str) -> str | dict[str, float]:

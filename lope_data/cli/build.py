@@ -11,7 +11,9 @@ import typer
 from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
+    EditionOption,
     EncodingOption,
+    ImportOption,
     JsonOption,
     LevelOption,
     LimitOption,
@@ -43,6 +45,8 @@ _EXAMPLES = """
 
   python -m lope_data build --mix human --level 0.03           [dim]# typing errors as people make them[/dim]
 
+  python -m lope_data build --import shout.py --mix word.shout   [dim]# an op of your own[/dim]
+
   python -m lope_data build --recipe pipelines/data/hynoise.toml --json
 """
 
@@ -60,6 +64,8 @@ def build(
     ratio: RatioOption = None,
     mix: MixOption = None,
     level: LevelOption = None,
+    edition: EditionOption = None,
+    imports: ImportOption = None,
     seed: SeedOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the version; default: PARENT-RECIPE.")] = None,
     store: StoreOption = None,
@@ -75,10 +81,12 @@ def build(
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from lope_common.progress import bar
     from lope_data import api
+    from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import load_recipe
     from lope_data.report.rates import show_rates
 
-    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
+    import_ops(imports or ())
+    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
     console = SafeConsole(stderr=as_json)
     with bar() as shown:
         version = api.build(

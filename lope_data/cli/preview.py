@@ -10,7 +10,9 @@ import typer
 from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
+    EditionOption,
     EncodingOption,
+    ImportOption,
     LevelOption,
     MixOption,
     PatternOption,
@@ -29,6 +31,8 @@ _EXAMPLES = """
   python -m lope_data preview pipelines/data/hynoise.toml --source data.jsonl
 
   python -m lope_data preview --mix char.ocr=1 --level 0.3
+
+  python -m lope_data preview --import shout.py --mix word.shout   [dim]# an op of your own[/dim]
 """
 
 
@@ -45,14 +49,18 @@ def preview(
     ratio: RatioOption = None,
     mix: MixOption = None,
     level: LevelOption = None,
+    edition: EditionOption = None,
+    imports: ImportOption = None,
     seed: SeedOption = None,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
     from lope_data import api
+    from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import load_recipe
     from lope_data.report.sample_rows import samples, show_samples
 
-    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern))
+    import_ops(imports or ())
+    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
     found = api.preview(resolved, source=source)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import RefArgument, StoreOption, WorkersOption, app
+from lope_data.cli.app import ImportOption, RefArgument, StoreOption, WorkersOption, app
 from lope_data.errors import StoreError
 
 _EXAMPLES = """
@@ -20,6 +20,8 @@ _EXAMPLES = """
   python -m lope_data verify sample-hynoise@paper --replay
 
   python -m lope_data verify nois --replay --source data.jsonl    [dim]# where the source is now[/dim]
+
+  python -m lope_data verify nois --replay --import shout.py      [dim]# made with an op of your own[/dim]
 
 [dim]Exit code: 0 if all is as it was written, 1 if not, 2 for what cannot be checked.[/dim]
 """
@@ -34,6 +36,7 @@ def verify(
     source: Annotated[
         str | None, typer.Option(help="Where the source is, for --replay; default: where it was.", show_default=False)
     ] = None,
+    imports: ImportOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
 ) -> None:
@@ -42,6 +45,7 @@ def verify(
     from lope_common.progress import bar
     from lope_common.shown import safe
     from lope_data.builds.replay import replay as replayed
+    from lope_data.noise.imports import import_ops
     from lope_data.sources import SourceIndex
     from lope_data.store.store import Store
     from lope_data.store.verify import Finding, verify_link, verify_version
@@ -49,6 +53,9 @@ def verify(
 
     if source is not None and not replay:
         raise StoreError("--source is for --replay, which reads it")
+    if imports and not replay:
+        raise StoreError("--import is for --replay, which makes the noise again")
+    import_ops(imports or ())
     console = SafeConsole()
     where = Store(store)
     checked: list[Version] = []

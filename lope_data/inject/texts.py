@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from lope_data.errors import RecipeError
 from lope_data.inject.rank import deal
+from lope_data.noise.editions import get_edition, newest_edition
+from lope_data.noise.imports import Imports, import_ops, named_op
 from lope_data.noise.op import TextOp
 from lope_data.noise.registry import LEVELS, get_op
-from lope_data.recipe.presets import PRESETS
 from lope_data.recipe.recipe import Step, validated
 from lope_data.text import kernels
 from lope_data.text.buffers import offsets_and_data, strings
@@ -53,6 +54,8 @@ def corrupt(
     edits: bool = False,
     *,
     params: Mapping[str, Any] | None = None,
+    edition: int | None = None,
+    imports: Imports = (),
 ) -> Any:
     """Noise on texts: of each text a share `level` of its units is changed.
 
@@ -67,6 +70,8 @@ def corrupt(
         level: the share of units to change, 0 to 1.
         edits: give back the edits too.
         params: the op's parameters; of a mix, parameters by op.
+        edition: of recipes, which says what a level or a preset stands for; by default the newest.
+        imports: files and modules that register ops of your own.
 
     Returns:
         Texts of the type that was given. With `edits`, a pair of them and a table `row, op, start, end, new_end,
@@ -83,7 +88,8 @@ def corrupt(
     ['Namet hree primayrc olours.']
     """
     column, back = opened(texts)
-    step = _step(op, level, params)
+    import_ops(imports)
+    step = _step(op, level, params, newest_edition().number if edition is None else edition)
     level, seed = step.level, _seed(seed)
     keys = _keys(column)
     noisy, tables, order = [], [_EDITS.empty_table()], [np.empty(0, np.int64)]
@@ -156,14 +162,14 @@ def _seed(seed: int) -> int:
     return int(plain)
 
 
-def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any] | None) -> Step:
+def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any] | None, edition: int) -> Step:
     """The request as a step of a recipe, checked as one."""
-    if isinstance(op, str) and op not in LEVELS and op not in PRESETS:
-        get_op(op)
+    if isinstance(op, str) and op not in LEVELS and op not in get_edition(edition).presets:
+        named_op(op)
         params = {op: params} if params else None
     if isinstance(level, Real) and not isinstance(level, bool):
         level = float(level)  # numpy's numbers too
-    step = validated(Step, {"level": level, "mix": op, "params": params or {}}, "corrupt")
+    step = validated(Step, {"edition": edition, "level": level, "mix": op, "params": params or {}}, "corrupt")
     for name in step.weights:
         _text_op(name)
     return step

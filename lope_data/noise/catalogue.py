@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lope_data.noise.editions import newest_edition
+from lope_data.noise.imports import Imports, import_ops, installed_ops, named_op, package_of
 from lope_data.noise.op import Op, TextOp
-from lope_data.noise.registry import all_ops, get_op, level_of
+from lope_data.noise.registry import all_ops, level_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class OpInfo:
         kind: `text`, or what it changes of a row's target: a `response`, a `choice` or a `class`.
         unit: what its level is a share of.
         needs: what a row must have to be changed by it.
-        in_default: whether a mix that names its level takes it in.
+        in_default: whether a mix that names its level takes it in, in the newest edition.
+        module: where an op of a user's own is defined; None for one of lope_data.
     """
 
     name: str
@@ -39,11 +42,27 @@ class OpInfo:
     needs: str
     parameters: tuple[Parameter, ...]
     in_default: bool
+    module: str | None
 
 
-def list_ops() -> list[OpInfo]:
-    """Every op, level after level."""
+def list_ops(*, imports: Imports = ()) -> list[OpInfo]:
+    """Every op, level after level.
+
+    Args:
+        imports: files and modules that register ops of your own.
+
+    Raises:
+        RecipeError: one of `imports` cannot be imported.
+    """
+    import_ops(imports)
     return [_info(op) for op in all_ops().values()]
+
+
+def offered() -> dict[str, str]:
+    """The ops of installed packages that nothing has named yet, and whose they are; none is imported."""
+    return {
+        name: ", ".join(map(package_of, offers)) for name, offers in installed_ops().items() if name not in all_ops()
+    }
 
 
 def op_info(name: str) -> OpInfo:
@@ -52,7 +71,7 @@ def op_info(name: str) -> OpInfo:
     Raises:
         RecipeError: there is none of that name; the nearest is suggested.
     """
-    return _info(get_op(name))
+    return _info(named_op(name))
 
 
 def _info(op: Op) -> OpInfo:
@@ -70,5 +89,6 @@ def _info(op: Op) -> OpInfo:
         op.unit,
         op.needs,
         parameters,
-        not op.named,
+        op.name in newest_edition().ops,
+        op.origin.module if op.origin else None,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,21 @@ class Params(BaseModel):
     """Parameters of an op; the base has none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an op of a user's own was defined.
+
+    Attributes:
+        module: the name of the module, or of its file where it was imported as a file: no path of a machine.
+        file: the file; None where there is none, as in a notebook.
+        sha256: of the file when it was imported, with lines that end in LF; None where there is none.
+    """
+
+    module: str
+    file: Path | None
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -112,8 +128,8 @@ class TextOp:
         pick: which units are hit: `anywhere`, `apart` (no two hits are neighbours among the units) or `last`.
         counted: the units that a level is a share of, where they are not `units`.
         table: the bytes of the table that the op reads, if any; they count as part of its version.
-        named: whether it is part of a mix only by its own name, not as one of its level.
         certain: whether every hit changes something, so that no edit need be compared with what it replaces.
+        origin: where it was defined; None for an op of lope_data.
     """
 
     name: str
@@ -131,8 +147,8 @@ class TextOp:
     pick: str
     counted: Callable[[Cells, Any], Spans] | None
     table: Callable[[Any], bytes] | None
-    named: bool
     certain: bool
+    origin: Origin | None
 
     def ground(self, cells: Cells, params: Params, share: F64 | None = None) -> Ground:
         """What the op finds in a batch.
@@ -192,6 +208,7 @@ class LabelOp:
     Attributes:
         kind: what it can change: a `response`, a `choice` or a `class`.
         able: which rows `propose` would give a new target, from the same arguments, where that is had for less.
+        origin: where it was defined; None for an op of lope_data.
     """
 
     name: str
@@ -203,9 +220,9 @@ class LabelOp:
     able: Able | None
     params: type[Params]
     needs: str
+    origin: Origin | None
 
     unit = "target"
-    named = False
 
     def can(self, rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:
         """Which of the rows get a new target, shape (rows,)."""

@@ -1,31 +1,46 @@
-"""The registry of noise ops. An op is one decorated function; it is found by lying in `lope_data.noise.ops`."""
+"""The registry of noise ops. An op is one decorated function, in a file of `lope_data.noise.ops` or of a user's own."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from lope_common.errors import suggest
-from lope_data.errors import RecipeError
-from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Params, Propose, TextOp
+from lope_common.errors import shown, suggest
+from lope_data.errors import NoiseError, RecipeError
+from lope_data.noise.checked import checked_label, checked_text
+from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Origin, Params, Propose, TextOp
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans
 
 LEVELS = ("char", "word", "label", "structure", "nlpaug")
-DEFAULT_LEVELS = ("char", "word", "label")  # the default mix
-
+_OF_TEXTS = ("char", "word", "structure", "nlpaug")
+_BUILT_IN = "lope_data.noise.ops"
+_NAME = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]{0,99})?")
 
 _ops: dict[str, Op] = {}
 
 
 def _register(new: Op) -> None:
-    assert new.name not in _ops, new.name
-    assert level_of(new.name) in LEVELS, new.name
+    level, ours = level_of(new.name), new.origin is None
+    levels = ("label",) if isinstance(new, LabelOp) else _OF_TEXTS if ours else _OF_TEXTS[:-1]
+    if not _NAME.fullmatch(new.name) or level not in levels or (new.name == level and not ours):
+        raise RecipeError(
+            f"an op cannot be called {shown(new.name)}: its name is LEVEL.NAME, in small letters, digits and _, and "
+            f"its level one of {', '.join(levels)}"
+        )
+    if new.name in _ops:
+        there = _ops[new.name].origin
+        whose = "an op of lope_data" if there is None else f"an op of {there.module}"
+        raise RecipeError(f"there is an op {new.name} already, {whose}; give yours another name")
     _ops[new.name] = new
     all_ops.cache_clear()
 
@@ -44,35 +59,38 @@ def text_op(
     pick: str = "anywhere",
     counted: Callable[[Cells, Any], Spans] | None = None,
     table: Callable[[Any], bytes] | None = None,
-    named: bool = False,
     certain: bool = False,
 ) -> Callable[[Callable[[Hits, Any], Edits]], Callable[[Hits, Any], Edits]]:
-    """Registers a text op; see `TextOp`. The first line of the function's docstring is its summary."""
-    assert pick in PICKS, pick
+    """Registers a text op; see `TextOp`. The first line of the function's docstring is its summary.
+
+    Raises:
+        RecipeError: there is an op of that name, or it cannot be one.
+    """
 
     def decorate(function: Callable[[Hits, Any], Edits]) -> Callable[[Hits, Any], Edits]:
-        summary, details = _docs(function)
-        _register(
-            TextOp(
-                name=name,
-                version=version,
-                summary=summary,
-                details=details,
-                unit=unit,
-                units=units,
-                edit=function,
-                params=params,
-                needs=needs,
-                least=least,
-                keep=keep,
-                per_hit=per_hit,
-                pick=pick,
-                counted=counted,
-                table=table,
-                named=named,
-                certain=certain,
-            )
+        summary, details = _docs(name, function)
+        if pick not in PICKS:
+            raise RecipeError(f"{name}: pick cannot be {shown(pick)}{suggest(str(pick), PICKS)}")
+        new = TextOp(
+            name=name,
+            version=version,
+            summary=summary,
+            details=details,
+            unit=unit,
+            units=units,
+            edit=function,
+            params=params,
+            needs=needs,
+            least=least,
+            keep=keep,
+            per_hit=per_hit,
+            pick=pick,
+            counted=counted,
+            table=table,
+            certain=certain,
+            origin=_origin(function),
         )
+        _register(new if new.origin is None else checked_text(new))
         return function
 
     return decorate
@@ -81,28 +99,77 @@ def text_op(
 def label_op(
     name: str, *, version: int, kind: str, needs: str, params: type[Params] = Params, able: Able | None = None
 ) -> Callable[[Propose], Propose]:
-    """Registers a label op; see `LabelOp`."""
+    """Registers a label op; see `LabelOp`.
+
+    Raises:
+        RecipeError: there is an op of that name, or it cannot be one.
+    """
 
     def decorate(function: Propose) -> Propose:
-        summary, details = _docs(function)
-        _register(LabelOp(name, version, summary, details, kind, function, able, params, needs))
+        summary, details = _docs(name, function)
+        if kind not in (kinds := ("response", "choice", "class")):
+            raise RecipeError(f"{name}: kind cannot be {shown(kind)}{suggest(str(kind), kinds)}")
+        new = LabelOp(name, version, summary, details, kind, function, able, params, needs, _origin(function))
+        _register(new if new.origin is None else checked_label(new))
         return function
 
     return decorate
 
 
-def _docs(function: Callable[..., Any]) -> tuple[str, str]:
+def _docs(name: str, function: Callable[..., Any]) -> tuple[str, str]:
     """The first line of a docstring, and the rest of it as one paragraph a blank line."""
-    assert function.__doc__, function
-    first, _, rest = inspect.cleandoc(function.__doc__).partition("\n")
+    if not (function.__doc__ or "").strip():
+        raise RecipeError(f"{name}: its function has no docstring, whose first line says what the op does")
+    first, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
     return first.rstrip("."), "\n\n".join(" ".join(part.split()) for part in rest.strip().split("\n\n") if part)
+
+
+def _origin(function: Callable[..., Any]) -> Origin | None:
+    """Where a function is defined, its source as it is now; None for one of lope_data."""
+    name = function.__module__
+    if f"{name}.".startswith(f"{_BUILT_IN}."):
+        return None
+    module = sys.modules.get(name)
+    if isinstance(known := getattr(module, "__lope_origin__", None), Origin):  # imported as a file
+        return known
+    file = getattr(module, "__file__", None)
+    try:
+        source = Path(file).read_bytes() if file else None
+    except OSError:
+        source = None
+    if file is None or source is None:
+        return Origin(name, None, None)
+    return Origin(Path(file).name if name == "__main__" else name, Path(file).resolve(), source_hash(source))
+
+
+def source_hash(source: bytes) -> str:
+    """sha256 of a source, whatever its line ends: git on Windows writes its own."""
+    return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
 
 
 @cache
 def all_ops() -> Mapping[str, Op]:
     """Every registered op, level after level, by name within a level."""
-    importlib.import_module("lope_data.noise.ops")
+    importlib.import_module(_BUILT_IN)
     return dict(sorted(_ops.items(), key=lambda item: (LEVELS.index(level_of(item[0])), item[0])))
+
+
+@contextmanager
+def registering(again: Path | None = None) -> Iterator[None]:
+    """A context in which ops are registered, those of one file again; if it raises, all are as they were."""
+    before = dict(all_ops())
+    for name, op in before.items():
+        if again is not None and op.origin is not None and op.origin.file == again:
+            del _ops[name]
+    all_ops.cache_clear()
+    try:
+        yield
+    except BaseException:
+        _ops.clear()
+        _ops.update(before)
+        raise
+    finally:
+        all_ops.cache_clear()
 
 
 def level_of(name: str) -> str:
@@ -110,19 +177,28 @@ def level_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def members(level: str) -> list[str]:
-    """The ops that a level stands for in a mix."""
-    return [name for name, op in all_ops().items() if level_of(name) == level and not op.named]
-
-
 def op_version(op: Op, params: Params) -> str:
-    """The op's version, with a hash of the table that it reads, if any: when either changes, so may its output."""
-    table = op.table(params) if isinstance(op, TextOp) and op.table else None
-    return str(op.version) if table is None else f"{op.version}+{hashlib.sha256(table).hexdigest()[:8]}"
+    """The op's version, with a hash of the table that it reads, if any, and of its source if it is a user's own: when
+    one of these changes, so may its output.
+
+    Raises:
+        NoiseError: it is a user's own, and was defined in no file.
+    """
+    parts = [str(op.version)]
+    if isinstance(op, TextOp) and op.table:
+        parts.append(hashlib.sha256(op.table(params)).hexdigest()[:8])
+    if op.origin is not None:
+        if op.origin.sha256 is None:
+            raise NoiseError(
+                f"{op.name} was defined in no file, so a version could not say what made it; save it as a file and "
+                "name that with imports= or --import"
+            )
+        parts.append(op.origin.sha256[:16])
+    return "+".join(parts)
 
 
 def get_op(name: str) -> Op:
-    """The op of that name.
+    """The registered op of that name.
 
     Raises:
         RecipeError: there is none; the nearest name is suggested.

@@ -10,16 +10,27 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lope_common.errors import shown, suggest
 from lope_data.errors import RecipeError
 from lope_data.names import PATTERN
+from lope_data.noise.editions import FIRST, get_edition, newest_edition
+from lope_data.noise.imports import find_op, hint
 from lope_data.noise.op import Params
-from lope_data.noise.registry import DEFAULT_LEVELS, LEVELS, all_ops, get_op, members
+from lope_data.noise.registry import LEVELS, all_ops, get_op
 from lope_data.recipe.errors import reason
 from lope_data.recipe.guard import Constraints, Guard, Protect
-from lope_data.recipe.presets import PRESETS
 from lope_data.rows.columns import Columns
 from lope_data.rows.shapes import SHAPES
 from lope_data.sources.reading import Reading
@@ -40,7 +51,15 @@ def _weight(value: Any) -> Fraction:
     return Fraction(str(value))
 
 
+def _known_edition(number: int) -> int:
+    try:
+        return get_edition(number).number
+    except RecipeError as error:
+        raise ValueError(str(error)) from None
+
+
 Weight = Annotated[Fraction, BeforeValidator(_weight)]
+EditionNumber = Annotated[int, Field(strict=True), AfterValidator(_known_edition)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -54,10 +73,18 @@ class Embedding(_Strict):
     alpha: Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=True)] = 0.05
 
 
+def _op_is_known(name: str) -> bool:
+    try:
+        return find_op(name) is not None
+    except RecipeError as error:
+        raise ValueError(str(error)) from None
+
+
 class Step(_Strict):
     """One pass of noise: the share of rows it touches, the ops it deals to them, and how hard these hit.
 
     Attributes:
+        edition: of the recipe that it is a step of: what levels and presets stand for.
         ratio: share of rows touched; exactly round(ratio * rows) of them.
         level: share of a touched row's units that a text op changes; at least one unit.
         mix: weights of levels and ops, or the name of one, or of a preset; a level's ops share its weight equally.
@@ -65,16 +92,17 @@ class Step(_Strict):
         stratify: touch of each class of a classification the same share, to a row.
     """
 
+    edition: EditionNumber = Field(FIRST, exclude=True)  # before `mix`, which is read by it
     name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
     ratio: Share = 0.05
     level: Share = 0.1
-    mix: Mapping[str, Weight] = Field(default_factory=lambda: dict.fromkeys(DEFAULT_LEVELS, Fraction(1)))
+    mix: Mapping[str, Weight] = Field(default="default", validate_default=True)
     params: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     stratify: Annotated[bool, Field(strict=True)] = False
 
     @field_validator("mix", mode="before")
     @classmethod
-    def _preset(cls, value: Any) -> Any:
+    def _preset(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, Mapping):
             for level, inner in value.items():
                 if level in LEVELS and isinstance(inner, Mapping) and inner:
@@ -83,20 +111,23 @@ class Step(_Strict):
                     )
         if not isinstance(value, str):
             return value
-        if value in LEVELS or value in all_ops():
+        if value in LEVELS:
             return {value: 1.0}
-        if value not in PRESETS:
-            raise ValueError(
-                f"unknown preset, level or op {shown(value)}{suggest(value, [*PRESETS, *LEVELS, *all_ops()])}"
-            )
-        return PRESETS[value]
+        presets = get_edition(info.data.get("edition", FIRST)).presets
+        if value in presets:
+            return presets[value]
+        if _op_is_known(value):
+            return {value: 1.0}
+        raise ValueError(f"unknown preset, level or op {shown(value)}{hint(value, [*presets, *LEVELS])}")
 
     @model_validator(mode="after")
     def _check(self) -> Step:
-        known = all_ops()
         for name in self.mix:
-            if name not in LEVELS and name not in known:
-                raise ValueError(f"unknown op or level {shown(name)} in mix{suggest(name, [*LEVELS, *known])}")
+            if name in LEVELS and name not in all_ops():
+                if not self._members(name):
+                    raise ValueError(f"the level {name} has no ops in edition {self.edition} of recipes")
+            elif not _op_is_known(name):
+                raise ValueError(f"unknown op or level {shown(name)} in mix{hint(name, LEVELS)}")
         if not any(self.mix.values()):
             raise ValueError("the mix has no weight above 0")
         for op, share in self.weights.items():
@@ -106,7 +137,7 @@ class Step(_Strict):
                 raise ValueError("the weights of the mix have too many digits; round them")
         for name in self.params:
             if name not in self.weights:
-                what = "; put it into the mix" if name in known else suggest(name, known)
+                what = "; put it into the mix" if name in all_ops() else suggest(name, self.weights)
                 raise ValueError(f"params for {shown(name)}, which the mix does not use{what}")
         for name in self.weights:
             try:
@@ -116,12 +147,15 @@ class Step(_Strict):
                 raise ValueError(f"params of {name}: {said}") from error
         return self
 
+    def _members(self, level: str) -> tuple[str, ...]:
+        return get_edition(self.edition).levels.get(level, ())
+
     @cached_property
     def weights(self) -> dict[str, Fraction]:
         """The weight of each op in the mix, exact, summing to 1."""
         weights: dict[str, Fraction] = {}
         for name, weight in self.mix.items():
-            group = [name] if name in all_ops() else members(name)
+            group = (name,) if name in all_ops() else self._members(name)
             for op in group:
                 weights[op] = weights.get(op, Fraction(0)) + weight / len(group)
         total = sum(weights.values())
@@ -133,17 +167,33 @@ class Step(_Strict):
 
 
 class Recipe(_Strict):
-    """A whole recipe. `shape`, `columns` and `source` speak of the source and are used when it is ingested."""
+    """A whole recipe. `shape`, `columns` and `source` speak of the source and are used when it is ingested.
 
+    `edition` says what levels and presets stand for: a recipe means what it meant when its edition was new.
+    """
+
+    edition: EditionNumber = FIRST  # before `steps`, which are read by it
     name: Annotated[str, Field(pattern=PATTERN)] = "hynoise"
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 614
     shape: str | None = None
     columns: Columns = Columns()
     source: Reading = Reading()
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)] = (Step(),)
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, validate_default=True)] = (Step(),)
     protect: tuple[Protect, ...] = ()
     constraints: Constraints = Constraints()
     embedding: Embedding = Embedding()
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _of_this_edition(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        edition = info.data.get("edition", FIRST)
+        steps = [step.model_dump(exclude_unset=True) if isinstance(step, Step) else step for step in value]
+        for i, step in enumerate(steps):
+            if isinstance(step, Mapping) and "edition" in step:
+                raise ValueError(f"[{i}]: edition is a key of the whole recipe, which stands above the first table")
+        return [{**step, "edition": edition} if isinstance(step, Mapping) else step for step in steps]
 
     @field_validator("shape")
     @classmethod
@@ -170,6 +220,7 @@ class Recipe(_Strict):
         With the seed it is a recipe again, which resolves to the same.
         """
         return {
+            **({"edition": self.edition} if self.edition != FIRST else {}),
             "name": self.name,
             "steps": [
                 {
@@ -188,21 +239,21 @@ class Recipe(_Strict):
 
 
 def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
-    """A recipe from a TOML file (None: the default one), with what was typed put over it.
+    """A recipe from a TOML file (None: the default one, of the newest edition), with what was typed put over it.
 
     Args:
-        overrides: `seed`, `encoding` and `pattern` of the source, and `ratio`, `level`, `mix` of a recipe's only step;
-            None stands for not typed.
+        overrides: `edition`, `seed`, `encoding` and `pattern` of the source, and `ratio`, `level`, `mix` of a recipe's
+            only step; None stands for not typed.
 
     Raises:
         RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.
     """
     where = "the recipe" if path is None else str(path)
-    data: dict[str, Any] = {}
-    if path is not None:
-        data = _read(path)
-    recipe = validated(Recipe, data, where)
     typed = {key: value for key, value in overrides.items() if value is not None}
+    data: dict[str, Any] = {"edition": newest_edition().number} if path is None else _read(path)
+    if "edition" in typed:  # the recipe itself is read by it
+        data["edition"] = typed.pop("edition")
+    recipe = validated(Recipe, data, where)
     if not typed:
         return recipe
     step_keys = [key for key in ("ratio", "level", "mix") if key in typed]

@@ -146,6 +146,7 @@ def show_lineage(console: Console, found: Lineage) -> None:
             say(console, safe(line.strip()), indent=2 * line.startswith(" "), style="dim")
     facts = {
         "shapes": ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.shapes.items())),
+        "own ops": ", ".join(f"{op} of {module}" for op, module in sorted(manifest.op_modules.items())),
         "hints": ", ".join(f"{name} {value}" for name, value in sorted(manifest.hints.plain.items())),
         "libraries": ", ".join(f"{name} {value}" for name, value in sorted(manifest.libraries.items())),
         "files": f"{len(manifest.files) + 1:,}, {decimal(size_of(version.folder))}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from lope_common.shown import safe
 from lope_data.errors import LopeDataError
 from lope_data.inject.planning import noisy_rows
 from lope_data.noise.catalogue import OpInfo
@@ -41,20 +42,24 @@ _EXAMPLES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def op_table(ops: Sequence[OpInfo]) -> Table:
-    """One line an op."""
+def op_table(ops: Sequence[OpInfo], offered: Mapping[str, str]) -> Table:
+    """One line an op; `offered` are those of installed packages that nothing has named yet, and whose they are."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("op", no_wrap=True)
     for header in ("what it does", "unit of its level"):
         table.add_column(header)
     for op in ops:
-        table.add_row(op.name, op.summary, op.unit)
+        of = f"{op.module}: " if op.module else ""
+        table.add_row(op.name, escape(of + op.summary), escape(op.unit))
+    for name, package in offered.items():
+        table.add_row(escape(safe(name)), escape(safe(f"{package}: imported when it is named")), "")
     return table
 
 
 def op_card(op: OpInfo) -> Iterator[RenderableType]:
     """One op in full."""
-    yield f"[bold]{op.name}[/bold]  [dim]version {op.version}[/dim]"
+    of = f", of {op.module}" if op.module else ""
+    yield f"[bold]{op.name}[/bold]  [dim]version {op.version}{escape(of)}[/dim]"
     yield escape(op.summary) + "."
     for paragraph in op.details.split("\n\n"):
         if paragraph:
@@ -71,12 +76,12 @@ def op_card(op: OpInfo) -> Iterator[RenderableType]:
     yield "\n[dim]example[/dim]"
     yield _example(op)
     yield f"[dim]python -m lope_data build --mix {op.name}=1[/dim]"
-    if op.level != "label":
+    if op.kind == "text":
         yield f'[dim]lope_data.corrupt(texts, "{op.name}", level=0.1)[/dim]'
 
 
 def _level(op: OpInfo) -> str:
-    if op.level == "label":
+    if op.kind != "text":
         return f"does not apply: the unit is the row's {op.kind}, which changes"
     return f"the share of a row's units that change, in a build at least one; its unit: {op.unit}"
 

@@ -92,7 +92,8 @@ def _lineage(facts: Facts) -> str:
     source = facts.source
     lines += [f"| source {_plain(source.name)} | `{source.fingerprint}` (fingerprint of its bytes) |", ""]
     if facts.kind == "build":
-        ops = ", ".join(f"{_code(op)} {_plain(version)}" for op, version in sorted(facts.ops.items()))
+        own = {op: f" of {_plain(module)}" for op, module in facts.op_modules.items()}
+        ops = ", ".join(f"{_code(op)} {_plain(version)}{own.get(op, '')}" for op, version in sorted(facts.ops.items()))
         lines += [f"Seed {facts.seed}; recipe {_plain(facts.recipe.name)}; ops and their versions: {ops}."]
         lines += ["`manifest.json` holds the recipe, whole.", ""]
     return "\n".join(lines)
@@ -140,6 +141,7 @@ def _columns(schema: pa.Schema) -> str:
 
 def _use(facts: Facts, rows: str) -> str:
     ref = facts.ref
+    imports = "".join(f" --import {module}" for module in sorted(set(facts.op_modules.values())))
     if rows.endswith(".arrow"):
         opened = f'rows = datasets.load_from_disk("{facts.name}/{facts.version}")  # this folder'
     else:
@@ -157,7 +159,7 @@ version = lope_data.open("{ref}")  # from a store: dataset, manifest, edits, par
 
 ```console
 $ python -m lope_data verify {ref}            # every file against its hash
-$ python -m lope_data verify {ref} --replay   # built again from the source, the digests compared
+$ python -m lope_data verify {ref} --replay{imports}   # built again from the source, the digests compared
 ```
 
 `manifest.json` says what was asked and done, `edits/` holds every edit with the text before and after, `croissant.json`

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from lope_data.errors import StoreError
-from lope_data.names import PATTERN, check_name
+from lope_data.names import MODULE, PATTERN, check_name
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
@@ -47,6 +47,7 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Every part begins with a letter or digit, so none is `..`, hidden or empty, and the path is relative.
 FilePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=1000)]
+ModuleName = Annotated[str, Field(pattern=MODULE, max_length=200)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Float = Annotated[float, WrapValidator(_as_given)]
 Number = Annotated[float, Field(ge=0), WrapValidator(_as_given)]
@@ -114,8 +115,9 @@ class Step(_Model):
 
 
 class Recipe(_Model):
-    """A resolved recipe."""
+    """A resolved recipe; without an edition it is of the first."""
 
+    edition: Annotated[int, Field(ge=1)] = 1
     name: str
     steps: Annotated[list[Step], Field(min_length=1)]
     protect: list[JsonValue]
@@ -163,6 +165,7 @@ class _Facts(_Model):
     source: Source
     seed: Count
     ops: dict[str, str]
+    op_modules: dict[str, ModuleName] = Field(default_factory=dict)
     hints: Hints
     libraries: dict[str, str]
 

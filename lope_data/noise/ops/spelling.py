@@ -55,7 +55,6 @@ def _with_synonyms(cells: Cells, params: WordNetParams) -> Spans:
     params=WordNetParams,
     table=lambda params: wordnet(find_wordnet(params.wordnet)).digest,
     needs="a word that WordNet has synonyms of",
-    named=True,
 )
 def synonym(hits: Hits, params: WordNetParams) -> Edits:
     """Replaces a word by a synonym (WordNet).

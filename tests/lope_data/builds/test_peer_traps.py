@@ -21,7 +21,7 @@ import regex
 from lope_data import corrupt
 from lope_data.builds.obtain import Options, build, ingest
 from lope_data.errors import RecipeError
-from lope_data.noise import TextOp, all_ops
+from lope_data.noise import TextOp, all_ops, newest_edition
 from lope_data.recipe import Recipe
 from lope_data.rows import OPS
 from lope_data.store import Draft, Store, Version
@@ -29,7 +29,9 @@ from lope_data.store import Draft, Store, Version
 Make = Callable[..., Version]
 # A text alone is a row of one field, which stays; named ops need more than this package.
 TEXT_OPS = [
-    name for name, op in all_ops().items() if isinstance(op, TextOp) and not op.named and name != "structure.drop_field"
+    name
+    for name, op in all_ops().items()
+    if isinstance(op, TextOp) and name in newest_edition().ops and name != "structure.drop_field"
 ]
 every_text_op = pytest.mark.parametrize("op", TEXT_OPS)
 pytestmark = pytest.mark.filterwarnings("ignore::lope_data.inject.texts.ShortfallWarning")

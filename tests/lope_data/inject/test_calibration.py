@@ -23,7 +23,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
 from lope_data import ShortfallWarning, corrupt
-from lope_data.noise import Ground, TextOp, all_ops, get_op
+from lope_data.noise import Ground, TextOp, all_ops, get_op, newest_edition
 from lope_data.recipe import Step
 from lope_data.sources import sample_rows
 from lope_data.store import Version
@@ -34,7 +34,7 @@ LEVELS = (0.01, 0.05, 0.1, 0.3)
 Z95, Z99 = 1.959963984540054, 2.5758293035489004
 FIELDS = "structure.drop_field"  # needs rows of several texts
 PARAMS = {"word.synonym": {"wordnet": str(Path(__file__).parents[1] / "noise" / "wordnet")}}
-OPS = [op for op in all_ops().values() if isinstance(op, TextOp) and not op.named]
+OPS = [op for op in all_ops().values() if isinstance(op, TextOp) and op.name in newest_edition().ops]
 EXACT = ["char.delete", "char.insert", "char.repeat"]  # the length changes by one a unit: no shorter way there
 NEARLY = ["char.case", "char.homoglyph", "char.keyboard", "char.ocr", "char.substitute"]
 

@@ -17,7 +17,7 @@ from lope_data.errors import NoiseError
 from lope_data.inject.apply import corrupt_rows
 from lope_data.inject.planning import plan
 from lope_data.inject.rank import deal
-from lope_data.noise import members
+from lope_data.noise import newest_edition
 from lope_data.recipe import Recipe
 from lope_data.rows import OPS, ROW_ID
 from lope_data.store import Version
@@ -71,9 +71,10 @@ def test_levels_and_ops_get_their_shares(sample: Version, make_recipe: MakeRecip
         {level: sum(n for op, n in counts.items() if op.startswith(level)) for level in ("char", "word", "label")}
     )
     assert levels == {"char": 160, "word": 160, "label": 160}
+    ops = newest_edition().levels
     for level in ("char", "word"):  # every row can take most of these; label ops need rows of their kind
-        assert all(abs(counts[op] - 160 / len(members(level))) <= 1 for op in members(level))
-    assert {op for op in counts if op.startswith("label")} == set(members("label"))
+        assert all(abs(counts[op] - 160 / len(ops[level])) <= 1 for op in ops[level])
+    assert {op for op in counts if op.startswith("label")} == set(ops["label"])
 
 
 def test_a_smaller_ratio_is_a_subset_with_the_same_edits(sample: Version, make_recipe: MakeRecipe) -> None:

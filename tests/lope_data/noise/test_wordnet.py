@@ -11,8 +11,9 @@ import lope_data
 from lope_data.errors import NoiseError
 from lope_data.noise.data import wordnet as reader
 from lope_data.noise.data.wordnet import find_wordnet, wordnet
+from lope_data.noise.editions import newest_edition
 from lope_data.noise.op import TextOp
-from lope_data.noise.registry import get_op, members, op_version
+from lope_data.noise.registry import get_op, op_version
 
 TINY = Path(__file__).parent / "wordnet"
 INSTALLED = Path("/usr/share/wordnet")
@@ -141,8 +142,8 @@ def test_an_inflected_form_is_not_looked_up() -> None:
 
 
 def test_it_is_in_a_mix_by_its_own_name_only() -> None:
-    assert "word.synonym" not in members("word")
-    assert "word.misspell" in members("word")
+    assert "word.synonym" not in newest_edition().levels["word"]
+    assert "word.misspell" in newest_edition().levels["word"]
 
 
 def test_the_data_is_part_of_the_version(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from lope_data.errors import NoiseError
 from lope_data.inject import Corrupted, corrupt_rows, plan
-from lope_data.noise import TextOp, all_ops
+from lope_data.noise import TextOp, all_ops, newest_edition
 from lope_data.recipe.guard import PATTERNS, Constraints, Guard, Protect
 from lope_data.recipe.recipe import Recipe
 from lope_data.rows import ROW_ID
@@ -19,7 +19,7 @@ from lope_data.text import Cells, row_hashes
 
 Ingest = Callable[..., pa.Table]
 
-OPS = [name for name, op in all_ops().items() if isinstance(op, TextOp) and not op.named]
+OPS = [name for name, op in all_ops().items() if isinstance(op, TextOp) and name in newest_edition().ops]
 
 HITS = {
     "code": ["```py\nx = 1\n```", "`ls -l`", "~~~\na\n~~~"],

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lope_data.errors import RecipeError
-from lope_data.noise import DEFAULT_LEVELS, members
-from lope_data.recipe.presets import PRESETS
+from lope_data.noise import get_edition
 from lope_data.recipe.recipe import Recipe, load_recipe
 
+LEVELS = get_edition(1).levels
 DATA = Path(__file__).parents[3] / "pipelines" / "data"
 
 
@@ -27,7 +27,7 @@ def test_committed_recipes_are_valid(path: Path) -> None:
 def test_a_level_shares_its_weight_equally() -> None:
     weights = load_recipe(None, {"mix": {"char": 1.0, "word.delete": 0.5, "word": 0.5}}).steps[0].weights
     assert sum(weights.values()) == 1
-    chars, words = len(members("char")), len(members("word"))
+    chars, words = len(LEVELS["char"]), len(LEVELS["word"])
     assert weights["char.delete"] == weights["char.insert"] == Fraction(1, 2) / chars
     assert weights["word.delete"] == Fraction(1, 4) + Fraction(1, 4) / words
     assert "word.synonym" not in weights  # its data is not everywhere, so it is taken by name alone
@@ -36,7 +36,9 @@ def test_a_level_shares_its_weight_equally() -> None:
 
 def test_resolved_spells_everything_out() -> None:
     step = Recipe().resolved()["steps"][0]
-    assert set(step["mix"]) == set(step["params"]) == {op for level in DEFAULT_LEVELS for op in members(level)}
+    assert (
+        set(step["mix"]) == set(step["params"]) == {op for level in ("char", "word", "label") for op in LEVELS[level]}
+    )
     assert step["params"]["char.insert"] == {"alphabet": "abcdefghijklmnopqrstuvwxyz"}
 
 
@@ -57,9 +59,9 @@ def test_a_mix_may_be_a_preset_a_level_or_an_op() -> None:
     human = weights("human")
     assert human["char.delete"] == Fraction(422, 1000)
     assert sum(human.values()) == 1
-    assert set(weights("structure")) == set(members("structure"))
+    assert set(weights("structure")) == set(LEVELS["structure"])
     assert weights("char.ocr") == {"char.ocr": 1}
-    assert set(PRESETS) == {"default", "paper", "human"}
+    assert set(get_edition(1).presets) == {"default", "paper", "human"}
 
 
 @pytest.mark.parametrize(

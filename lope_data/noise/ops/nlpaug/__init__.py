@@ -172,7 +172,6 @@ def _versions(params: NlpaugParams) -> bytes:
     units=_units,
     params=NlpaugParams,
     table=_versions,
-    named=True,
     needs="a word that the augmenter changes",
 )
 def augment(hits: Hits, params: NlpaugParams) -> Edits:
