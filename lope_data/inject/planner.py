@@ -195,7 +195,8 @@ class Planner:
             draw = self._draw(step, name, some)
             new, said = label_op.propose(some.table, targets[label_op.kind].table, draw, step.params_of(name))
             assert len(new) == len(mine)
-            assert not new.null_count, name
+            if new.null_count:  # only an op of a user's own can do that
+                raise NoiseError(f"{name} gives no new target for a row that it said it could change")
             index[mine] = sum(map(len, after)) + np.arange(len(mine))
             after.append(new.cast(pa.large_string()))
             detail.append(said.cast(pa.large_string()))

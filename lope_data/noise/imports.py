@@ -65,7 +65,7 @@ def find_op(name: str) -> Op | None:
         RecipeError: the package that offers it fails or does not register it, or two packages do.
     """
     if name not in all_ops() and (offers := installed_ops().get(name)):
-        packages = [package_of(offer) for offer in offers]
+        packages = sorted(map(package_of, offers))
         if len(offers) > 1:
             raise RecipeError(f"several packages have an op {name}: {', '.join(packages)}; uninstall all but one")
         _import_module(offers[0].module, f"{packages[0]}, which has the op {name}")

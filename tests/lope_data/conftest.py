@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from lope_data import cli
 from lope_data.builds import Options, build, ingest
+from lope_data.noise import all_ops
 from lope_data.recipe import Recipe
 from lope_data.rows import Columns, ingest_table
 from lope_data.store import Store, Version
@@ -98,3 +99,52 @@ def ingest_rows() -> Callable[..., pa.Table]:
         return ingest_table(table, "rows", shape, columns or Columns(), None, 0)
 
     return make
+
+
+@pytest.fixture
+def own_ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Writes a file that registers `word.shout`, in the working directory: `own_ops("shout.py", edit="return 5")`.
+
+    What is imported is forgotten afterwards.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lope_data.noise.registry._ops", dict(all_ops()))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def write(name: str, /, **changed: str) -> str:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(SHOUT.format(**(PARTS | changed)))
+        return name
+
+    yield write
+    monkeypatch.undo()
+    all_ops.cache_clear()
+    for module, held in list(sys.modules.items()):
+        if str(getattr(held, "__file__", None)).startswith(str(tmp_path)) or module.partition(".")[0] == "acme":
+            del sys.modules[module]
+
+
+PARTS = {
+    "top": "",
+    "name": "word.shout",
+    "more": "",
+    "units": "return w",
+    "edit": "return hits.replace(pc.utf8_upper(hits.text().cast(pa.large_string())))",
+}
+SHOUT = """import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lope_data.noise import Edits, Params, Spans, text_op
+{top}
+
+def units(cells, params):
+    w = cells.words
+    {units}
+
+
+@text_op("{name}", version=1, unit="word", units=units, needs="a word"{more})
+def shout(hits, params):
+    \"\"\"Writes a word in capitals.\"\"\"
+    {edit}
+"""

@@ -1,0 +1,254 @@
+"""Ops of a user's own are imported from files, modules and installed packages, and only when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import lope_data
+from lope_data.errors import RecipeError
+from lope_data.noise import all_ops, get_op, import_ops
+from lope_data.noise.catalogue import offered
+from lope_data.noise.imports import find_op, named_op
+from lope_data.noise.registry import op_version
+from lope_data.recipe import load_recipe
+
+Own = Callable[..., str]
+
+
+@pytest.fixture
+def package(own_ops: Own, tmp_path: Path) -> Callable[..., None]:
+    """Installs a package that offers ops by entry points: `package("acme", {"word.shout": "acme_noise"})`."""
+
+    def install(name: str, offers: dict[str, str]) -> None:
+        place = tmp_path / "site"
+        info = place / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [f"{op} = {module}" for op, module in offers.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[lope_data.ops]", *lines, ""]))
+        if str(place) not in sys.path:
+            sys.path.append(str(place))
+        importlib.invalidate_caches()
+
+    return install
+
+
+def version_of(name: str) -> str:
+    return op_version(get_op(name), get_op(name).params())
+
+
+@pytest.mark.parametrize("target", ["shout.py", "./shout.py", "{}/shout.py", "shout"])
+def test_a_file_by_any_path_or_as_a_module_is_one_op(own_ops: Own, tmp_path: Path, target: str) -> None:
+    own_ops("shout.py")
+    import_ops(target.format(tmp_path))
+    made_by = version_of("word.shout")
+    import_ops([target.format(tmp_path), tmp_path / "shout.py"])  # again, which changes nothing
+    assert version_of("word.shout") == made_by
+    origin = get_op("word.shout").origin
+    assert origin is not None
+    assert origin.module == ("shout" if target == "shout" else "shout.py")
+    assert made_by == f"1+{origin.sha256[:16]}"  # type: ignore[index]
+    assert lope_data.corrupt(["be loud"], "word.shout", level=1.0) == ["BE LOUD"]
+
+
+def test_a_module_in_a_package_is_found_from_the_working_directory(
+    own_ops: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_ops("acme/noise.py")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(Path.cwd()))])
+    before = list(sys.path)
+    import_ops("acme.noise")
+    assert get_op("word.shout").origin.module == "acme.noise"  # type: ignore[union-attr]
+    assert sys.path == before
+    import_ops("acme")  # it registered one, if not by itself
+
+
+def test_a_file_that_changed_is_imported_again(own_ops: Own) -> None:
+    own_ops("shout.py")
+    import_ops("shout.py")
+    before = version_of("word.shout")
+    own_ops("shout.py", edit="return hits.replace(pc.utf8_lower(hits.text().cast(pa.large_string())))")
+    import_ops("shout.py")
+    assert version_of("word.shout") != before
+    assert lope_data.corrupt(["Be LOUD"], "word.shout", level=1.0) == ["be loud"]
+    own_ops("shout.py", name="word.other")
+    import_ops("shout.py")
+    assert "word.other" in all_ops()
+    assert "word.shout" not in all_ops()  # it is no longer in the file
+
+
+def test_the_hash_is_of_the_source_whatever_ends_its_lines(own_ops: Own) -> None:
+    path = Path(own_ops("shout.py"))
+    import_ops("shout.py")
+    before = version_of("word.shout")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    import_ops("shout.py")
+    assert version_of("word.shout") == before
+    path.write_text(path.read_text() + "# a comment\n")
+    import_ops("shout.py")
+    assert version_of("word.shout") != before
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"top": "boom()"}, "cannot import bad.py: bad.py, line 6: NameError: name 'boom' is not defined"),
+        ({"top": "import nowhere_at_all"}, "line 6: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ({"top": "def f(:"}, "cannot import bad.py: bad.py, line 6: SyntaxError: invalid syntax"),
+        ({"top": "import sys; sys.exit(3)"}, "cannot import bad.py: bad.py, line 6: SystemExit: 3"),
+        ({"top": "raise ValueError('two\\nlines')"}, "ValueError: two\nlines"),
+        ({"name": "word.swap"}, "there is an op word.swap already, an op of lope_data; give yours another name"),
+        ({"name": "loud"}, "an op cannot be called 'loud': its name is LEVEL.NAME"),
+        ({"name": "word.Loud"}, "an op cannot be called 'word.Loud'"),
+        ({"name": "label.loud"}, "its level one of char, word, structure"),
+        ({"name": "nlpaug.loud"}, "its level one of char, word, structure"),
+        ({"more": ", pick='best'"}, "word.other: pick cannot be 'best'; known: anywhere, apart, last"),
+        ({"more": ", params=dict"}, "word.other: params must be a subclass of Params, not <class 'dict'>"),
+        ({"more": ", named=True"}, "TypeError: text_op() got an unexpected keyword argument 'named'"),
+    ],
+)
+def test_a_file_that_fails_is_one_line_and_leaves_no_op(own_ops: Own, changed: dict[str, str], message: str) -> None:
+    own_ops("shout.py")
+    import_ops("shout.py")
+    there = dict(all_ops())
+    own_ops("bad.py", **({"name": "word.other"} | changed))
+    with pytest.raises(RecipeError) as error:
+        import_ops(["bad.py"])
+    assert message in str(error.value)
+    assert dict(all_ops()) == there
+    own_ops("bad.py", name="word.other")
+    import_ops("bad.py")
+    assert "word.other" in all_ops()
+
+
+def test_a_file_that_fails_after_its_op_leaves_none(own_ops: Own) -> None:
+    path = Path(own_ops("shout.py"))
+    import_ops("shout.py")
+    before = version_of("word.shout")
+    path.write_text(path.read_text() + "boom()\n")
+    with pytest.raises(RecipeError, match="NameError"):
+        import_ops("shout.py")
+    assert version_of("word.shout") == before  # the one that there was
+    path.rename("other.py")
+    with pytest.raises(RecipeError, match=r"there is an op word.shout already, an op of shout.py"):
+        import_ops("other.py")
+    Path("third.py").write_text(SECOND.replace("NAME", "word.third") + "boom()\n")
+    for target in ("third.py", "third"):  # the second time the module must not count as imported
+        for _ in range(2):
+            with pytest.raises(RecipeError, match="NameError"):
+                import_ops(target)
+        assert "word.third" not in all_ops()
+
+
+SECOND = """from lope_data.noise import text_op
+
+@text_op("NAME", version=1, unit="word", units=lambda cells, _: cells.words, needs="a word")
+def third(hits, params):
+    "Deletes a word."
+    return hits.replace(hits.nothing())
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere.py", "cannot import nowhere.py: No such file or directory"),
+        ("nowhere", "cannot import nowhere: there is no such module; a file is named with its .py"),
+        ("json.nowhere", "cannot import json.nowhere: there is no such module"),
+        ("json", "cannot import json: it registers no op; decorate a function with text_op or label_op"),
+        ("folder.py", "cannot import folder.py: it is not a file"),
+        ("empty.py", "cannot import empty.py: it registers no op"),
+        ("latin.py", "cannot import latin.py: latin.py"),
+        ("a/b", "cannot import 'a/b': a file ends with .py"),
+        ("my op.py", "cannot import 'my op.py': name a module, or a file that ends with .py"),
+        ("", "cannot import '': name a module"),
+        ("a\0.py", "cannot import 'a\\x00.py'"),
+        (7, "imports must hold files and names of modules, not 7"),
+        ([b"shout.py"], "imports must hold files and names of modules, not b'shout.py'"),
+        ([None], "imports must hold files and names of modules, not None"),
+    ],
+)
+def test_what_cannot_be_imported_is_named(own_ops: Own, tmp_path: Path, target: str, message: str) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    (tmp_path / "latin.py").write_bytes(b"x = '\xe4'\n")
+    with pytest.raises(RecipeError) as error:
+        import_ops(target)
+    assert str(error.value).startswith(message)
+
+
+def test_an_installed_op_is_imported_when_a_recipe_names_it_and_not_before(
+    own_ops: Own, package: Callable[..., None]
+) -> None:
+    own_ops("site/acme_noise.py")
+    package("acme", {"word.shout": "acme_noise"})
+    assert offered() == {"word.shout": "acme 1.0"}
+    with pytest.raises(RecipeError, match=r"did you mean 'word.shout'"):
+        load_recipe(None, {"mix": "word.shoutt"})
+    assert "word.shout" not in {op.name for op in lope_data.list_ops()}
+    assert "acme_noise" not in sys.modules
+    recipe = load_recipe(None, {"mix": {"word.shout": 1, "char": 1}})
+    assert "word.shout" in recipe.steps[0].weights
+    assert "acme_noise" in sys.modules
+    assert offered() == {}
+
+
+def test_corrupt_and_ops_name_an_installed_op_too(
+    own_ops: Own, package: Callable[..., None], lope_data: Callable
+) -> None:
+    own_ops("site/acme_noise.py")
+    package("acme", {"word.shout": "acme_noise"})
+    listed = " ".join(lope_data("ops").out.split())
+    assert "word.shout acme 1.0: imported when it is named" in listed
+    assert "acme_noise" not in sys.modules
+    assert "of acme_noise" in lope_data("ops", "word.shout").out
+    assert "acme_noise" in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("offers", "changed", "message"),
+    [
+        (
+            {"word.shout": "acme_noise"},
+            {"top": "boom()"},
+            "cannot import acme 1.0, which has the op word.shout: acme_noise.py",
+        ),
+        ({"word.other": "acme_noise"}, {}, "acme 1.0 has no op word.other, though it says so"),
+        (
+            {"word.shout": "acme_nowhere"},
+            {},
+            "cannot import acme 1.0, which has the op word.shout: there is no such module",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_named(
+    own_ops: Own, package: Callable[..., None], offers: dict[str, str], changed: dict[str, str], message: str
+) -> None:
+    own_ops("site/acme_noise.py", **changed)
+    package("acme", offers)
+    with pytest.raises(RecipeError) as error:
+        find_op(next(iter(offers)))
+    assert message in str(error.value)
+
+
+def test_two_packages_with_one_op_are_an_error_that_names_both(own_ops: Own, package: Callable[..., None]) -> None:
+    own_ops("site/acme_noise.py")
+    package("acme", {"word.shout": "acme_noise"})
+    package("zeta", {"word.shout": "acme_noise", "word.swap": "acme_noise"})
+    with pytest.raises(RecipeError, match=r"several packages have an op word.shout: acme 1.0, zeta 1.0"):
+        find_op("word.shout")
+    assert named_op("word.swap").origin is None  # ours, whatever a package says
+
+
+def test_an_unknown_op_says_how_one_of_ones_own_is_named(own_ops: Own) -> None:
+    with pytest.raises(RecipeError, match=r"unknown op 'word.swp'; did you mean 'word.swap'\?.* --import FILE.py"):
+        named_op("word.swp")
+    with pytest.raises(
+        RecipeError, match=r"unknown op 'zzz'; `python -m lope_data ops` lists them; .* --import FILE.py"
+    ):
+        named_op("zzz")
