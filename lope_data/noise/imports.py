@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
@@ -24,7 +24,8 @@ from lope_data.errors import LopeDataError, RecipeError
 from lope_data.names import MODULE
 from lope_data.noise.checked import failure
 from lope_data.noise.op import Op, Origin
-from lope_data.noise.registry import all_ops, registering, source_hash
+from lope_data.noise.origin import source_hash, sources
+from lope_data.noise.registry import all_ops, registering
 
 GROUP = "lope_data.ops"
 """The entry points by which an installed package offers ops: the name of an op, and the module that registers it."""
@@ -89,7 +90,7 @@ def named_op(name: str) -> Op:
 def hint(name: str, more: Iterable[str] = ()) -> str:
     """What to do about an op that is unknown; `more` are other names that could have been meant."""
     near = did_you_mean(name, [*all_ops(), *installed_ops(), *more])
-    return (near or "; `python -m lope_data ops` lists them;") + " one of your own needs --import FILE.py, or imports="
+    return (near or "; `python -m lope_data ops` lists them") + " (an op of your own: --import FILE.py, or imports=)"
 
 
 def installed_ops() -> dict[str, list[EntryPoint]]:
@@ -124,7 +125,7 @@ def _import_file(path: Path) -> None:
         source = file.read_bytes()
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot import {path}: {getattr(error, 'strerror', None) or error}") from error
-    origin = Origin(file.name, file, source_hash(source))
+    origin = Origin(file.name, file, source_hash(file, source))
     mine = [op.origin for op in all_ops().values() if op.origin and op.origin.file == file]
     if mine and all(known.sha256 == origin.sha256 for known in mine):  # here, or by the user's own program
         return
@@ -134,7 +135,9 @@ def _import_file(path: Path) -> None:
     assert spec is not None
     module = module_from_spec(spec)
     vars(module)["__lope_origin__"] = origin
-    with _one_line(str(path), origin), registering(file):
+    if mine:  # what it imports may have changed too
+        _forget([file.parent / other for other in sources(file, source)])
+    with _working_directory(), _one_line(str(path), origin), registering(file):
         before = sys.modules.get(name)
         sys.modules[name] = module  # dataclasses and pydantic look their module up
         try:
@@ -144,6 +147,13 @@ def _import_file(path: Path) -> None:
         except BaseException:
             _put_back(name, before)
             raise
+
+
+def _forget(files: Collection[Path]) -> None:
+    """Modules of these files are read again when they are imported the next time."""
+    for name, module in list(sys.modules.items()):
+        if (held := getattr(module, "__file__", None)) and name != "__main__" and Path(held).resolve() in files:
+            del sys.modules[name]
 
 
 def _put_back(name: str, before: ModuleType | None) -> None:

@@ -43,7 +43,7 @@ class Origin:
     Attributes:
         module: the name of the module, or of its file where it was imported as a file: no path of a machine.
         file: the file; None where there is none, as in a notebook.
-        sha256: of the file when it was imported, with lines that end in LF; None where there is none.
+        sha256: of its source when it was imported, see `origin.source_hash`; None where there is none.
     """
 
     module: str

@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -16,14 +15,14 @@ from typing import Any
 from lope_common.errors import shown, suggest
 from lope_data.errors import NoiseError, RecipeError
 from lope_data.noise.checked import checked_label, checked_text
-from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Origin, Params, Propose, TextOp
+from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Params, Propose, TextOp
+from lope_data.noise.origin import BUILT_IN, origin_of
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans
 
 LEVELS = ("char", "word", "label", "structure", "nlpaug")
 _OF_TEXTS = ("char", "word", "structure", "nlpaug")
-_BUILT_IN = "lope_data.noise.ops"
 _NAME = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]{0,99})?")
 
 _ops: dict[str, Op] = {}
@@ -88,7 +87,7 @@ def text_op(
             counted=counted,
             table=table,
             certain=certain,
-            origin=_origin(function),
+            origin=origin_of(function),
         )
         _register(new if new.origin is None else checked_text(new))
         return function
@@ -109,7 +108,7 @@ def label_op(
         summary, details = _docs(name, function)
         if kind not in (kinds := ("response", "choice", "class")):
             raise RecipeError(f"{name}: kind cannot be {shown(kind)}{suggest(str(kind), kinds)}")
-        new = LabelOp(name, version, summary, details, kind, function, able, params, needs, _origin(function))
+        new = LabelOp(name, version, summary, details, kind, function, able, params, needs, origin_of(function))
         _register(new if new.origin is None else checked_label(new))
         return function
 
@@ -124,33 +123,10 @@ def _docs(name: str, function: Callable[..., Any]) -> tuple[str, str]:
     return first.rstrip("."), "\n\n".join(" ".join(part.split()) for part in rest.strip().split("\n\n") if part)
 
 
-def _origin(function: Callable[..., Any]) -> Origin | None:
-    """Where a function is defined, its source as it is now; None for one of lope_data."""
-    name = function.__module__
-    if f"{name}.".startswith(f"{_BUILT_IN}."):
-        return None
-    module = sys.modules.get(name)
-    if isinstance(known := getattr(module, "__lope_origin__", None), Origin):  # imported as a file
-        return known
-    file = getattr(module, "__file__", None)
-    try:
-        source = Path(file).read_bytes() if file else None
-    except OSError:
-        source = None
-    if file is None or source is None:
-        return Origin(name, None, None)
-    return Origin(Path(file).name if name == "__main__" else name, Path(file).resolve(), source_hash(source))
-
-
-def source_hash(source: bytes) -> str:
-    """sha256 of a source, whatever its line ends: git on Windows writes its own."""
-    return hashlib.sha256(source.replace(b"\r\n", b"\n")).hexdigest()
-
-
 @cache
 def all_ops() -> Mapping[str, Op]:
     """Every registered op, level after level, by name within a level."""
-    importlib.import_module(_BUILT_IN)
+    importlib.import_module(BUILT_IN)
     return dict(sorted(_ops.items(), key=lambda item: (LEVELS.index(level_of(item[0])), item[0])))
 
 

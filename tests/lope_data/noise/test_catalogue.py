@@ -75,7 +75,8 @@ def test_the_card_of_each_op(lope_data: Cli, name: str) -> None:
 def test_an_unknown_op_is_one_line(lope_data: Cli) -> None:
     run = lope_data("ops", "char.delte")
     assert run.code == 2
-    assert run.err == "error: unknown op 'char.delte'; did you mean 'char.delete'?\n"
+    own = "(an op of your own: --import FILE.py, or imports=)"
+    assert run.err == f"error: unknown op 'char.delte'; did you mean 'char.delete'? {own}\n"
     assert run.out == ""
 
 

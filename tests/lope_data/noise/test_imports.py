@@ -14,6 +14,7 @@ from lope_data.errors import RecipeError
 from lope_data.noise import all_ops, get_op, import_ops
 from lope_data.noise.catalogue import offered
 from lope_data.noise.imports import find_op, named_op
+from lope_data.noise.origin import source_hash, sources
 from lope_data.noise.registry import op_version
 from lope_data.recipe import load_recipe
 
@@ -145,6 +146,48 @@ def test_a_file_that_fails_after_its_op_leaves_none(own_ops: Own) -> None:
         assert "word.third" not in all_ops()
 
 
+def test_what_the_file_imports_from_beside_it_is_part_of_its_source(own_ops: Own, tmp_path: Path) -> None:
+    helper = tmp_path / "helper.py"
+    helper.write_text("from tables.words import LOUD\n")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "__init__.py").write_text("")
+    (tmp_path / "tables" / "words.py").write_text("LOUD = 'LOUD'\n")
+    (tmp_path / "unused.py").write_text("x = 1\n")
+    own_ops(
+        "shout.py",
+        top="import helper, json, numpy",
+        edit="return hits.replace(pa.array([helper.LOUD] * len(hits.row)))",
+    )
+    import_ops("shout.py")
+    before = version_of("word.shout")
+    (tmp_path / "unused.py").write_text("x = 2\n")
+    import_ops("shout.py")
+    assert version_of("word.shout") == before
+    (tmp_path / "tables" / "words.py").write_text("LOUD = 'louder'\n")
+    import_ops("shout.py")
+    assert version_of("word.shout") != before
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["louder"]  # what was hashed is what runs
+
+
+def test_of_a_package_its_own_modules_are_the_source(own_ops: Own, tmp_path: Path) -> None:
+    """Imports inside functions and relative ones too; of an installed one no other package."""
+    place = tmp_path / "site-packages"
+    own_ops("site-packages/acme/ops/noise.py", top="import other", units="from ..words import W; return w")
+    for name, text in (("acme/__init__", ""), ("acme/ops/__init__", ""), ("acme/words", "W = 1"), ("other", "x = 1")):
+        (place / f"{name}.py").write_text(text)
+    sys.path.append(str(place))
+    importlib.invalidate_caches()
+    file = place / "acme/ops/noise.py"
+    defined = file, file.read_bytes(), ("acme", "ops", "noise")
+    assert {path.as_posix() for path in sources(*defined)} == {"acme/ops/noise.py", "acme/__init__.py", "acme/words.py"}
+    import_ops("acme.ops.noise")
+    assert get_op("word.shout").origin.module == "acme.ops.noise"  # type: ignore[union-attr]
+    before = version_of("word.shout")
+    assert before == f"1+{source_hash(*defined)[:16]}"
+    (place / "acme/words.py").write_text("W = 2")
+    assert before != f"1+{source_hash(*defined)[:16]}"
+
+
 SECOND = """from lope_data.noise import text_op
 
 @text_op("NAME", version=1, unit="word", units=lambda cells, _: cells.words, needs="a word")
@@ -249,6 +292,6 @@ def test_an_unknown_op_says_how_one_of_ones_own_is_named(own_ops: Own) -> None:
     with pytest.raises(RecipeError, match=r"unknown op 'word.swp'; did you mean 'word.swap'\?.* --import FILE.py"):
         named_op("word.swp")
     with pytest.raises(
-        RecipeError, match=r"unknown op 'zzz'; `python -m lope_data ops` lists them; .* --import FILE.py"
+        RecipeError, match=r"unknown op 'zzz'; `python -m lope_data ops` lists them .* --import FILE.py"
     ):
         named_op("zzz")
