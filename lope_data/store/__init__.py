@@ -12,7 +12,7 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_data.store.digest import content_digest
     from lope_data.store.draft import Draft
-    from lope_data.store.manifest import NAME, read_manifest, seal
+    from lope_data.store.manifest import NAME, read_manifest, seal, version_id
     from lope_data.store.manifest_model import Manifest, Step, as_manifest
     from lope_data.store.store import Store
     from lope_data.store.verify import Finding, expected_id, verify_version
@@ -32,6 +32,7 @@ __all__ = [
     "read_manifest",
     "seal",
     "verify_version",
+    "version_id",
 ]
 
 __getattr__ = lazy(
@@ -50,5 +51,6 @@ __getattr__ = lazy(
         "read_manifest": "manifest",
         "seal": "manifest",
         "verify_version": "verify",
+        "version_id": "manifest",
     },
 )

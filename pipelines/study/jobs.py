@@ -70,9 +70,9 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     for seed in setting.seeds:
         for arm, condition in study.cells():
             options = _training(arm, condition, setting.scale, seed)
-            made |= {job.id: job for job in _versions(options, condition, seed)}
+            made |= {job.id: job for job in _versions(options, condition, seed, study.edition)}
     jobs += made.values()
-    jobs += _questions(study.evaluation, setting)
+    jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
     for model in setting.models:
         jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))
@@ -80,7 +80,8 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)
                 options = _training(arm, condition, setting.scale, seed)
-                jobs.append(_train(cell, options, condition, ready))
+                data = _versions(options, condition, seed, study.edition)[-1].id
+                jobs.append(_train(cell, options, data, ready))
                 jobs.append(_evaluate(cell, options, study.evaluation, setting, ready))
     return jobs
 
@@ -150,22 +151,22 @@ def _ingest(job_id: str, source: Source, setting: Setting, limit: int | None) ->
     return Job(job_id, "ingest", f"read {source.file}", (), lambda _: words)
 
 
-def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int) -> Job:
-    options: dict[str, Option] = {"ratio": noise.ratio, "seed": seed, "name": name}
+def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition: int) -> Job:
+    options: dict[str, Option] = {"edition": edition, "ratio": noise.ratio, "seed": seed, "name": name}
     options |= {key: value for key, value in (("mix", noise.mix), ("level", noise.level)) if value is not None}
     title = f"{name}: {100 * noise.ratio:g} % of the rows{f' ({noise.mix})' if noise.mix else ''}, seed {seed}"
     words = flags(options)
     return Job(job_id, "build", title, (parent,), lambda r: ["lope_data", "build", "--from", ref(r[parent]), *words])
 
 
-def _versions(options: Mapping[str, Option], condition: Condition, seed: int) -> list[Job]:
+def _versions(options: Mapping[str, Option], condition: Condition, seed: int, edition: int) -> list[Job]:
     """Nois where the condition has it, and HyNoIse on top; the last is what is trained with."""
     jobs, parent = [], "source"
     if condition.nois is not None:
-        jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed))
+        jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed, edition))
         parent = jobs[-1].id
     hynoise = _hynoise(options, condition)
-    return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed)]
+    return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed, edition)]
 
 
 def _hynoise(options: Mapping[str, Option], condition: Condition) -> Noise:
@@ -178,17 +179,17 @@ def _spec(noise: Noise) -> str:
     return f"{noise.ratio} {noise.mix} {noise.level}"
 
 
-def _questions(evaluation: Evaluation, setting: Setting) -> list[Job]:
+def _questions(study: Study, setting: Setting) -> list[Job]:
     """The test set, and the tasks' questions with noise, the same for every run."""
-    jobs = []
+    evaluation, jobs = study.evaluation, []
     if evaluation.test is not None:
         jobs.append(_ingest("test", evaluation.test, setting, None))
     for task in evaluation.tasks if evaluation.noise else ():
-        jobs += _noisy_questions(task, evaluation, setting)
+        jobs += _noisy_questions(task, evaluation, setting, study.edition)
     return jobs
 
 
-def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting) -> list[Job]:
+def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting, edition: int) -> list[Job]:
     items, clean = f"items {task}", f"ingest {task}"
     write = ["lope_train", "items", task, "--data-dir", str(setting.data_dir)]
     read = ["--recipe", str(_RECIPES / "data" / "items.toml")]
@@ -200,17 +201,13 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting) -> lis
         Job(items, "items", f"questions of {task}", (), lambda _: write, reads=lambda _: [setting.tasks[task]]),
         Job(clean, "ingest", f"read the questions of {task}", (items,), ingest),
         *(
-            _build(
-                noisy_id(task, ratio), clean, Noise(ratio=ratio, mix=evaluation.noise_mix), f"{task}-noise", FIRST_SEED
-            )
-            for ratio in evaluation.noise
+            _build(noisy_id(task, noise.ratio), clean, noise, f"{task}-noise", FIRST_SEED, edition)
+            for noise in (Noise(ratio=ratio, mix=evaluation.noise_mix) for ratio in evaluation.noise)
         ),
     ]
 
 
-def _train(cell: Cell, options: Mapping[str, Option], condition: Condition, ready: tuple[str, ...]) -> Job:
-    assert cell.seed is not None
-    data = _versions(options, condition, cell.seed)[-1].id
+def _train(cell: Cell, options: Mapping[str, Option], data: str, ready: tuple[str, ...]) -> Job:
     passes = float(str(options.get("epochs", 1))) * _method(options).passes
 
     def words(results: Results) -> list[str]:

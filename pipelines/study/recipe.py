@@ -129,8 +129,12 @@ class Scale(_Strict):
 
 
 class Study(_Strict):
-    """A whole recipe. `reference` is the arm that others are compared with, by the same seeds and questions."""
+    """A whole recipe. `reference` is the arm that others are compared with, by the same seeds and questions.
 
+    `edition` is that of all its noise: what levels and presets stand for.
+    """
+
+    edition: Annotated[int, Field(ge=1, strict=True)] = 1
     title: str
     about: str
     source: Source

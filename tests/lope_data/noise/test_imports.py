@@ -197,6 +197,16 @@ def third(hits, params):
 """
 
 
+def test_a_package_that_fails_is_imported_whole_once_it_is_mended(own_ops: Own, tmp_path: Path) -> None:
+    own_ops("acme/noise.py")
+    (tmp_path / "acme" / "ops.py").write_text("import acme.noise\nboom()\n")
+    with pytest.raises(RecipeError, match="NameError"):
+        import_ops("acme.ops")
+    (tmp_path / "acme" / "ops.py").write_text("import acme.noise  # registers the op\n")
+    import_ops("acme.ops")
+    assert "word.shout" in all_ops()
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -95,6 +95,16 @@ def test_every_table_and_figure_has_a_study() -> None:
     assert asked | {"trec", "sst2", "robustness"} <= set(STUDIES)
 
 
+def test_every_build_of_a_study_is_of_its_edition(tmp_path: Path) -> None:
+    """Without it a build would be of the newest, and a study mean another thing once there is one more."""
+    noisy = RECIPE.replace('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.2]')
+    for text, edition in ((noisy, "1"), (f"edition = 7\n{noisy}", "7")):
+        words = commands(written(tmp_path, text), Scale())
+        builds = [line for line in words.values() if line[:2] == ["lope_data", "build"]]
+        assert len(builds) >= 3
+        assert {line[line.index("--edition") + 1] for line in builds} == {edition}
+
+
 def test_a_run_is_trained_with_its_seed_in_noise_and_training(tmp_path: Path) -> None:
     words = commands(written(tmp_path, RECIPE), Scale(rows=7, seeds=2))
     assert words["source"][-2:] == ["--limit", "7"]
