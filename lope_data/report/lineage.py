@@ -144,7 +144,9 @@ def show_lineage(console: Console, found: Lineage) -> None:
     if manifest.kind == "build":
         for line in remarks(manifest):
             say(console, safe(line.strip()), indent=2 * line.startswith(" "), style="dim")
+    recipe = f"{manifest.recipe.name}, edition {manifest.recipe.edition}" if manifest.kind == "build" else ""
     facts = {
+        "recipe": recipe,
         "shapes": ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.shapes.items())),
         "own ops": ", ".join(f"{op} of {module}" for op, module in sorted(manifest.op_modules.items())),
         "hints": ", ".join(f"{name} {value}" for name, value in sorted(manifest.hints.plain.items())),

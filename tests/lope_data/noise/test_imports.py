@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import py_compile
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +83,16 @@ def test_a_file_that_changed_is_imported_again(own_ops: Own) -> None:
     import_ops("shout.py")
     assert "word.other" in all_ops()
     assert "word.shout" not in all_ops()  # it is no longer in the file
+
+
+def test_what_runs_is_what_was_hashed_whatever_a_cache_holds(own_ops: Own, tmp_path: Path) -> None:
+    path = tmp_path / own_ops("shout.py", top="END = 'a'", edit="return hits.replace(pa.array([END] * len(hits.row)))")
+    py_compile.compile(str(path))
+    time = path.stat().st_mtime_ns
+    path.write_text(path.read_text().replace("END = 'a'", "END = 'b'"))
+    os.utime(path, ns=(time, time))  # of the same time and size: Python would take the cache for it
+    import_ops("shout.py")
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["b"]
 
 
 def test_the_hash_is_of_the_source_whatever_ends_its_lines(own_ops: Own) -> None:
