@@ -25,7 +25,7 @@ from lope_data.names import MODULE
 from lope_data.noise.checked import failure
 from lope_data.noise.op import Op, Origin
 from lope_data.noise.origin import source_hash, sources
-from lope_data.noise.registry import all_ops, registering
+from lope_data.noise.registry import FILE_NAMES, all_ops, registering
 
 GROUP = "lope_data.ops"
 """The entry points by which an installed package offers ops: the name of an op, and the module that registers it."""
@@ -47,10 +47,7 @@ def import_ops(imports: Imports) -> None:
         if not isinstance(text, str):
             raise RecipeError(f"imports must hold files and names of modules, not {shown(target)}")
         if not re.fullmatch(MODULE, Path(text).name):  # a manifest holds the name
-            raise RecipeError(
-                f"cannot import {shown(text)}: name a module, or a file that ends with .py; its name may hold "
-                "letters, digits, _ and -"
-            )
+            raise RecipeError(f"cannot import {shown(text)}: {FILE_NAMES}, and a file ends with .py")
         if text.endswith(".py"):
             _import_file(typed_path(text))
         elif Path(text).name != text:
@@ -125,7 +122,7 @@ def _import_file(path: Path) -> None:
         source = file.read_bytes()
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot import {path}: {getattr(error, 'strerror', None) or error}") from error
-    origin = Origin(file.name, file, source_hash(file, source))
+    origin = Origin(path.name, file, source_hash(file, source))
     mine = [op.origin for op in all_ops().values() if op.origin and op.origin.file == file]
     if mine and all(known.sha256 == origin.sha256 for known in mine):  # here, or by the user's own program
         return

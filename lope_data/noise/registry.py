@@ -14,8 +14,9 @@ from typing import Any
 
 from lope_common.errors import shown, suggest
 from lope_data.errors import NoiseError, RecipeError
+from lope_data.names import MODULE
 from lope_data.noise.checked import checked_label, checked_text
-from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Params, Propose, TextOp
+from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Origin, Params, Propose, TextOp
 from lope_data.noise.origin import BUILT_IN, origin_of
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
@@ -23,6 +24,7 @@ from lope_data.text.spans import Spans
 
 LEVELS = ("char", "word", "label", "structure", "nlpaug")
 _OF_TEXTS = ("char", "word", "structure", "nlpaug")
+FILE_NAMES = "the name of a file or module with ops may hold letters, digits, _ and -"
 _NAME = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]{0,99})?")
 
 _ops: dict[str, Op] = {}
@@ -36,12 +38,24 @@ def _register(new: Op) -> None:
             f"an op cannot be called {shown(new.name)}: its name is LEVEL.NAME, in small letters, digits and _, and "
             f"its level one of {', '.join(levels)}"
         )
-    if new.name in _ops:
+    if new.origin is not None:
+        if not re.fullmatch(MODULE, new.origin.module):  # a manifest holds it
+            raise RecipeError(f"{new.name}: rename {shown(new.origin.module)}; {FILE_NAMES}")
+        all_ops()  # ours come first, also where a program imports its ops before it uses any
+    if new.name in _ops and not _is_again(_ops[new.name].origin, new.origin):
         there = _ops[new.name].origin
         whose = "an op of lope_data" if there is None else f"an op of {there.module}"
         raise RecipeError(f"there is an op {new.name} already, {whose}; give yours another name")
     _ops[new.name] = new
     all_ops.cache_clear()
+
+
+def _is_again(old: Origin | None, new: Origin | None) -> bool:
+    """Whether an op is defined once more: by a notebook's cell that is run again, or a file that was changed or has two
+    names. Two of one name in one file are a mistake."""
+    if old is None or new is None or old.file != new.file:
+        return False
+    return (old.module == new.module) if old.file is None else (old.module, old.sha256) != (new.module, new.sha256)
 
 
 def text_op(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import py_compile
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import lope_data
@@ -83,6 +85,34 @@ def test_a_file_that_changed_is_imported_again(own_ops: Own) -> None:
     import_ops("shout.py")
     assert "word.other" in all_ops()
     assert "word.shout" not in all_ops()  # it is no longer in the file
+
+
+def test_a_file_after_its_module_and_before_it_is_one_op(own_ops: Own) -> None:
+    own_ops("shout.py")
+    for targets in (["shout", "shout.py"], ["shout.py", "shout"]):
+        import_ops(targets)
+    import_ops(["shout.py", "shout"])
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["BE"]
+
+
+def test_two_ops_of_one_name_in_one_file_are_a_mistake(own_ops: Own, tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text(SECOND.replace("NAME", "word.two") * 2)
+    with pytest.raises(RecipeError, match=r"there is an op word.two already, an op of two.py"):
+        import_ops("two.py")
+    assert "word.two" not in all_ops()
+
+
+def test_a_cell_of_a_notebook_may_be_run_again(own_ops: Own) -> None:
+    for word in ("one", "two"):
+        cell = SECOND.replace("NAME", "word.cell").replace("hits.nothing()", f"pa.array(['{word}'] * len(hits.row))")
+        exec(cell, {"__name__": "a_notebook", "pa": pa})  # noqa: S102  # as a notebook runs it
+        assert lope_data.corrupt(["be"], "word.cell", level=1.0) == [word]
+
+
+def test_a_program_that_takes_a_name_of_ours_is_told_at_once(own_ops: Own) -> None:
+    own_ops("shout.py", name="word.swap")
+    done = subprocess.run([sys.executable, "-c", "import shout"], capture_output=True, text=True, check=False)
+    assert "RecipeError: there is an op word.swap already, an op of lope_data" in done.stderr
 
 
 def test_what_runs_is_what_was_hashed_whatever_a_cache_holds(own_ops: Own, tmp_path: Path) -> None:
@@ -230,8 +260,11 @@ def test_a_package_that_fails_is_imported_whole_once_it_is_mended(own_ops: Own, 
         ("empty.py", "cannot import empty.py: it registers no op"),
         ("latin.py", "cannot import latin.py: latin.py"),
         ("a/b", "cannot import 'a/b': a file ends with .py"),
-        ("my op.py", "cannot import 'my op.py': name a module, or a file that ends with .py"),
-        ("", "cannot import '': name a module"),
+        (
+            "my op.py",
+            "cannot import 'my op.py': the name of a file or module with ops may hold letters, digits, _ and -",
+        ),
+        ("", "cannot import '': the name of a file or module"),
         ("a\0.py", "cannot import 'a\\x00.py'"),
         (7, "imports must hold files and names of modules, not 7"),
         ([b"shout.py"], "imports must hold files and names of modules, not b'shout.py'"),
