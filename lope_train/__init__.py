@@ -4,8 +4,9 @@ Rooms from the bottom up: tuner, models, methods, settings, data, runs, inspecti
 detector, publish, cli; each says what lives there. A method is added in `methods`, a task in `evaluation/tasks`, a
 setting in `settings`. Making versions is not here: it is in `lope_data`, and neither half imports the other.
 
-The names below are imported when they are first used, so that `import lope_train` needs no torch. It is enough,
-though, for peft to know adapters of LoPE: they are registered when peft is imported, before or after.
+The names below are imported when they are first used, so that `import lope_train` needs no torch; where it is
+missing they raise LibraryError, which says what to install. It is enough, though, for peft to know adapters of LoPE:
+they are registered when peft is imported, before or after.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from typing import TYPE_CHECKING
 
 from wrapt import register_post_import_hook
 
+from lope_common.extras import check_installed
 from lope_common.faces import lazy
+from lope_train.errors import LibraryError
+from lope_train.libraries import ADAPTERS
 
 if TYPE_CHECKING:
     from lope_train.runs.adapter import load_adapter, load_run, save_adapter
@@ -40,6 +44,12 @@ __all__ = [
     "train",
 ]
 
+
+def _check(name: str) -> None:
+    if name != "TrainSettings":
+        check_installed(f"{__name__}.{name} needs", ADAPTERS, LibraryError)
+
+
 __getattr__ = lazy(
     __name__,
     {
@@ -53,6 +63,7 @@ __getattr__ = lazy(
         "set_mode": "tuner.modes",
         "train": "training.run",
     },
+    before=_check,
 )
 
 _TUNER_NEEDS = tuple(

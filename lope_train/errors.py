@@ -21,5 +21,9 @@ class RunError(LopeTrainError):
     """A run folder that cannot be written or read."""
 
 
+class LibraryError(LopeTrainError, ImportError):
+    """A library that is needed and not installed."""
+
+
 class SettingsError(LopeTrainError):
     """A setting out of range, or one that contradicts another."""

@@ -84,9 +84,10 @@ def run(
 
     A study whose runs failed in part shows what failed, and ends with exit code 1.
     """
-    from pipelines.steps.recipe import Pipeline, load
+    from pipelines.steps.recipe import Pipeline, check_libraries, load
 
     recipe = load(pipeline)
+    check_libraries(recipe, pipeline)
     console = SafeConsole()
     console.print(neutral(recipe.title), style="bold", markup=False)
     console.print(neutral(recipe.about), markup=False)
@@ -101,9 +102,6 @@ def run(
         folder = out or Path("runs") / Path(pipeline).stem
         page = write_report(recipe, follow(recipe, folder, store, console), folder)
     else:
-        from pipelines.study.contents import check_extra
-
-        check_extra()
         from pipelines.page.page import write_page
         from pipelines.page.terminal import summary_table
         from pipelines.study.recipe import PAPER

@@ -11,6 +11,7 @@ import typer
 
 from lope_common.cli import new_app, path
 from lope_common.places import STORE_HELP
+from lope_train.libraries import check_verb
 
 app = new_app("Train on noisy versions with LoPE or a baseline, and evaluate what the noise did.")
 
@@ -30,6 +31,12 @@ StoreOption = Annotated[
     Path | None,
     typer.Option(parser=path, help=STORE_HELP, rich_help_panel=SETS),
 ]
+
+
+def start(verb: str) -> None:
+    """Before what a verb needs is imported: raises LibraryError where it is not installed, and quiets the libraries."""
+    check_verb(verb)
+    quiet_libraries()
 
 
 def quiet_libraries() -> None:

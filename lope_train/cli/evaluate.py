@@ -11,7 +11,7 @@ import typer
 from lope_common.cli import path
 from lope_common.progress import counted
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import SETS, JsonOption, StoreOption, app, quiet_libraries
+from lope_train.cli.app import SETS, JsonOption, StoreOption, app, start
 from lope_train.tuner.inference import Inference, inference_modes
 
 _EXAMPLES = """
@@ -126,9 +126,9 @@ def evaluate(
     """Accuracy on the same items, clean and noisy, in one table.
 
     Rows of versions are asked in the prompts of training, and the likeliest option counts. Tasks are asked and scored
-    by lm-evaluation-harness: pip install 'lope\\[eval]'.
+    by lm-evaluation-harness; where that is missing, --tasks says what to install.
     """
-    quiet_libraries()
+    start("evaluate")
     from lope_train.evaluation import results as evaluation
     from lope_train.evaluation.sets import build_sets
     from lope_train.evaluation.table import results_table, summary

@@ -9,7 +9,7 @@ import typer
 
 from lope_common.cli import path
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import OUTPUT, RunArgument, app, quiet_libraries
+from lope_train.cli.app import OUTPUT, RunArgument, app, start
 from lope_train.errors import RunError, SettingsError
 
 _EXAMPLES = """
@@ -44,7 +44,7 @@ def export(
     """
     if private and hub_id is None:
         raise SettingsError("--private is of the repository that --push makes: give --push USER/NAME")
-    quiet_libraries()
+    start("export")
     from lope_common.hub import check_push
     from lope_train.publish.folder import export as exported
     from lope_train.publish.folder import push

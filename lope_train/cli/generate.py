@@ -13,7 +13,7 @@ import typer
 
 from lope_common.errors import suggest
 from lope_common.shown import SafeConsole, neutral, one_line, safe
-from lope_train.cli.app import RunArgument, app, quiet_libraries
+from lope_train.cli.app import RunArgument, app, start
 from lope_train.errors import RunError, SettingsError
 from lope_train.tuner.inference import Inference
 
@@ -86,7 +86,7 @@ def generate(
     one_by_one = bool(prompt) or not sys.stdin.isatty()
     if as_json and not one_by_one:
         raise SettingsError("--json needs --prompt, or prompts on stdin, a line each")
-    quiet_libraries()
+    start("generate")
     from lope_train.inference.chat import Sampling, open_chat
 
     sampling = Sampling(max_new_tokens, temperature, top_p, seed)

@@ -11,6 +11,7 @@ import typer
 from lope_common.cli import path
 from lope_common.shown import SafeConsole, safe
 from lope_train.cli.app import JsonOption, app
+from lope_train.libraries import check_verb
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -38,6 +39,7 @@ def get_model(
 
     Hub ids and model folders need no get-model: give them as --model.
     """
+    check_verb("get-model")
     from lope_train.models.get import get_model as get
 
     console = SafeConsole(stderr=True)

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import JsonOption, app, quiet_libraries
+from lope_train.cli.app import JsonOption, app, start
 from lope_train.cli.setting_options import setting_options, typed_settings
 from lope_train.settings.settings import TrainSettings
 
@@ -57,7 +57,7 @@ def params(
 ) -> None:
     """Counts the parameters of an adapter from the model's config alone: no weights are read."""
     settings = TrainSettings(data="none", model=model, out=Path("none"), **typed_settings(typed))
-    quiet_libraries()
+    start("params")
     from lope_train.inspection.parameters import count
 
     counted = count(settings)

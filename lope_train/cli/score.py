@@ -15,7 +15,7 @@ from rich.text import Text
 from lope_common.cli import path
 from lope_common.progress import counted
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import OUTPUT, SETS, JsonOption, RunArgument, StoreOption, app, quiet_libraries
+from lope_train.cli.app import OUTPUT, SETS, JsonOption, RunArgument, StoreOption, app, start
 
 if TYPE_CHECKING:
     from lope_train.detector.scores import Scored
@@ -90,7 +90,7 @@ def score(
 
     More than one layer to choose from is an advantage: the untrained router's best layer is chosen in the same way.
     """
-    quiet_libraries()
+    start("score")
     from lope_train.detector import scores as detector
     from lope_train.detector.output import REPORT, SCORES, ScoreFolder
 

@@ -10,7 +10,7 @@ import typer
 
 from lope_common.cli import path
 from lope_common.shown import SafeConsole
-from lope_train.cli.app import JsonOption, app, quiet_libraries
+from lope_train.cli.app import JsonOption, app, start
 from lope_train.cli.setting_options import flag, setting_options, typed_settings
 from lope_train.errors import SettingsError
 from lope_train.methods import METHODS, having
@@ -89,7 +89,7 @@ def train(
         given = _with("--one-stage", given, _ONE_STAGE)
     given = _with_inference(given, read, no_compensation, no_mask)
     settings = settings_from(read, given)
-    quiet_libraries()
+    start("train")
     from lope_train.training.run import train as run_training
     from lope_train.world import World
 

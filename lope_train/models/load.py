@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lope_common.errors import did_you_mean, suggest
+from lope_common.extras import check_installed
 from lope_common.hub import is_model_id
 from lope_common.places import cache_folder, typed_path
 from lope_train.errors import ModelError
@@ -137,12 +138,9 @@ def context_length(model: Any) -> int | None:
 def _quantized(quantization: str | None, dtype: Any) -> dict[str, Any]:
     if quantization is None:
         return {}
-    from importlib.util import find_spec
-
+    check_installed(f"quantization {quantization} needs", ["bitsandbytes"], ModelError)
     from transformers import BitsAndBytesConfig
 
-    if find_spec("bitsandbytes") is None:
-        raise ModelError(f"quantization {quantization} needs bitsandbytes: pip install bitsandbytes")
     kind: Any = BitsAndBytesConfig
     if quantization == "8bit":
         return {"quantization_config": kind(load_in_8bit=True)}

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from peft import PeftModel
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
+from lope_common.extras import check_installed
 from lope_common.files import new_folder
 from lope_train.data.collate import Collator
 from lope_train.errors import RunError, SettingsError
@@ -164,8 +164,7 @@ def _leave_result(trainer: StageTrainer, model: PeftModel, result: Path, report:
 def check_reporters(settings: TrainSettings) -> None:
     """Raises SettingsError where metrics shall go to what is not installed."""
     for name in settings.report_to:
-        if find_spec(name) is None:
-            raise SettingsError(f"report_to {name!r}: not installed; pip install {name}")
+        check_installed(f"report_to {name!r} needs", [name], SettingsError)
 
 
 def _callbacks(settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool) -> list[TrainerCallback]:

@@ -10,10 +10,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lope_common.errors import suggest
+from lope_common.extras import check_installed
+from lope_train.libraries import ADAPTERS, NEEDS
 from pipelines.errors import PipelineError
 from pipelines.study.recipe import PAPER, SCALES, Study, is_study, parse
 
 HERE = Path(__file__).parents[1]
+STUDIES_NEED = {*ADAPTERS, "lm_eval", "matplotlib", "scipy"}
 REFERENCE = re.compile(r"\{([a-z0-9-]+)(?:\.([a-z_]+))?\}")
 Value = str | int | float | bool | list[str]
 
@@ -80,3 +83,12 @@ def load(name: str) -> Pipeline | Study:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise PipelineError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def check_libraries(recipe: Pipeline | Study, name: str) -> None:
+    """Raises PipelineError, which says what to install, where something that the recipe needs is missing."""
+    needed = STUDIES_NEED
+    if isinstance(recipe, Pipeline):
+        commands = [step.run.split() for step in recipe.steps]
+        needed = {module for package, verb in commands if package == "lope_train" for module in NEEDS[verb]}
+    check_installed(f"{name} needs", needed, PipelineError)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from lope_common.files import sha256_of
@@ -15,15 +14,8 @@ from lope_train.evaluation import load_shots, load_task, members
 from lope_train.models import folder_fingerprint
 from pipelines.errors import PipelineError
 
-_NEEDS = ("lm_eval", "matplotlib", "scipy")
 WEIGHTS = "adapter_model.safetensors"
 RECORD = "run.json"
-
-
-def check_extra() -> None:
-    """Raises PipelineError where what studies need is not installed."""
-    if missing := [name for name in _NEEDS if find_spec(name) is None]:
-        raise PipelineError(f"studies need {', '.join(missing)}: pip install 'lope[train,eval]'")
 
 
 def task_content(task: str, data_dir: Path) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lope_common.errors import suggest
+from lope_common.extras import check_installed
 from lope_train.errors import SettingsError
 from lope_train.evaluation.tasks.local import GROUPS, TaskError, load_shots, load_task, members, template
 
@@ -25,8 +25,7 @@ _NO_PROMPT = ("custom_dataset", "dataset_kwargs", "metadata", "task", "test_spli
 
 def require_lm_eval() -> None:
     """Raises SettingsError where lm-evaluation-harness is not installed."""
-    if find_spec("lm_eval") is None:
-        raise SettingsError("--tasks needs lm-evaluation-harness: pip install 'lope[eval]'")
+    check_installed("--tasks needs", ["lm_eval"], SettingsError)
 
 
 @contextmanager

@@ -408,8 +408,8 @@ def test_what_cannot_be_evaluated(
 
 
 def test_without_lm_eval_tasks_are_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness_tasks, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"pip install 'lope\[eval\]'"):
+    monkeypatch.setattr("lope_common.extras.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="--tasks needs lm-eval, which is missing: pip install 'lm-eval>="):
         sets_of(data, "piqa")
 
 

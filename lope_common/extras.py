@@ -1,0 +1,49 @@
+"""Libraries that only some commands need: which are missing, and what to install, in one line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from importlib.util import find_spec
+
+_US = "lope"
+
+
+def check_installed(who_needs: str, modules: Iterable[str], error: type[Exception]) -> None:
+    """That all modules can be imported; none is.
+
+    Args:
+        who_needs: how the message begins: `training needs`.
+        modules: names to import, top-level.
+
+    Raises:
+        error: some are missing; says which, and the pip command that installs them.
+    """
+    missing = sorted(module for module in modules if find_spec(module) is None)
+    if not missing:
+        return
+    wanted = _requirements(missing)
+    *most, last = (name for name, _ in wanted)
+    names = f"{', '.join(most)} and {last}, which are" if most else f"{last}, which is"
+    command = shlex.join(["pip", "install", *(f"{name}{versions}" for name, versions in wanted)])
+    raise error(f"{who_needs} {names} missing: {command}")
+
+
+def _requirements(modules: Iterable[str]) -> list[tuple[str, str]]:
+    """Name and versions of what a module comes in, as our extras state them; without versions where none does.
+
+    Not the extras themselves: `pip install lope[train]` would ask an index for a `lope` that it may not have, or that
+    is not ours.
+    """
+    from importlib import metadata  # needed when something is missing only, as is packaging
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        stated = [Requirement(text) for text in metadata.requires(_US) or ()]
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        stated = []
+    versions = {canonicalize_name(one.name): str(one.specifier) for one in stated}
+    names = [canonicalize_name(module) for module in modules]
+    return [(name, versions.get(name, "")) for name in names]
