@@ -18,7 +18,7 @@ from lope_data.builds.obtain import Options, child_name
 from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.imports import Imports, import_ops
-from lope_data.recipe.recipe import Recipe, load_recipe, validated
+from lope_data.recipe.recipe import Recipe, named_recipe, validated
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
@@ -152,7 +152,7 @@ def preview(
 
 def _recipe(recipe: Any) -> Recipe:
     if recipe is None or isinstance(recipe, str | os.PathLike):
-        return load_recipe(None if recipe is None else Path(_text("recipe", recipe, RecipeError)), {})
+        return named_recipe(None if recipe is None else _text("recipe", recipe, RecipeError), {})
     if isinstance(recipe, Mapping):
         return validated(Recipe, recipe, "the recipe")
     if not isinstance(recipe, Recipe):

@@ -39,7 +39,9 @@ _EXAMPLES = """
 
 @app.command(epilog=_EXAMPLES)
 def run(
-    pipeline: Annotated[str, typer.Argument(help="A recipe in pipelines/, without .toml, or a file.")],
+    pipeline: Annotated[
+        str, typer.Argument(help="A recipe: a name (demo, paper/table1, ...) or a TOML file.", show_default=False)
+    ],
     out: Annotated[
         Path | None,
         typer.Option(

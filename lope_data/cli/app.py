@@ -14,6 +14,8 @@ from lope_common.places import STORE_HELP
 from lope_data.errors import RecipeError
 from lope_data.sources.formats import listed
 
+RECIPE_HELP = "A recipe: a name (hynoise, ...) or a TOML file"
+
 app = new_app("Versioned noisy datasets: exact, recorded and reproducible noise for text.")
 
 SourceOption = Annotated[
@@ -93,7 +95,7 @@ def overrides(
     pattern: str | None = None,
     edition: int | None = None,
 ) -> Mapping[str, Any]:
-    """What was typed, for `load_recipe`."""
+    """What was typed, for `named_recipe`."""
     noise = {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
     return {**noise, "encoding": encoding, "pattern": pattern, "edition": edition}
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
+    RECIPE_HELP,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -47,7 +46,7 @@ _EXAMPLES = """
 
   python -m lope_data build --import shout.py --mix word.shout   [dim]# an op of your own[/dim]
 
-  python -m lope_data build --recipe pipelines/data/hynoise.toml --json
+  python -m lope_data build --recipe hynoise --json
 """
 
 
@@ -60,7 +59,7 @@ def build(
         str | None,
         typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(parser=path, help="A recipe (TOML); default: HyNoIse.")] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"{RECIPE_HELP}; default: HyNoIse.")] = None,
     ratio: RatioOption = None,
     mix: MixOption = None,
     level: LevelOption = None,
@@ -82,11 +81,11 @@ def build(
     from lope_common.progress import bar
     from lope_data import api
     from lope_data.noise.imports import import_ops
-    from lope_data.recipe.recipe import load_recipe
+    from lope_data.recipe.recipe import named_recipe
     from lope_data.report.rates import show_rates
 
     import_ops(imports or ())
-    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
+    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
     console = SafeConsole(stderr=as_json)
     with bar() as shown:
         version = api.build(

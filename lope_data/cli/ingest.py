@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
+    RECIPE_HELP,
     EncodingOption,
     JsonOption,
     LimitOption,
@@ -31,6 +30,8 @@ _EXAMPLES = """
   python -m lope_data ingest data.jsonl --limit 5000            [dim]# a keyed sample, a version of its own[/dim]
 
   python -m lope_data ingest table.csv --encoding latin-1 --recipe columns.toml
+
+  python -m lope_data ingest piqa.jsonl --recipe items          [dim]# of lope_train items[/dim]
 """
 
 
@@ -40,9 +41,7 @@ def ingest(
         str,
         typer.Argument(help="A file, a folder of shards, a saved dataset, a hub id, or: sample.", show_default=False),
     ],
-    recipe: Annotated[
-        Path | None, typer.Option(parser=path, help="A recipe (TOML) with shape, \\[columns] and \\[source].")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"{RECIPE_HELP}, with shape, \\[columns] and \\[source].")] = None,
     limit: LimitOption = None,
     seed: SeedOption = None,
     encoding: EncodingOption = None,
@@ -55,9 +54,9 @@ def ingest(
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_common.progress import bar
     from lope_data import api
-    from lope_data.recipe.recipe import load_recipe
+    from lope_data.recipe.recipe import named_recipe
 
-    resolved = load_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
+    resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
     with bar() as shown:
         version = api.ingest(
             source,

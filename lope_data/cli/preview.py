@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
+    RECIPE_HELP,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -28,7 +27,7 @@ _EXAMPLES = """
 
   python -m lope_data preview -n 5
 
-  python -m lope_data preview pipelines/data/hynoise.toml --source data.jsonl
+  python -m lope_data preview hynoise --source data.jsonl
 
   python -m lope_data preview --mix char.ocr=1 --level 0.3
 
@@ -39,8 +38,8 @@ _EXAMPLES = """
 @app.command(epilog=_EXAMPLES)
 def preview(
     recipe: Annotated[
-        Path | None,
-        typer.Argument(metavar="[RECIPE]", parser=path, help="A recipe (TOML); default: HyNoIse.", show_default=False),
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help=f"{RECIPE_HELP}; default: HyNoIse.", show_default=False),
     ] = None,
     source: SourceOption = None,
     encoding: EncodingOption = None,
@@ -56,11 +55,11 @@ def preview(
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
     from lope_data import api
     from lope_data.noise.imports import import_ops
-    from lope_data.recipe.recipe import load_recipe
+    from lope_data.recipe.recipe import named_recipe
     from lope_data.report.sample_rows import samples, show_samples
 
     import_ops(imports or ())
-    resolved = load_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
+    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
     found = api.preview(resolved, source=source)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from lope_common.errors import shown, suggest
+from lope_common.recipes import Recipes
 from lope_data.errors import RecipeError
 from lope_data.names import PATTERN
 from lope_data.noise.editions import FIRST, get_edition, newest_edition
@@ -35,6 +36,8 @@ from lope_data.rows.columns import Columns
 from lope_data.rows.shapes import SHAPES
 from lope_data.sources.reading import Reading
 
+RECIPES = Recipes("data", ("*.toml",))
+"""Those that come with LoPE."""
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]
 
 
@@ -268,6 +271,18 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
         *data.get("steps", [])[1:],
     ]
     return validated(Recipe, data, "the options" if path is None else f"{path} with the options")
+
+
+def named_recipe(typed: str | None, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe of that name, which comes with LoPE, or of that file (None: the default one); as `load_recipe`.
+
+    Raises:
+        RecipeError: there is none, too.
+    """
+    if typed is None:
+        return load_recipe(None, overrides)
+    with RECIPES.file(typed, RecipeError) as path:
+        return load_recipe(path, overrides)
 
 
 def _read(path: Path) -> dict[str, Any]:

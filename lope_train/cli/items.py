@@ -22,7 +22,7 @@ _EXAMPLES = """
 
 Then:
 
-  python -m lope_data ingest piqa.jsonl --recipe pipelines/data/items.toml
+  python -m lope_data ingest piqa.jsonl --recipe items
 
   python -m lope_data build --from piqa --name piqa-noisy --ratio 1.0 --mix char=1,word=1
 """

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lope_common.cli import path
 from lope_common.shown import SafeConsole
 from lope_train.cli.app import JsonOption, app, start
 from lope_train.cli.setting_options import flag, setting_options, typed_settings
@@ -22,7 +20,7 @@ _EXAMPLES = """
 
   python -m lope_train train --data sample-hynoise --model smollm2-135m --out runs/lope
 
-  python -m lope_train train --recipe pipelines/train/hydralora.toml --data nois --model smollm2-135m --out runs/hydra
+  python -m lope_train train --recipe hydralora --data nois --model smollm2-135m --out runs/hydra
 
   python -m lope_train train --data nois --method lora --on noisy --model ./my-model --out runs/lora-noisy
 
@@ -37,11 +35,11 @@ _ONE_STAGE = {"method": "hydralora", "on": "noisy", "hynoise": "both"}
 @setting_options()
 def train(
     recipe: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            parser=path,
-            help="Settings by their names, in TOML; what is typed goes before what it says.",
+            metavar="NAME|FILE",
+            help="A recipe: a name (hydralora, ablations/no-hynoise, ...) or a TOML file, of settings by their names; "
+            "what is typed goes before what it says.",
             rich_help_panel=_PRESETS,
         ),
     ] = None,
@@ -81,9 +79,9 @@ def train(
     The other methods: one stage on the parent, or with --on noisy on the noisy
     version.
     """
-    from lope_train.settings.recipes import load_recipe, settings_from
+    from lope_train.settings.recipes import read_recipe, settings_from
 
-    read = {} if recipe is None else load_recipe(recipe)
+    read = {} if recipe is None else read_recipe(recipe)
     given = typed_settings(typed)
     if one_stage:
         given = _with("--one-stage", given, _ONE_STAGE)

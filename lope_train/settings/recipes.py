@@ -12,8 +12,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from lope_common.errors import suggest
+from lope_common.recipes import Recipes
 from lope_train.errors import SettingsError
 from lope_train.settings.settings import TrainSettings
+
+RECIPES = Recipes("train", ("**/*.toml",))
 
 SHORT = {"learning_rate": "lr", "r": "rank"}
 """Settings that the command line calls otherwise."""
@@ -38,6 +41,12 @@ def load_recipe(path: Path) -> dict[str, Any]:
         if reason := _objection(fields[key], value):
             raise SettingsError(f"{path}: setting {key!r} is {value!r}: {reason}")
     return recipe
+
+
+def read_recipe(typed: str) -> dict[str, Any]:
+    """What `load_recipe` gives of the recipe that was typed: a name or a file. Raises SettingsError."""
+    with RECIPES.file(typed, SettingsError) as path:
+        return load_recipe(path)
 
 
 def settings_from(recipe: Mapping[str, Any], typed: Mapping[str, Any]) -> TrainSettings:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lope_common.errors import suggest
 from lope_common.extras import check_installed
+from lope_common.recipes import Recipes
 from lope_train.libraries import ADAPTERS, NEEDS
 from pipelines.errors import PipelineError
-from pipelines.study.recipe import PAPER, SCALES, Study, is_study, parse
+from pipelines.study.recipe import Study, is_study, parse
 
-HERE = Path(__file__).parents[1]
+RECIPES = Recipes("", ("*.toml", "paper/*.toml"), frozenset({"paper/scales"}), "pipeline")
 STUDIES_NEED = {*ADAPTERS, "lm_eval", "matplotlib", "scipy"}
 REFERENCE = re.compile(r"\{([a-z0-9-]+)(?:\.([a-z_]+))?\}")
 Value = str | int | float | bool | list[str]
@@ -63,26 +62,24 @@ class Pipeline(BaseModel):
         return self
 
 
-def load(name: str) -> Pipeline | Study:
+def load(typed: str) -> Pipeline | Study:
     """The recipe of that name (`demo` is pipelines/demo.toml), or of that file: a list of steps or a study.
 
     Raises:
         PipelineError: there is none, or something in it is wrong; says what and where.
     """
-    path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
-    if not path.is_file():
-        files = [*HERE.glob("*.toml"), *(file for file in PAPER.glob("*.toml") if file != SCALES)]
-        names = sorted(file.relative_to(HERE).with_suffix("").as_posix() for file in files)
-        raise PipelineError(f"no pipeline {name!r}{suggest(name, names)}")
-    try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-        return parse(path, read) if is_study(read) else Pipeline.model_validate(read)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PipelineError(f"{path} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise PipelineError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+    with RECIPES.file(typed, PipelineError) as path:
+        try:
+            read = tomllib.loads(path.read_text(encoding="utf-8"))
+            return parse(path, read) if is_study(read) else Pipeline.model_validate(read)
+        except OSError as error:
+            raise PipelineError(f"{path} cannot be read: {error.strerror}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise PipelineError(f"{path} cannot be read: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise PipelineError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def check_libraries(recipe: Pipeline | Study, name: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.steps.recipe import HERE, Pipeline, load
+from pipelines.steps.recipe import RECIPES, Pipeline, load
 
 ROOT = Path(__file__).parents[3]
 RECIPE = """
@@ -45,9 +45,9 @@ def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*.toml")), ids=lambda path: path.stem)
-def test_committed_pipelines_are_valid(path: Path) -> None:
-    recipe = load(path.stem)
+@pytest.mark.parametrize("name", [name for name in RECIPES.packaged() if "/" not in name])
+def test_committed_pipelines_are_valid(name: str) -> None:
+    recipe = load(name)
     assert isinstance(recipe, Pipeline)
     assert recipe.steps
 
