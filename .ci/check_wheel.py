@@ -1,9 +1,9 @@
 """`make check-wheel`: what people install works by itself, without the checkout and, where it can, without torch.
 
 Builds the wheel and the sdist, compares their files with what git tracks, and installs the wheel into an empty
-environment. There, in a folder outside the checkout, it runs every help, the README's commands, and, with the extra
-`train` added, the first steps of the demo. It needs the registry, so it is no test. Prints what it ran, a line each;
-ends with 1 and the output of what failed.
+environment. There, in a folder outside the checkout, it runs every help, the commands of the README and of the guide to
+an op of one's own, and, with the extra `train` added, the first steps of the demo. It needs the registry, so it is no
+test. Prints what it ran, a line each; ends with 1 and the output of what failed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lope_common", "lope_data", "lope_train", "pipelines")
 MADE_BY_SETUPTOOLS = re.compile(r"PKG-INFO|setup\.cfg|lope\.egg-info/.*")
+GUIDE = "docs/guides/new_op.md"
 LEFT_OUT = {"push": "it sends to the hub"}
 CODES = {"diff": 1}  # as `diff` itself, where two versions differ
 
@@ -123,6 +124,9 @@ def _check(scratch: Path) -> None:
     _write_data(shell.folder)
     _readme(shell)
 
+    _headed("the guide to an op of one's own, from an empty folder")
+    _guide(Shell(shell.bin, Path(tempfile.mkdtemp(dir=scratch))))
+
     _headed("the wheel with the extra `train`")
     shell.run(*install, f"{wheel}[train]")
     demo = (ROOT / "pipelines" / "demo.toml").read_text(encoding="utf-8")
@@ -174,7 +178,7 @@ def _readme(shell: Shell) -> None:
     """Runs the commands of our programs in the README's order: those that need torch must say so, the others work."""
     needs = json.loads(shell.run("python", "-c", NEEDS).stdout)
     refused = set()
-    for words in _commands():
+    for words in _commands("README.md"):
         if words[:2] != ["python", "-m"] or words[2] not in PACKAGES:
             continue
         package, verb = words[2:4]
@@ -189,9 +193,19 @@ def _readme(shell: Shell) -> None:
         raise FailedError(f"README.md has no command of lope_train {', '.join(sorted(untried))}, so it was not tried")
 
 
-def _commands() -> Iterator[list[str]]:
-    """The words of each command in the README's ```console blocks."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def _guide(shell: Shell) -> None:
+    """Saves the guide's op as it says and runs its commands, and its Python."""
+    text = (ROOT / GUIDE).read_text(encoding="utf-8")
+    op, in_python = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (shell.folder / "shout.py").write_text(op, encoding="utf-8")
+    for words in _commands(GUIDE):
+        shell.run(*words)
+    shell.run("python", "-c", in_python)
+
+
+def _commands(document: str) -> Iterator[list[str]]:
+    """The words of each command in a document's ```console blocks."""
+    text = (ROOT / document).read_text(encoding="utf-8")
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for line in re.findall(r"^\$ (.+)$", block, re.MULTILINE):
             yield shlex.split(line, comments=True)

@@ -50,6 +50,7 @@ def ingest(
     store: Path | str | None = None,
     workers: int | None = None,
     shard_rows: int | None = None,
+    imports: Imports = (),
     progress: Progress = silent,
     notice: Notice = silent,
 ) -> Version:
@@ -65,6 +66,7 @@ def ingest(
     Raises:
         LopeDataError: an argument, the source or the store does not do; says what and where.
     """
+    import_ops(imports)
     checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
     rows, place = _count("limit", limit), _text("source", source, SourceError)
     with in_use(options.store, options.notice):

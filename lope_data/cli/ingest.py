@@ -11,6 +11,7 @@ from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
     EncodingOption,
+    ImportOption,
     JsonOption,
     LimitOption,
     PatternOption,
@@ -43,6 +44,7 @@ def ingest(
     ],
     recipe: Annotated[str | None, typer.Option(help=f"{RECIPE_HELP}, with shape, \\[columns] and \\[source].")] = None,
     limit: LimitOption = None,
+    imports: ImportOption = None,
     seed: SeedOption = None,
     encoding: EncodingOption = None,
     pattern: PatternOption = None,
@@ -54,8 +56,10 @@ def ingest(
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_common.progress import bar
     from lope_data import api
+    from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
 
+    import_ops(imports or ())
     resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
     with bar() as shown:
         version = api.ingest(

@@ -97,7 +97,7 @@ def one_line(error: pytest.ExceptionInfo[lope_data.LopeDataError]) -> str:
         ({"name": 3}, "name must be text, not 3"),
         ({"name": ""}, "'' cannot be the name of a dataset"),
         ({"recipe": 5}, "recipe must be a lope_data.Recipe, a dict, or a name or file, not 5"),
-        ({"recipe": {"ratio": 0.1}}, "the recipe: unknown key 'ratio'"),
+        ({"recipe": {"ratio": 0.1}}, "the recipe: ratio: unknown key 'ratio'"),
         ({"imports": "nowhere.py"}, "cannot import nowhere.py: No such file or directory"),
         ({"imports": [5]}, "imports must hold files and names of modules, not 5"),
         ({"source": 5}, "source must be text, not 5"),
