@@ -196,7 +196,7 @@ def _readme(shell: Shell) -> None:
 def _guide(shell: Shell) -> None:
     """Saves the guide's op as it says and runs its commands, and its Python."""
     text = (ROOT / GUIDE).read_text(encoding="utf-8")
-    op, in_python = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    op, in_python, _ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (shell.folder / "shout.py").write_text(op, encoding="utf-8")
     for words in _commands(GUIDE):
         shell.run(*words)

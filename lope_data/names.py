@@ -9,7 +9,8 @@ from lope_data.errors import StoreError
 
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 MODULE = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
-"""What a manifest may call the module of an op, or its file."""
+"""What a manifest may call the module of an op, or its file; at most 200 characters."""
+MODULE_NAMES = "the name of a file or module with ops may hold letters, digits, _ and -, 200 in all"
 _HOW = "use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 
 
@@ -37,6 +38,11 @@ def check_tag(tag: str) -> str:
     if is_prefix(tag):
         raise StoreError(f"{tag!r} cannot be a tag: it reads like the first digits of a version")
     return tag
+
+
+def is_module(text: str) -> bool:
+    """Whether a manifest may call the module of an op so, or its file."""
+    return len(text) <= 200 and re.fullmatch(MODULE, text) is not None
 
 
 def is_prefix(text: str) -> bool:

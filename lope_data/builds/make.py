@@ -14,7 +14,6 @@ from lope_data.inject.apply import EDITS, Corrupted, corrupt_rows
 from lope_data.inject.planner import Deal, OpPlan
 from lope_data.inject.planning import plan, shortfall
 from lope_data.inject.tally import Count, Tally
-from lope_data.noise.registry import get_op
 from lope_data.recipe.guard import Guard
 from lope_data.recipe.recipe import Recipe, Step
 from lope_data.rows.canonical import ingest_table
@@ -184,7 +183,7 @@ def _line(step: Step, plan: OpPlan, count: Count) -> Line:
     return Line(
         step=step.name,
         op=plan.op,
-        unit=get_op(plan.op).unit,
+        unit=step.ops[plan.op].unit,
         weight=str(plan.weight),
         rows_asked=plan.asked,
         rows=plan.dealt,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from lope_common.progress import Notice, Progress, silent
 from lope_data.errors import NoiseError, StoreError
 from lope_data.names import check_name
-from lope_data.noise.registry import get_op, op_version
+from lope_data.noise.registry import op_version
 from lope_data.recipe.recipe import Recipe
 from lope_data.sources import SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS
@@ -99,7 +99,7 @@ def build(
     def make() -> Version:
         from lope_data.builds.make import make_noisy
 
-        wanted = Wanted(name, version, recipe.seed, resolved, ops, _op_modules(ops))
+        wanted = Wanted(name, version, recipe.seed, resolved, ops, _op_modules(recipe))
         return make_noisy(parent, recipe, wanted, options, allow_shortfall=allow_shortfall)
 
     found = options.store.find(name, version)
@@ -145,14 +145,15 @@ def op_versions(recipe: Recipe) -> dict[str, str]:
     versions: dict[str, list[str]] = {}
     for step in recipe.steps:
         for op in step.weights:
-            version = op_version(get_op(op), step.params_of(op))
+            version = op_version(step.ops[op], step.params_of(op))
             if version not in versions.setdefault(op, []):
                 versions[op].append(version)
     return {op: ",".join(found) for op, found in versions.items()}
 
 
-def _op_modules(ops: Iterable[str]) -> dict[str, str]:
-    return {op: origin.module for op in ops if (origin := get_op(op).origin) is not None}
+def _op_modules(recipe: Recipe) -> dict[str, str]:
+    own = {name: op.origin for step in recipe.steps for name, op in step.ops.items() if op.origin is not None}
+    return {name: origin.module for name, origin in own.items()}
 
 
 def child_name(name: str | None, recipe: Recipe, parent: str) -> str:

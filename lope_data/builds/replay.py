@@ -6,13 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from lope_common.progress import Progress
 from lope_data.builds.obtain import Options, build, ingest, op_versions
-from lope_data.errors import LopeDataError, RecipeError, StoreError
+from lope_data.errors import StoreError
 from lope_data.noise.registry import all_ops
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe.recipe import Recipe, validated
 from lope_data.store.manifest_model import Ingest, Manifest
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding
@@ -70,10 +68,8 @@ def _ingested(manifest: Ingest, source: str, options: Options) -> Version:
 
 
 def _recipe(manifest: Manifest, plain: dict[str, Any]) -> Recipe:
-    try:
-        return Recipe.model_validate({**plain, "seed": manifest.seed, "embedding": _embedding(manifest)})
-    except (ValidationError, LopeDataError) as error:
-        raise RecipeError(f"the recipe of {manifest.ref} is not one that this lope_data knows ({error})") from error
+    data = {**plain, "seed": manifest.seed, "embedding": _embedding(manifest)}
+    return validated(Recipe, data, f"the recipe of {manifest.ref}")
 
 
 def _embedding(manifest: Manifest) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from lope_data.inject.planner import Deal
 from lope_data.inject.tally import Tally
 from lope_data.noise.op import F64, LabelOp, TextOp
-from lope_data.noise.registry import get_op
 from lope_data.recipe.guard import Guard
 from lope_data.rows.fields import Inputs, Targets, inputs_of, put_targets, targets_of
 from lope_data.rows.shapes import OPS, ROW_ID
@@ -128,7 +127,7 @@ class _Step:
         """
         deal, step = self.deal, self.deal.step
         mine = [(name, np.flatnonzero(deal.op == i)) for i, name in enumerate(deal.ops)]
-        mine = [(name, places) for name, places in mine if len(places) and isinstance(get_op(name), TextOp)]
+        mine = [(name, places) for name, places in mine if len(places) and isinstance(step.ops[name], TextOp)]
         if not mine:
             return self.rows, self.protected
         inputs = inputs_of(self.rows)
@@ -137,7 +136,7 @@ class _Step:
         masks = None if self.protected is None else [self.protected.flatten()]
         share = self.guard.share(spent[deal.rows])
         for name, places in mine:
-            op = get_op(name)
+            op = step.ops[name]
             assert isinstance(op, TextOp)
             cells = everything.take(places)
             draw = Draw((*self.context, step.name, name), self.hashes[places])
@@ -163,7 +162,7 @@ class _Step:
         """The rows after the label ops; adds to `records`."""
         deal = self.deal
         for i, name in enumerate(deal.ops):
-            op, places = get_op(name), np.flatnonzero(deal.op == i)
+            op, places = deal.step.ops[name], np.flatnonzero(deal.op == i)
             if not len(places) or not isinstance(op, LabelOp):
                 continue
             after, detail = deal.after.take(pa.array(places)), deal.detail.take(pa.array(places))

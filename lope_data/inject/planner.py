@@ -18,7 +18,6 @@ import pyarrow as pa
 from lope_data.errors import NoiseError
 from lope_data.inject.rank import deal, ranked
 from lope_data.noise.op import F64, LabelOp, TextOp
-from lope_data.noise.registry import get_op
 from lope_data.recipe.guard import Guard
 from lope_data.recipe.recipe import Step
 from lope_data.rows.fields import Targets, inputs_of, targets_of
@@ -114,11 +113,11 @@ class Planner:
             NoiseError: fewer rows than asked can be changed by any op of the mix.
         """
         names = tuple(step.weights)
-        silent = step.level == 0 and any(isinstance(get_op(name), TextOp) for name in names)
+        silent = step.level == 0 and any(isinstance(step.ops[name], TextOp) for name in names)
         wanted = 0 if silent else round(step.ratio * len(self.population))
         order = ranked(self.population, self.hashes, Draw((*self.context, step.name), self.hashes), step.stratify)
         block = _Block.empty(len(names))
-        targets = {kind: targets_of(self.population, kind) for kind in sorted(_kinds(names))} if wanted else {}
+        targets = {kind: targets_of(self.population, kind) for kind in sorted(_kinds(step))} if wanted else {}
         seen = 0
         while block.changeable < wanted and seen < len(order):
             places = order[seen : seen + max(wanted - block.changeable, min(seen, 100_000))]
@@ -147,7 +146,7 @@ class Planner:
                 dealt=int((op == i).sum()),
                 examined=len(block.places),
                 eligible=int(block.able[i].sum()),
-                needs=get_op(name).needs + (self.guard.about if isinstance(get_op(name), TextOp) else ""),
+                needs=step.ops[name].needs + (self.guard.about if isinstance(step.ops[name], TextOp) else ""),
                 expected=float(block.expected[i][touched[op == i]].sum()),
             )
             for i, name in enumerate(names)
@@ -170,7 +169,7 @@ class Planner:
         able = np.zeros((len(step.weights), len(places)), np.bool_)
         expected = np.ones(able.shape)
         for i, name in enumerate(step.weights):
-            op = get_op(name)
+            op = step.ops[name]
             params = step.params_of(name)
             if isinstance(op, TextOp):
                 ground = op.ground(cells, params, share)
@@ -188,7 +187,7 @@ class Planner:
         after, detail = [pa.nulls(1, pa.large_string())], [pa.nulls(1, pa.large_string())]
         index = np.zeros(len(places), np.int64)
         for i, name in enumerate(step.weights):
-            label_op, mine = get_op(name), np.flatnonzero(op == i)
+            label_op, mine = step.ops[name], np.flatnonzero(op == i)
             if not isinstance(label_op, LabelOp) or not len(mine):
                 continue
             some = targets_of(current(places[mine])[0], label_op.kind)
@@ -207,8 +206,8 @@ class Planner:
         return Draw((*self.context, step.name, op), row_hashes(targets.table[ROW_ID]))
 
 
-def _kinds(names: tuple[str, ...]) -> set[str]:
-    return {op.kind for op in map(get_op, names) if isinstance(op, LabelOp)}
+def _kinds(step: Step) -> set[str]:
+    return {op.kind for op in step.ops.values() if isinstance(op, LabelOp)}
 
 
 @dataclass(frozen=True)

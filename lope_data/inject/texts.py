@@ -17,7 +17,7 @@ from lope_data.inject.rank import deal
 from lope_data.noise.editions import get_edition, newest_edition
 from lope_data.noise.imports import Imports, import_ops, named_op
 from lope_data.noise.op import TextOp
-from lope_data.noise.registry import LEVELS, get_op
+from lope_data.noise.registry import LEVELS
 from lope_data.recipe.recipe import Step, validated
 from lope_data.text import kernels
 from lope_data.text.buffers import offsets_and_data, strings
@@ -95,7 +95,7 @@ def corrupt(
     noisy, tables, order = [], [_EDITS.empty_table()], [np.empty(0, np.int64)]
     asked = reachable = 0.0
     for name, places in _jobs(column, step, keys, seed):
-        text_op, draw = _text_op(name), Draw((seed, "corrupt", name), keys[places])
+        text_op, draw = _text_op(step, name), Draw((seed, "corrupt", name), keys[places])
         part = column if len(places) == len(column) else column.take(pa.array(places))
         for low, high in _batches(part):
             cells = Cells.of(part[low:high])
@@ -111,7 +111,7 @@ def corrupt(
     if reachable < 0.99 * asked or (level and not asked and _holds_text(column)):
         warnings.warn(
             f"the texts can take {reachable / max(asked, 1e-9):.1%} of the noise asked for at level {level:g}: "
-            + "; ".join(f"{name} needs {_text_op(name).needs}" for name in step.weights),
+            + "; ".join(f"{name} needs {_text_op(step, name).needs}" for name in step.weights),
             ShortfallWarning,
             stacklevel=2,
         )
@@ -171,12 +171,12 @@ def _step(op: str | Mapping[str, float], level: float, params: Mapping[str, Any]
         level = float(level)  # numpy's numbers too
     step = validated(Step, {"edition": edition, "level": level, "mix": op, "params": params or {}}, "corrupt")
     for name in step.weights:
-        _text_op(name)
+        _text_op(step, name)
     return step
 
 
-def _text_op(name: str) -> TextOp:
-    op = get_op(name)
+def _text_op(step: Step, name: str) -> TextOp:
+    op = step.ops[name]
     if not isinstance(op, TextOp):
         raise RecipeError(f"{name} changes a row's target, and texts have none; it is for `build`")
     return op
@@ -217,7 +217,7 @@ def _dealt(column: pa.Array, step: Step, keys: U64, seed: int) -> I64:
     for low, high in _batches(column):
         cells = Cells.of(column[low:high])
         for i, name in enumerate(names):
-            able[i, low:high] = _text_op(name).ground(cells, step.params_of(name)).room > 0
+            able[i, low:high] = _text_op(step, name).ground(cells, step.params_of(name)).room > 0
     order = np.lexsort((keys, Draw((seed, "corrupt"), keys).bits("rank")))
     dealt = np.empty(len(column), np.int64)
     dealt[order] = deal([step.weights[name] for name in names], names, able[:, order])

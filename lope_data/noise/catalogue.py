@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from lope_data.noise.editions import newest_edition
-from lope_data.noise.imports import Imports, import_ops, installed_ops, named_op, package_of
+from lope_data.noise.imports import Imports, import_ops, installed_ops, named_op
 from lope_data.noise.op import Op, TextOp
 from lope_data.noise.registry import all_ops, level_of
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of an op."""
+    """A parameter of an op; `required` where there is no default."""
 
     name: str
     default: Any
     about: str
+    required: bool
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,9 @@ def list_ops(*, imports: Imports = ()) -> list[OpInfo]:
 
 def offered() -> dict[str, str]:
     """The ops of installed packages that nothing has named yet, and whose they are; none is imported."""
-    return {
-        name: ", ".join(map(package_of, offers)) for name, offers in installed_ops().items() if name not in all_ops()
-    }
+    known = all_ops()
+    offers = {name: found for name, found in installed_ops().items() if name not in known}
+    return {name: ", ".join(offer.package for offer in found) for name, found in offers.items()}
 
 
 def op_info(name: str) -> OpInfo:
@@ -74,9 +77,13 @@ def op_info(name: str) -> OpInfo:
     return _info(named_op(name))
 
 
+def _default(field: FieldInfo) -> Any:
+    return None if field.is_required() else field.get_default(call_default_factory=True)
+
+
 def _info(op: Op) -> OpInfo:
     parameters = tuple(
-        Parameter(name, field.get_default(call_default_factory=True), field.description or "")
+        Parameter(name, _default(field), field.description or "", field.is_required())
         for name, field in op.params.model_fields.items()
     )
     return OpInfo(

@@ -6,17 +6,20 @@ The kernels that apply edits trust their input, as they may: every op of lope_da
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from lope_common.errors import shown
+from lope_common.shown import brief
 from lope_data.errors import LopeDataError, NoiseError, RecipeError
 from lope_data.noise.op import Hits, LabelOp, Op, Origin, Params, TextOp
 from lope_data.text.buffers import Mask
@@ -56,7 +59,53 @@ def checked_label(op: LabelOp) -> LabelOp:
     return replace(op, propose=partial(_proposed, op), able=None)
 
 
+def check_params(op: Op, given: Mapping[str, Any]) -> None:
+    """That an op takes these parameters and that, if it is a user's own, a manifest can hold them.
+
+    Raises:
+        pydantic.ValidationError: they are not what its model says.
+        RecipeError: its model fails, or what it holds does not come back from JSON as it was.
+    """
+    if op.origin is None:
+        op.params.model_validate(given)
+        return
+    try:
+        params = op.params.model_validate(given)
+        again = op.params.model_validate(params.model_dump(mode="json"))
+        held = params.model_dump()
+    except ValidationError:
+        if _is_valid(op, given):
+            raise RecipeError(f"{op.name}: its params do not come back from JSON (is a field renamed?)") from None
+        raise
+    except Exception as error:
+        raise RecipeError(f"{op.name}: its params fail ({failure(error, op.origin)})") from error
+    if again != params:
+        raise RecipeError(f"{op.name}: its params do not come back from JSON as they were (is a field left out?)")
+    if _holds_set(held):
+        raise RecipeError(f"{op.name}: its params hold a set, which has no order; use a tuple")
+
+
+def _is_valid(op: Op, given: Mapping[str, Any]) -> bool:
+    try:
+        op.params.model_validate(given)
+    except ValidationError:
+        return False
+    return True
+
+
+def _holds_set(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_set, value.values()))
+    return isinstance(value, set | frozenset) or (isinstance(value, list | tuple) and any(map(_holds_set, value)))
+
+
 def _check_facts(op: Op) -> None:
+    numbers = {"version": (op.version, 1)}
+    if isinstance(op, TextOp):
+        numbers |= {"least": (op.least, 1), "keep": (op.keep, 0), "per_hit": (op.per_hit, 1)}
+    for what, (number, low) in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number < 2**31:
+            raise RecipeError(f"{op.name}: {what} must be a whole number of {low} or more, not {shown(number)}")
     for what, text in (("unit", op.unit), ("needs", op.needs)):
         if not isinstance(text, str) or not text:
             raise RecipeError(f"{op.name}: {what} must be a text, not {shown(text)}")
@@ -77,18 +126,28 @@ def failure(error: BaseException, origin: Origin) -> str:
     if frames:
         file, line = frames[-1]
         where = f"{file.name if origin.file is None else where}, line {line}"
-    said = error.msg if isinstance(error, SyntaxError) else error  # which else says file and line again
-    return f"{where}: {type(error).__name__}: {said}"
+    try:
+        said = str(error.msg if isinstance(error, SyntaxError) else error)  # which else says file and line again
+    except Exception:
+        said = "it cannot say why"
+    return f"{where}: {type(error).__name__}: {brief(said, 300)}"
 
 
 def _called(op: Op, function: Callable[..., _Result], *arguments: Any) -> _Result:
     assert op.origin is not None
     try:
         return function(*arguments)
-    except LopeDataError:
+    except (LopeDataError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # sys.exit too
         raise NoiseError(f"{op.name} failed ({failure(error, op.origin)})") from error
+
+
+def _lock(*arrays: npt.NDArray[Any] | None) -> None:
+    """What an op is given is not its own to change."""
+    for array in arrays:
+        if array is not None:
+            array.flags.writeable = False
 
 
 def _wrong(op: Op, what: str) -> NoiseError:
@@ -104,12 +163,15 @@ def _table(op: TextOp, function: Callable[[Any], bytes], params: Params) -> byte
 
 
 def _units(op: TextOp, what: str, function: Callable[[Cells, Any], Spans], cells: Cells, params: Params) -> Spans:
+    _lock(cells.data, cells.bounds, cells.row_bounds, cells.barred)
     spans = _called(op, function, cells, params)
     if not isinstance(spans, Spans):
         raise _wrong(op, f"gives {what} that are {type(spans).__name__}, not Spans")
     first = _integers(op, f"{what}: first", spans.first)
-    if len(first) != cells.rows + 1 or first[0] != 0 or (first[1:] < first[:-1]).any():
-        raise _wrong(op, f"gives {what} for {len(first) - 1} rows in some order, where there are {cells.rows}")
+    if len(first) != cells.rows + 1:
+        raise _wrong(op, f"gives {what} for {len(first) - 1} rows, where there are {cells.rows}")
+    if first[0] != 0 or (first[1:] < first[:-1]).any():
+        raise _wrong(op, f"gives {what} whose `first` does not count up from 0")
     start, end = _integers(op, f"{what}: start", spans.start), _integers(op, f"{what}: end", spans.end)
     if len(start) != first[-1] or len(end) != first[-1]:
         raise _wrong(op, f"gives {len(start)} starts and {len(end)} ends of {first[-1]} {what}")
@@ -119,7 +181,9 @@ def _units(op: TextOp, what: str, function: Callable[[Cells, Any], Spans], cells
 
 
 def _edits(op: TextOp, hits: Hits, params: Params) -> Edits:
-    edits, cells = _called(op, op.edit, hits, params), hits.cells
+    cells = hits.cells
+    _lock(cells.data, cells.bounds, cells.row_bounds, cells.barred, hits.row, hits.index)
+    edits = _called(op, op.edit, hits, params)
     if not isinstance(edits, Edits):
         raise _wrong(op, f"gives edits that are {type(edits).__name__}, not Edits")
     parts = {name: _integers(op, f"edits: {name}", getattr(edits, name)) for name in ("row", "cell", "start", "end")}
@@ -167,7 +231,7 @@ def _proposed(op: LabelOp, rows: pa.Table, population: pa.Table, draw: Draw, par
     if len(after) != len(rows) or len(detail) != len(rows):
         raise _wrong(op, f"gives {len(after)} new targets and {len(detail)} details for {len(rows)} rows")
     if op.kind == "choice":
-        _check_choices(op, rows, after)
+        after = _choices(op, rows, after)
     before = rows["target"].combine_chunks().cast(pa.large_string())
     unlike: Mask = np.asarray(pc.fill_null(pc.not_equal(after, before), after.is_valid()))
     return pc.if_else(pa.array(unlike), after, pa.scalar(None, pa.large_string())), detail
@@ -176,7 +240,8 @@ def _proposed(op: LabelOp, rows: pa.Table, population: pa.Table, draw: Draw, par
 _PARTS = ("new targets", "details")
 
 
-def _check_choices(op: LabelOp, rows: pa.Table, after: pa.Array) -> None:
+def _choices(op: LabelOp, rows: pa.Table, after: pa.Array) -> pa.Array:
+    """The answers as the numbers that they are: `01` is 1."""
     try:
         number = after.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -185,6 +250,7 @@ def _check_choices(op: LabelOp, rows: pa.Table, after: pa.Array) -> None:
     fits = pc.and_(pc.greater_equal(number, 0), pc.less(number, choices))
     if pc.any(pc.invert(fits)).as_py():
         raise _wrong(op, "gives answers that are the number of no choice of their row")
+    return number.cast(pa.large_string())
 
 
 def _integers(op: Op, what: str, values: Any) -> I64:

@@ -8,46 +8,49 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass
+from importlib.metadata import distributions
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import CodeType, ModuleType
+from threading import RLock
 
 from lope_common.errors import did_you_mean, shown
 from lope_common.places import typed_path
 from lope_data.errors import LopeDataError, RecipeError
-from lope_data.names import MODULE
+from lope_data.names import MODULE_NAMES, is_module
 from lope_data.noise.checked import failure
 from lope_data.noise.op import Op, Origin
-from lope_data.noise.origin import source_hash, sources
-from lope_data.noise.registry import FILE_NAMES, all_ops, registering
+from lope_data.noise.origin import FILE, Source, has_changed, is_recorded, recording, sources
+from lope_data.noise.registry import all_ops, registering
 
 GROUP = "lope_data.ops"
 """The entry points by which an installed package offers ops: the name of an op, and the module that registers it."""
 
+_one_at_a_time = RLock()
+_under_way: list[str] = []
 _NONE = "it registers no op; decorate a function with text_op or label_op"
-Imports = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Imports = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
 
 
 def import_ops(imports: Imports) -> None:
     """Imports files (FILE.py) and modules (by their dotted names) that register ops of a user's own.
 
-    A file that has changed since it was imported is imported again. If one fails, the ops are those that there were.
+    A file that has changed since it was imported, it or a module of the user's that it imports, is imported again. If
+    one fails, the ops are those that there were.
 
     Raises:
         RecipeError: one is not there, fails, registers no op, or one that exists.
     """
-    for target in [imports] if isinstance(imports, str) or not isinstance(imports, Iterable) else imports:
+    targets: Iterable[object] = [imports] if isinstance(imports, str) or not isinstance(imports, Iterable) else imports
+    for target in () if imports is None else targets:
         text = os.fspath(target) if isinstance(target, str | os.PathLike) else None
         if not isinstance(text, str):
             raise RecipeError(f"imports must hold files and names of modules, not {shown(target)}")
-        if not re.fullmatch(MODULE, Path(text).name):  # a manifest holds the name
-            raise RecipeError(f"cannot import {shown(text)}: {FILE_NAMES}, and a file ends with .py")
+        if not is_module(Path(text).name):  # a manifest holds the name
+            raise RecipeError(f"cannot import {shown(text)}: {MODULE_NAMES}, and a file ends with .py")
         if text.endswith(".py"):
             _import_file(typed_path(text))
         elif Path(text).name != text:
@@ -63,12 +66,17 @@ def find_op(name: str) -> Op | None:
         RecipeError: the package that offers it fails or does not register it, or two packages do.
     """
     if name not in all_ops() and (offers := installed_ops().get(name)):
-        packages = sorted(map(package_of, offers))
         if len(offers) > 1:
-            raise RecipeError(f"several packages have an op {name}: {', '.join(packages)}; uninstall all but one")
-        _import_module(offers[0].module, f"{packages[0]}, which has the op {name}")
+            packages = ", ".join(sorted(f"{offer.package} ({offer.module})" for offer in offers))
+            raise RecipeError(f"the op {name} is offered by several packages: {packages}; uninstall all but one")
+        (offer,) = offers
+        if not is_module(offer.module):
+            raise RecipeError(
+                f"{offer.package} says that {name} is in {shown(offer.module)}, which is no module's name"
+            )
+        _import_module(offer.module, f"{offer.package}, which has the op {name}")
         if name not in all_ops():
-            raise RecipeError(f"{packages[0]} has no op {name}, though it says so; importing it registers none")
+            raise RecipeError(f"{offer.package} has no op {name}, though it says so; importing it registers none")
     return all_ops().get(name)
 
 
@@ -90,116 +98,120 @@ def hint(name: str, more: Iterable[str] = ()) -> str:
     return (near or "; `python -m lope_data ops` lists them") + " (an op of your own: --import FILE.py, or imports=)"
 
 
-def installed_ops() -> dict[str, list[EntryPoint]]:
-    """What installed packages offer, by op, without importing any."""
-    found: dict[str, list[EntryPoint]] = {}
-    for offer in entry_points(group=GROUP):
-        found.setdefault(offer.name, []).append(offer)
+def installed_ops() -> dict[str, list[Offer]]:
+    """What installed packages offer, by op, without importing any. A package that is damaged offers none."""
+    found: dict[str, list[Offer]] = {}
+    for package in distributions():
+        try:
+            offers = [
+                Offer(entry.name, entry.value.partition(":")[0].strip(), f"{package.name} {package.version}")
+                for entry in package.entry_points
+                if entry.group == GROUP
+            ]
+        except Exception:  # noqa: S112  # whatever its files hold
+            continue
+        for offer in offers:
+            if offer not in found.setdefault(offer.op, []):  # it may lie on the path twice
+                found[offer.op].append(offer)
     return dict(sorted(found.items()))
 
 
-def package_of(offer: EntryPoint) -> str:
-    """The name and version of the package that offers an op."""
-    return f"{offer.dist.name} {offer.dist.version}" if offer.dist else offer.module
+@dataclass(frozen=True)
+class Offer:
+    """An op, the module that registers it, and the name and version of the package that has it."""
 
-
-class _Source(SourceFileLoader):
-    """Runs the bytes that were hashed, whatever the file or its cache hold by then."""
-
-    def __init__(self, name: str, file: Path, source: bytes) -> None:
-        super().__init__(name, str(file))
-        self._source = source
-
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
-        return self.source_to_code(self._source, self.path)
+    op: str
+    module: str
+    package: str
 
 
 def _import_file(path: Path) -> None:
-    file = path.resolve()
     try:
+        file = path.resolve()
         if file.exists() and not file.is_file():
             raise RecipeError(f"cannot import {path}: it is not a file")
-        source = file.read_bytes()
-    except (OSError, ValueError) as error:
+        name = f"{FILE}{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
+        loader = Source(name, path.absolute())
+    except (OSError, ValueError, RuntimeError) as error:
         raise RecipeError(f"cannot import {path}: {getattr(error, 'strerror', None) or error}") from error
-    origin = Origin(path.name, file, source_hash(file, source))
-    mine = [op.origin for op in all_ops().values() if op.origin and op.origin.file == file]
-    if mine and all(known.sha256 == origin.sha256 for known in mine):  # here, or by the user's own program
-        return
-    name = f"lope_import_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
-    loader = _Source(name, file, source)
-    spec = spec_from_file_location(name, file, loader=loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    vars(module)["__lope_origin__"] = origin
-    if mine:  # what it imports may have changed too
-        _forget([file.parent / other for other in sources(file, source)])
-    with _working_directory(), _one_line(str(path), origin), registering(file):
-        before = sys.modules.get(name)
-        sys.modules[name] = module  # dataclasses and pydantic look their module up
-        try:
+    with _importing(name, str(path), Origin(path.name, file, None), str(path.absolute().parent)):
+        mine = [op.origin for op in all_ops().values() if op.origin and op.origin.file == file]
+        if mine and all(not has_changed(origin) for origin in mine):  # imported here, or by the user's own program
+            return
+        spec = spec_from_file_location(name, path.absolute(), loader=loader)
+        assert spec is not None
+        module = module_from_spec(spec)
+        with _forgetting({root for origin in mine for root in origin.roots}), registering(file) as registered:
+            sys.modules[name] = module  # dataclasses and pydantic look their module up
             loader.exec_module(module)
-            if not any(op.origin == origin for op in all_ops().values()):
+            if not registered():
                 raise RecipeError(_NONE)
-        except BaseException:
-            _put_back(name, before)
-            raise
-
-
-def _forget(files: Collection[Path]) -> None:
-    """Modules of these files are read again when they are imported the next time."""
-    for name, module in list(sys.modules.items()):
-        if (held := getattr(module, "__file__", None)) and name != "__main__" and Path(held).resolve() in files:
-            del sys.modules[name]
-
-
-def _put_back(name: str, before: ModuleType | None) -> None:
-    if before is None:
-        sys.modules.pop(name, None)
-    else:
-        sys.modules[name] = before
 
 
 def _import_module(name: str, about: str) -> None:
-    there, known = set(sys.modules), set(all_ops())
-    with _working_directory(), _one_line(about, Origin(name, None, None)), registering():
+    place = str(Path.cwd())
+    with (
+        _importing(name, about, Origin(name, None, None), place, last=True),
+        _forgetting(()),
+        registering() as registered,
+    ):
         try:
             importlib.import_module(name)
-            mine = [op for op in all_ops().values() if op.origin and f"{op.origin.module}.".startswith(f"{name}.")]
-            if not mine and set(all_ops()) == known:
-                raise RecipeError(_NONE)
-        except BaseException as error:
-            for new in set(sys.modules) - there:  # else it would count as imported the next time
-                if _is_within(new, name.partition(".")[0]):
-                    del sys.modules[new]
-            if isinstance(error, ModuleNotFoundError) and _is_within(name, error.name or ""):
-                raise RecipeError("there is no such module; a file is named with its .py") from error
+        except ModuleNotFoundError as error:
+            if not _is_within(name, error.name or ""):
+                raise
+            raise RecipeError("there is no such module; a file is named with its .py") from error
+        known = [op.origin.module for op in all_ops().values() if op.origin is not None]
+        if not registered() and not any(_is_within(module, name) for module in known):
+            raise RecipeError(_NONE)
+
+
+@contextmanager
+def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool = False) -> Iterator[None]:
+    """A context in which one thread imports one thing of a user's; whatever it raises is one line, with the place.
+
+    Args:
+        place: a folder in which modules are looked for, first, as Python does for a script, or `last`, where it hides
+            none that is installed.
+    """
+    with _one_at_a_time:
+        if name in _under_way:
+            raise RecipeError(f"cannot import {about}: it imports itself")
+        _under_way.append(name)
+        path = list(sys.path)
+        sys.path[:] = [*sys.path, place] if last else [place, *sys.path]
+        try:
+            with recording():
+                yield
+        except KeyboardInterrupt:
             raise
+        except BaseException as error:
+            said = str(error) if isinstance(error, LopeDataError) else failure(error, origin)
+            raise RecipeError(f"cannot import {about}: {said}") from error
+        finally:
+            sys.path[:] = path
+            _under_way.remove(name)
+
+
+@contextmanager
+def _forgetting(roots: Collection[str]) -> Iterator[None]:
+    """A context in which the modules of a source that were imported here are imported again; if it raises, those that
+    were there are there again, and no others of the user's.
+    """
+    before = dict(sys.modules)
+    for name in filter(is_recorded, sources(tuple(roots))):
+        parent, _, leaf = name.rpartition(".")
+        if hasattr(before.get(parent), leaf):
+            delattr(before[parent], leaf)  # else `from package import module` would find it there
+        del sys.modules[name]
+    try:
+        yield
+    except BaseException:
+        for name in [name for name in sys.modules if name not in before and is_recorded(name)]:
+            del sys.modules[name]
+        sys.modules.update({name: module for name, module in before.items() if name not in sys.modules})
+        raise
 
 
 def _is_within(module: str, package: str) -> bool:
     return f"{module}.".startswith(f"{package}.")
-
-
-@contextmanager
-def _one_line(about: str, origin: Origin) -> Iterator[None]:
-    """Raises RecipeError for whatever a user's code raises, with the place."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        said = str(error) if isinstance(error, LopeDataError) else failure(error, origin)
-        raise RecipeError(f"cannot import {about}: {said}") from error
-
-
-@contextmanager
-def _working_directory() -> Iterator[None]:
-    """The working directory as the last place where modules are looked for: it hides none that is installed."""
-    place = str(Path.cwd())
-    if place in sys.path or "" in sys.path:
-        yield
-        return
-    sys.path.append(place)
-    try:
-        yield
-    finally:
-        sys.path.remove(place)

@@ -43,12 +43,14 @@ class Origin:
     Attributes:
         module: the name of the module, or of its file where it was imported as a file: no path of a machine.
         file: the file; None where there is none, as in a notebook.
-        sha256: of its source when it was imported, see `origin.source_hash`; None where there is none.
+        sha256: of its source when it was imported, see `origin.sources`; None where there is none.
+        roots: the modules that define it, the one that registers it first.
     """
 
     module: str
     file: Path | None
     sha256: str | None
+    roots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

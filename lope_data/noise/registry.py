@@ -6,31 +6,45 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from lope_common.errors import shown, suggest
 from lope_data.errors import NoiseError, RecipeError
-from lope_data.names import MODULE
+from lope_data.names import MODULE_NAMES, is_module
 from lope_data.noise.checked import checked_label, checked_text
-from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Origin, Params, Propose, TextOp
-from lope_data.noise.origin import BUILT_IN, origin_of
+from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Params, Propose, TextOp
+from lope_data.noise.origin import BUILT_IN, complete, origin_of
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans
 
 LEVELS = ("char", "word", "label", "structure", "nlpaug")
 _OF_TEXTS = ("char", "word", "structure", "nlpaug")
-FILE_NAMES = "the name of a file or module with ops may hold letters, digits, _ and -"
 _NAME = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]{0,99})?")
 
+
+@dataclass(frozen=True)
+class _Definition:
+    """Which function an op was made of, and by which import of `registering`, if by any."""
+
+    function: str
+    by: object | None
+
+
 _ops: dict[str, Op] = {}
+_definitions: dict[str, _Definition] = {}
+_imports: list[object] = []  # those of `registering` that are under way
+_lock = RLock()
 
 
-def _register(new: Op) -> None:
+def _register(new: Op, function: Callable[..., Any]) -> None:
     level, ours = level_of(new.name), new.origin is None
     levels = ("label",) if isinstance(new, LabelOp) else _OF_TEXTS if ours else _OF_TEXTS[:-1]
     if not _NAME.fullmatch(new.name) or level not in levels or (new.name == level and not ours):
@@ -39,23 +53,29 @@ def _register(new: Op) -> None:
             f"its level one of {', '.join(levels)}"
         )
     if new.origin is not None:
-        if not re.fullmatch(MODULE, new.origin.module):  # a manifest holds it
-            raise RecipeError(f"{new.name}: rename {shown(new.origin.module)}; {FILE_NAMES}")
+        if not is_module(new.origin.module):  # a manifest holds it
+            raise RecipeError(f"{new.name}: rename {shown(new.origin.module)}; {MODULE_NAMES}")
         all_ops()  # ours come first, also where a program imports its ops before it uses any
-    if new.name in _ops and not _is_again(_ops[new.name].origin, new.origin):
-        there = _ops[new.name].origin
-        whose = "an op of lope_data" if there is None else f"an op of {there.module}"
-        raise RecipeError(f"there is an op {new.name} already, {whose}; give yours another name")
-    _ops[new.name] = new
-    all_ops.cache_clear()
+    with _lock:
+        definition = _Definition(getattr(function, "__qualname__", ""), _imports[-1] if _imports else None)
+        if new.name in _ops and not _is_again(new, definition):
+            there = _ops[new.name].origin
+            whose = "an op of lope_data" if there is None else f"an op of {there.module}"
+            raise RecipeError(f"there is an op {new.name} already, {whose}; give yours another name")
+        _ops[new.name], _definitions[new.name] = new, definition
+        all_ops.cache_clear()
 
 
-def _is_again(old: Origin | None, new: Origin | None) -> bool:
-    """Whether an op is defined once more: by a notebook's cell that is run again, or a file that was changed or has two
-    names. Two of one name in one file are a mistake."""
-    if old is None or new is None or old.file != new.file:
+def _is_again(new: Op, definition: _Definition) -> bool:
+    """Whether an op is defined once more, by a file that is imported again or a notebook's cell that is run again: two
+    ops of one name in one file are a mistake.
+    """
+    old, before = _ops[new.name].origin, _definitions[new.name]
+    if old is None or new.origin is None or old.file != new.origin.file:
         return False
-    return (old.module == new.module) if old.file is None else (old.module, old.sha256) != (new.module, new.sha256)
+    if old.file is None and old.module != new.origin.module:
+        return False
+    return before.by is not definition.by or (definition.by is None and before.function == definition.function)
 
 
 def text_op(
@@ -80,6 +100,8 @@ def text_op(
         RecipeError: there is an op of that name, or it cannot be one.
     """
 
+    caller = sys._getframe(1).f_globals.get("__name__", "")
+
     def decorate(function: Callable[[Hits, Any], Edits]) -> Callable[[Hits, Any], Edits]:
         summary, details = _docs(name, function)
         if pick not in PICKS:
@@ -101,9 +123,9 @@ def text_op(
             counted=counted,
             table=table,
             certain=certain,
-            origin=origin_of(function),
+            origin=origin_of(caller, [function, units, counted or units]),
         )
-        _register(new if new.origin is None else checked_text(new))
+        _register(new if new.origin is None else checked_text(new), function)
         return function
 
     return decorate
@@ -118,12 +140,15 @@ def label_op(
         RecipeError: there is an op of that name, or it cannot be one.
     """
 
+    caller = sys._getframe(1).f_globals.get("__name__", "")
+
     def decorate(function: Propose) -> Propose:
         summary, details = _docs(name, function)
         if kind not in (kinds := ("response", "choice", "class")):
             raise RecipeError(f"{name}: kind cannot be {shown(kind)}{suggest(str(kind), kinds)}")
-        new = LabelOp(name, version, summary, details, kind, function, able, params, needs, origin_of(function))
-        _register(new if new.origin is None else checked_label(new))
+        origin = origin_of(caller, [function])
+        new = LabelOp(name, version, summary, details, kind, function, able, params, needs, origin)
+        _register(new if new.origin is None else checked_label(new), function)
         return function
 
     return decorate
@@ -145,21 +170,31 @@ def all_ops() -> Mapping[str, Op]:
 
 
 @contextmanager
-def registering(again: Path | None = None) -> Iterator[None]:
-    """A context in which ops are registered, those of one file again; if it raises, all are as they were."""
-    before = dict(all_ops())
-    for name, op in before.items():
-        if again is not None and op.origin is not None and op.origin.file == again:
-            del _ops[name]
-    all_ops.cache_clear()
-    try:
-        yield
-    except BaseException:
-        _ops.clear()
-        _ops.update(before)
-        raise
-    finally:
+def registering(again: Path | None = None) -> Iterator[Callable[[], list[str]]]:
+    """A context in which one thread registers ops of a user's, those of one file again; if it raises, all ops are as
+    they were. It gives a function that says which were registered.
+    """
+    with _lock:
+        before, definitions, token = dict(all_ops()), dict(_definitions), object()
+        for name, op in before.items():
+            if again is not None and op.origin is not None and op.origin.file == again:
+                del _ops[name]
         all_ops.cache_clear()
+        _imports.append(token)
+        try:
+            yield lambda: [name for name, made in _definitions.items() if made.by is token]
+            for name in [name for name, made in _definitions.items() if made.by is token]:
+                if (origin := _ops[name].origin) is not None and origin.sha256 is not None:
+                    _ops[name] = replace(_ops[name], origin=complete(origin))
+        except BaseException:
+            _ops.clear()
+            _ops.update(before)
+            _definitions.clear()
+            _definitions.update(definitions)
+            raise
+        finally:
+            _imports.pop()
+            all_ops.cache_clear()
 
 
 def level_of(name: str) -> str:

@@ -26,9 +26,10 @@ from lope_common.errors import shown, suggest
 from lope_common.recipes import Recipes
 from lope_data.errors import RecipeError
 from lope_data.names import PATTERN
+from lope_data.noise.checked import check_params
 from lope_data.noise.editions import FIRST, get_edition, newest_edition
 from lope_data.noise.imports import find_op, hint
-from lope_data.noise.op import Params
+from lope_data.noise.op import Op, Params
 from lope_data.noise.registry import LEVELS, all_ops, get_op
 from lope_data.recipe.errors import reason
 from lope_data.recipe.guard import Constraints, Guard, Protect
@@ -142,12 +143,14 @@ class Step(_Strict):
             if name not in self.weights:
                 what = "; put it into the mix" if name in all_ops() else suggest(name, self.weights)
                 raise ValueError(f"params for {shown(name)}, which the mix does not use{what}")
-        for name in self.weights:
+        for name, used in self.ops.items():
             try:
-                self.params_of(name)
+                check_params(used, self.params.get(name, {}))
             except ValidationError as error:
-                said = reason(error, partial(_known_keys, get_op(name).params))
+                said = reason(error, partial(_known_keys, used.params))
                 raise ValueError(f"params of {name}: {said}") from error
+            except RecipeError as error:
+                raise ValueError(str(error)) from error
         return self
 
     def _members(self, level: str) -> tuple[str, ...]:
@@ -164,9 +167,14 @@ class Step(_Strict):
         total = sum(weights.values())
         return {op: weights[op] / total for op in all_ops() if weights.get(op)}
 
+    @cached_property
+    def ops(self) -> dict[str, Op]:
+        """The ops of the mix, as they were when the step was read: a file that is imported again changes none of it."""
+        return {name: get_op(name) for name in self.weights}
+
     def params_of(self, op: str) -> Params:
         """The parameters of an op, checked."""
-        return get_op(op).params.model_validate(self.params.get(op, {}))
+        return self.ops[op].params.model_validate(self.params.get(op, {}))
 
 
 class Recipe(_Strict):
@@ -181,7 +189,7 @@ class Recipe(_Strict):
     shape: str | None = None
     columns: Columns = Columns()
     source: Reading = Reading()
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, validate_default=True)] = (Step(),)
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)] = Field(default=({},), validate_default=True)
     protect: tuple[Protect, ...] = ()
     constraints: Constraints = Constraints()
     embedding: Embedding = Embedding()
@@ -190,13 +198,14 @@ class Recipe(_Strict):
     @classmethod
     def _of_this_edition(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, list | tuple):
-            return value
+            raise ValueError(f"must be a list, not {shown(value)}")
         edition = info.data.get("edition", FIRST)
-        steps = [step.model_dump(exclude_unset=True) if isinstance(step, Step) else step for step in value]
-        for i, step in enumerate(steps):
+        for i, step in enumerate(value):
             if isinstance(step, Mapping) and "edition" in step:
                 raise ValueError(f"[{i}]: edition is a key of the whole recipe, which stands above the first table")
-        return [{**step, "edition": edition} if isinstance(step, Mapping) else step for step in steps]
+            if isinstance(step, Step) and step.edition != edition:
+                raise ValueError(f"[{i}]: a step of edition {step.edition} in a recipe of edition {edition}")
+        return [{**step, "edition": edition} if isinstance(step, Mapping) else step for step in value]
 
     @field_validator("shape")
     @classmethod
@@ -286,6 +295,8 @@ def named_recipe(typed: str | None, overrides: Mapping[str, Any]) -> Recipe:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if "\0" in str(path):
+        raise RecipeError(f"cannot read the recipe {shown(str(path))}: no file has such a name")
     try:
         text = path.read_text(encoding="utf-8-sig")
         for number, line in enumerate(text.split("\n"), start=1):

@@ -15,7 +15,7 @@ from lope_common.shown import safe
 from lope_data.errors import LopeDataError
 from lope_data.inject.planning import noisy_rows
 from lope_data.noise.catalogue import OpInfo
-from lope_data.recipe.recipe import Recipe
+from lope_data.recipe.recipe import Recipe, validated
 from lope_data.report.sample_rows import before_and_after_text, samples
 from lope_data.rows.canonical import ingest_table
 from lope_data.rows.columns import Columns
@@ -71,13 +71,15 @@ def op_card(op: OpInfo) -> Iterator[RenderableType]:
     if not op.in_default:
         facts.add_row("mix", "only by its own name, never as part of its level")
     for parameter in op.parameters:
-        facts.add_row(parameter.name, escape(f"{parameter.about} (default: {parameter.default!r})"))
+        default = "required" if parameter.required else f"default: {parameter.default!r}"
+        facts.add_row(parameter.name, escape(f"{parameter.about} ({default})"))
     yield facts
     yield "\n[dim]example[/dim]"
     yield _example(op)
-    yield f"[dim]python -m lope_data build --mix {op.name}=1[/dim]"
+    option, argument = (f" --import {op.module}", f', imports="{op.module}"') if op.module else ("", "")
+    yield f"[dim]python -m lope_data build --mix {op.name}=1{option}[/dim]"
     if op.kind == "text":
-        yield f'[dim]lope_data.corrupt(texts, "{op.name}", level=0.1)[/dim]'
+        yield f'[dim]lope_data.corrupt(texts, "{op.name}", level=0.1{argument})[/dim]'
 
 
 def _level(op: OpInfo) -> str:
@@ -91,9 +93,9 @@ def _example(op: OpInfo) -> RenderableType:
     table = ingest_table(
         pa.table({name: [row[name] for row in rows] for name in rows[0]}), "example", None, Columns(), None, 0
     )
-    recipe = Recipe.model_validate({"steps": [{"ratio": 1.0, "level": 0.15, "mix": {op.name: 1.0}}]})
+    recipe = {"steps": [{"ratio": 1.0, "level": 0.15, "mix": {op.name: 1.0}}]}
     try:
-        done = noisy_rows(table, recipe)
+        done = noisy_rows(table, validated(Recipe, recipe, "example"))
     except LopeDataError as error:
         return escape(f"  not here: {error}")
     shown = samples(done.noisy, done.edits, 1)

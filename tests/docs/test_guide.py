@@ -18,7 +18,7 @@ from lope_data.noise import TextOp, all_ops, get_op, import_ops
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/guides/new_op.md").read_text(encoding="utf-8")
-OP, IN_PYTHON = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+OP, IN_PYTHON, LABEL_OP = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 COMMANDS = [line[2:].partition("  #")[0] for line in re.findall(r"^\$ .*$", GUIDE, re.MULTILINE)]
 
 
@@ -65,6 +65,15 @@ def test_its_python_runs(op: TextOp) -> None:
     (noisy,) = lope_data.corrupt(["say it again, quietly"], op.name, level=0.5)
     assert noisy != "say it again, quietly"
     assert noisy.lower() == "say it again, quietly"
+
+
+def test_its_label_op_runs(op: TextOp, tmp_path: Path) -> None:
+    (tmp_path / "positive.py").write_text(LABEL_OP)
+    (tmp_path / "rows.csv").write_text("text,label\none text,bad\nanother text,good\na third,bad\n")
+    recipe = {"steps": [{"ratio": 0.6, "mix": "label.positive"}]}
+    noisy = lope_data.build(recipe, source="rows.csv", imports="positive.py", store=tmp_path / "store")
+    assert set(noisy.rows["label"].to_pylist()) == {"good"}
+    assert noisy.manifest.touched == 2
 
 
 def test_files_that_it_names_are_there() -> None:

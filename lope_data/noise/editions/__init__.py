@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from lope_common.errors import shown
 from lope_data.errors import RecipeError
 
 FIRST = 1
@@ -61,9 +62,11 @@ def get_edition(number: int) -> Edition:
         RecipeError: there is none; says which there are.
     """
     known = editions()
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise RecipeError(f"edition must be a whole number, not {shown(number)}")
     if number not in known:
         newest = max(known)
         there = f"the newest that this lope_data knows is {newest}" if newest > FIRST else "this lope_data knows only 1"
         todo = "upgrade it" if number > newest else f"editions count from {FIRST}"
-        raise RecipeError(f"there is no edition {number} of recipes: {there}; {todo}")
+        raise RecipeError(f"there is no edition {shown(number)} of recipes: {there}; {todo}")
     return known[number]

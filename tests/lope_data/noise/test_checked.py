@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from lope_data.errors import NoiseError
+from lope_data.errors import NoiseError, RecipeError
 from lope_data.inject import Corrupted, corrupt_rows, plan
 from lope_data.noise import import_ops
-from lope_data.recipe import Recipe, load_recipe
+from lope_data.recipe import Recipe, load_recipe, validated
 from lope_data.rows import ROW_ID
 from lope_data.text import row_hashes
 
@@ -38,8 +38,8 @@ def noisy(rows: pa.Table, recipe: Recipe) -> Corrupted:
     ("units", "message"),
     [
         ("return 5", "gives units that are int, not Spans"),
-        ("return Spans(w.first[1:], w.start, w.end)", "gives units for 3 rows in some order, where there are 4"),
-        ("return Spans(w.first + 1, w.start, w.end)", "gives units for 4 rows in some order"),
+        ("return Spans(w.first[1:], w.start, w.end)", "gives units for 3 rows, where there are 4"),
+        ("return Spans(w.first + 1, w.start, w.end)", "gives units whose `first` does not count up from 0"),
         ("return Spans(w.first, w.start[1:], w.end)", "starts and"),
         ("return Spans(w.first, w.start - 90, w.end)", "gives units that reach beyond their text"),
         ("return Spans(w.first, w.start, w.end + 900)", "gives units that reach beyond their text"),
@@ -49,6 +49,10 @@ def noisy(rows: pa.Table, recipe: Recipe) -> Corrupted:
         ("return Spans(w.first, w.start.astype(float), w.end)", "units: start that is ndarray of float64"),
         ("return Spans(w.first.tolist(), w.start, w.end)", "units: first that is list, not a NumPy array"),
         ("raise KeyError('abc')", "word.shout failed (shout.py, line 10: KeyError: 'abc')"),
+        ("raise SystemExit(0)", "word.shout failed (shout.py, line 10: SystemExit: 0)"),
+        ("raise GeneratorExit", "word.shout failed (shout.py, line 10: GeneratorExit"),
+        ("raise ValueError('x' * 10_000)", "ValueError: xxx"),
+        ("cells.data[:] = 65; return w", "word.shout failed (shout.py, line 10: ValueError: "),
         ("return np.zeros(3)[cells.nothing]", "word.shout failed (shout.py, line 10: AttributeError: "),
     ],
 )
@@ -58,6 +62,7 @@ def test_units_that_cannot_be_are_named(own_ops: Own, ingest_rows: Rows, units: 
         noisy(ingest_rows(ROWS), load_recipe(None, {"ratio": 1.0, "level": 1.0, "mix": "word.shout"}))
     assert message in str(error.value)
     assert "shout.py" in str(error.value)
+    assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize(
@@ -90,6 +95,12 @@ def test_units_that_cannot_be_are_named(own_ops: Own, ingest_rows: Rows, units: 
             "more edits than the units",
         ),
         ("return Edits(hits.row, hits.cell, hits.start + 1, hits.end, hits.text())", "cut a character in two"),
+        (
+            "hits.cells.data[:] = 65; return 5",
+            "word.shout failed (shout.py, line 16: ValueError: ",
+        ),
+        ("hits.row[:] = 0; return hits.replace(hits.text())", "word.shout failed (shout.py, line 16: ValueError: "),
+        ("import sys; sys.exit()", "word.shout failed (shout.py, line 16: SystemExit: "),
         ("return 1 / 0", "word.shout failed (shout.py, line 16: ZeroDivisionError: division by zero)"),
     ],
 )
@@ -205,3 +216,70 @@ def test_an_op_that_changes_its_mind_is_named(own_label: Callable[..., str], ing
     )
     with pytest.raises(NoiseError, match=r"label.mine gives no new target for a row that it said it could change"):
         noisy(ingest_rows(ROWS), load_recipe(None, {"ratio": 1.0, "mix": "label.mine"}))
+
+
+def test_an_answer_is_the_number_that_it_is(own_label: Callable[..., str], ingest_rows: Rows) -> None:
+    import_ops(
+        own_label("return pa.array(['0' + t for t in rows['target'].to_pylist()]), pa.nulls(len(rows))", kind="choice")
+    )
+    done = noisy(ingest_rows(CHOICES), load_recipe(None, {"ratio": 1.0, "mix": "label.mine"}))
+    assert sorted(done.rows["answer"].to_pylist()) == [0, 1]  # 01 is 1, which it was
+    assert len(done.edits) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (", least=0", "word.shout: least must be a whole number of 1 or more, not 0"),
+        (", least=1.5", "word.shout: least must be a whole number of 1 or more, not 1.5"),
+        (", keep=-5", "word.shout: keep must be a whole number of 0 or more, not -5"),
+        (", keep='a'", "word.shout: keep must be a whole number"),
+        (", per_hit=0", "word.shout: per_hit must be a whole number of 1 or more, not 0"),
+        (", per_hit=True", "word.shout: per_hit must be a whole number of 1 or more, not True"),
+    ],
+)
+def test_numbers_of_an_op_that_cannot_be_are_named(own_ops: Own, more: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=f"cannot import shout.py: {message}"):
+        import_ops(own_ops("shout.py", more=more))
+
+
+PARAMS = """from typing import Any
+from pydantic import Field, field_validator
+
+class Mine(Params):
+    x: {field}
+
+    @field_validator("x", mode="before")
+    @classmethod
+    def check(cls, value):
+        {check}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "check", "value", "message"),
+    [
+        ("int = 1", "return value", 2, ""),
+        ("tuple[str, ...] = ()", "return value", ["b", "a"], ""),
+        ("int = Field(3, exclude=True)", "return value", 9, "its params do not come back from JSON as they were"),
+        ("int = Field(3, alias='y')", "return value", None, "its params do not come back from JSON"),
+        ("frozenset[str] = frozenset()", "return value", ["b", "a"], "its params hold a set, which has no order"),
+        ("int = 1", "raise KeyError('abc')", 2, "word.shout: its params fail (shout.py, line 15: KeyError: 'abc')"),
+        ("Any = b'\\xff'", "return value", None, "word.shout: its params fail (shout.py: UnicodeDecodeError"),
+        ("Any = object()", "return value", None, "word.shout: its params fail (shout.py: PydanticSerializationError"),
+        ("int", "return value", None, "params of word.shout: x: Field required"),
+    ],
+)
+def test_params_that_a_manifest_cannot_hold_are_named(
+    own_ops: Own, field: str, check: str, value: object, message: str
+) -> None:
+    own_ops("shout.py", top=PARAMS.format(field=field, check=check), more=", params=Mine")
+    import_ops("shout.py")
+    step = {"mix": "word.shout", "params": {} if value is None else {"word.shout": {"x": value}}}
+    if message:
+        with pytest.raises(RecipeError) as error:
+            validated(Recipe, {"steps": [step]}, "recipe")
+        assert message in str(error.value)
+    else:
+        recipe = validated(Recipe, {"steps": [step]}, "recipe")
+        assert recipe.resolved()["steps"][0]["params"]["word.shout"] == {"x": value}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from lope_data.noise import Edition, Edits, Hits, Params, all_ops, get_edition, 
 from lope_data.noise import editions as module
 from lope_data.noise.op import LabelOp
 from lope_data.noise.registry import level_of
-from lope_data.recipe import Recipe, Step, load_recipe
+from lope_data.recipe import Recipe, Step, load_recipe, validated
 from lope_data.store import Store, Version
 
 FROZEN = {1: "c17875213e53"}
@@ -88,7 +90,7 @@ def test_a_recipe_of_an_edition_means_that_edition(second: Edition, tmp_path: Pa
     assert [list(step.weights) for step in recipe.steps] == [["char.swap"], ["char.repeat"]]
     assert recipe.resolved()["edition"] == 2
     assert Recipe.model_validate({**recipe.resolved(), "seed": 3}).resolved() == recipe.resolved()
-    assert list(Recipe(edition=2, steps=(Step(ratio=0.5),)).steps[0].weights) == ["char.swap"]
+    assert list(Recipe(edition=2, steps=(Step(edition=2, ratio=0.5),)).steps[0].weights) == ["char.swap"]
     assert list(Recipe(edition=2).steps[0].weights) == ["char.swap"]
     assert load_recipe(path, {"edition": 2}) == load_recipe(path, {})
 
@@ -116,6 +118,20 @@ def test_one_op_in_two_editions_is_two_versions(second: Edition, sample: Version
         for number in (1, 2)
     }
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("steps", [(Step(ratio=0.5),), iter([{"mix": "char"}]), deque([{"mix": "char"}])])
+def test_a_step_is_never_of_another_edition_than_its_recipe(second: Edition, steps: Any) -> None:
+    with pytest.raises(RecipeError, match=r"a step of edition 1 in a recipe of edition 2|must be a list, not"):
+        validated(Recipe, {"edition": 2, "steps": steps}, "recipe")
+
+
+@pytest.mark.parametrize("number", ["1", 1.0, True, None, [1], 10**5000], ids=range(6))
+def test_an_edition_is_a_number_that_there_is(number: Any) -> None:
+    with pytest.raises(RecipeError, match="edition"):
+        get_edition(number)
+    with pytest.raises(RecipeError, match="edition"):
+        validated(Recipe, {"edition": number}, "recipe")
 
 
 @pytest.mark.parametrize(

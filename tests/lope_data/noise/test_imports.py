@@ -8,6 +8,7 @@ import py_compile
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from lope_data.errors import RecipeError
 from lope_data.noise import all_ops, get_op, import_ops
 from lope_data.noise.catalogue import offered
 from lope_data.noise.imports import find_op, named_op
-from lope_data.noise.origin import source_hash, sources
+from lope_data.noise.origin import has_changed, sources
 from lope_data.noise.registry import op_version
 from lope_data.recipe import load_recipe
 
@@ -212,22 +213,169 @@ def test_what_the_file_imports_from_beside_it_is_part_of_its_source(own_ops: Own
 
 
 def test_of_a_package_its_own_modules_are_the_source(own_ops: Own, tmp_path: Path) -> None:
-    """Imports inside functions and relative ones too; of an installed one no other package."""
+    """Relative imports and those in functions too, and what its packages run; of an installed one no other package."""
     place = tmp_path / "site-packages"
     own_ops("site-packages/acme/ops/noise.py", top="import other", units="from ..words import W; return w")
-    for name, text in (("acme/__init__", ""), ("acme/ops/__init__", ""), ("acme/words", "W = 1"), ("other", "x = 1")):
+    files = {"acme/__init__": "RAN = 1", "acme/ops/__init__": "", "acme/words": "W = 1", "other": "x = 1"}
+    for name, text in files.items():
         (place / f"{name}.py").write_text(text)
     sys.path.append(str(place))
     importlib.invalidate_caches()
-    file = place / "acme/ops/noise.py"
-    defined = file, file.read_bytes(), ("acme", "ops", "noise")
-    assert {path.as_posix() for path in sources(*defined)} == {"acme/ops/noise.py", "acme/__init__.py", "acme/words.py"}
     import_ops("acme.ops.noise")
-    assert get_op("word.shout").origin.module == "acme.ops.noise"  # type: ignore[union-attr]
+    origin = get_op("word.shout").origin
+    assert origin is not None
+    assert (origin.module, origin.roots) == ("acme.ops.noise", ("acme.ops.noise",))
+    assert set(sources(origin.roots)) == {"acme.ops.noise", "acme", "acme.words"}
+    assert not has_changed(origin)
+    (place / "other.py").write_text("x = 2")
+    assert not has_changed(origin)
+    for name in ("acme/words", "acme/__init__"):
+        (place / f"{name}.py").write_text(f"{files[name]}  # changed")
+        assert has_changed(origin)
+        (place / f"{name}.py").write_text(files[name])
+
+
+def test_what_is_hashed_is_what_was_loaded(own_ops: Own, tmp_path: Path) -> None:
+    """The file's own folder comes first, as for a script; where a module is there already, that one counts."""
+    edit = "return hits.replace(pa.array([helper.LOUD] * len(hits.row)))"
+    own_ops("sub/shout.py", top="import helper", edit=edit)
+    for place, text in (("sub", "LOUD = 'sub'"), (".", "LOUD = 'here'")):
+        (tmp_path / place / "helper.py").write_text(text)
+    import_ops("sub/shout.py")
     before = version_of("word.shout")
-    assert before == f"1+{source_hash(*defined)[:16]}"
-    (place / "acme/words.py").write_text("W = 2")
-    assert before != f"1+{source_hash(*defined)[:16]}"
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["sub"]
+    (tmp_path / "helper.py").write_text("LOUD = 'changed'")
+    import_ops("sub/shout.py")
+    assert version_of("word.shout") == before
+    (tmp_path / "sub" / "helper.py").write_text("LOUD = 'changed'")
+    import_ops("sub/shout.py")
+    assert version_of("word.shout") != before
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["changed"]
+    own_ops("other/shout.py", name="word.other", top="import helper", edit=edit)
+    (tmp_path / "other" / "helper.py").write_text("LOUD = 'other'")
+    import_ops("other/shout.py")
+    assert lope_data.corrupt(["be"], "word.other", level=1.0) == ["changed"]  # helper was loaded already
+    origin = get_op("word.other").origin
+    assert origin is not None
+    assert sources(origin.roots)["helper"] == b"LOUD = 'changed'"
+
+
+def test_what_a_function_imports_is_loaded_with_the_rest(own_ops: Own, tmp_path: Path) -> None:
+    (tmp_path / "lazy.py").write_text("LOUD = 'one'")
+    own_ops("shout.py", edit="import lazy; return hits.replace(pa.array([lazy.LOUD] * len(hits.row)))")
+    import_ops("shout.py")
+    before = version_of("word.shout")
+    (tmp_path / "lazy.py").write_text("LOUD = 'two'")
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["one"]  # as its version says
+    import_ops("shout.py")
+    assert version_of("word.shout") != before
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["two"]
+
+
+def test_the_cache_of_a_helper_is_not_believed_either(own_ops: Own, tmp_path: Path) -> None:
+    helper = tmp_path / "helper.py"
+    helper.write_text("LOUD = 'a'")
+    py_compile.compile(str(helper))
+    time = helper.stat().st_mtime_ns
+    helper.write_text("LOUD = 'b'")
+    os.utime(helper, ns=(time, time))
+    own_ops("shout.py", top="import helper", edit="return hits.replace(pa.array([helper.LOUD] * len(hits.row)))")
+    import_ops("shout.py")
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["b"]
+
+
+def test_an_op_made_of_a_function_of_ours_is_still_the_users(own_ops: Own, tmp_path: Path) -> None:
+    path = tmp_path / "reuse.py"
+    path.write_text(REUSE.format(units="cells.words"))
+    import_ops("reuse.py")
+    before = version_of("word.mine")
+    assert get_op("word.mine").origin.module == "reuse.py"  # type: ignore[union-attr]
+    path.write_text(REUSE.format(units="cells.graphemes"))
+    import_ops("reuse.py")
+    assert version_of("word.mine") != before
+
+
+REUSE = """from lope_data.noise import text_op
+from lope_data.noise.ops.word import delete
+
+text_op("word.mine", version=1, unit="word", units=lambda cells, _: {units}, needs="two words", keep=1)(delete)
+"""
+
+
+def test_ops_of_a_module_that_the_file_imports_count_and_come_again(own_ops: Own, tmp_path: Path) -> None:
+    own_ops("helper.py")
+    (tmp_path / "only.py").write_text("import helper\n")
+    import_ops("only.py")
+    assert get_op("word.shout").origin.module == "helper"  # type: ignore[union-attr]
+    both = tmp_path / "both.py"
+    both.write_text("import helper\n" + SECOND.replace("NAME", "word.both"))
+    import_ops("both.py")
+    both.write_text(both.read_text() + "# changed\n")
+    import_ops("both.py")
+    assert {"word.shout", "word.both"} <= set(all_ops())
+
+
+def test_several_threads_may_import_at_once(own_ops: Own) -> None:
+    own_ops("shout.py")
+    own_ops("bad.py", name="word.bad", edit="return 1", top="import time; time.sleep(0.05); boom()")
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(import_ops, name) for name in ("bad.py", "shout.py", "bad.py", "shout.py")]
+    assert [isinstance(future.exception(), RecipeError) for future in done] == [True, False, True, False]
+    assert "word.shout" in all_ops()
+    assert "word.bad" not in all_ops()
+
+
+def test_a_recipe_keeps_the_op_that_it_was_read_with(own_ops: Own) -> None:
+    own_ops("shout.py", top="W = 'one'", edit="return hits.replace(pa.array([W] * len(hits.row)))")
+    import_ops("shout.py")
+    step = load_recipe(None, {"mix": "word.shout"}).steps[0]
+    made_by = op_version(step.ops["word.shout"], step.params_of("word.shout"))
+    own_ops("shout.py", top="W = 'two'", edit="return hits.replace(pa.array([W] * len(hits.row)))")
+    import_ops("shout.py")
+    assert op_version(step.ops["word.shout"], step.params_of("word.shout")) == made_by
+    assert version_of("word.shout") != made_by
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ("raise BaseException('stop')", "line 6: BaseException: stop"),
+        ("class E(Exception):\n    def __str__(self): 1 / 0\nraise E", "E: it cannot say why"),
+        ("raise ValueError('x' * 3_000_000)", "ValueError: xxx"),
+        ("from lope_data.noise import import_ops; import_ops(__file__)", "it imports itself"),
+        ("x = " + "-" * 20_000 + "1", "cannot import bad.py: bad.py"),
+    ],
+)
+def test_the_ugliest_files_are_one_short_line(own_ops: Own, top: str, message: str) -> None:
+    own_ops("bad.py", top=top)
+    with pytest.raises(RecipeError) as error:
+        import_ops("bad.py")
+    assert message in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_links_and_long_names(own_ops: Own, tmp_path: Path) -> None:
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    (tmp_path / "link.py").symlink_to(own_ops("deep/shout.py"))
+    for target in ("loop.py", f"{'x' * 230}.py"):
+        with pytest.raises(RecipeError, match=r"cannot import "):
+            import_ops(target)
+    import_ops("link.py")
+    assert get_op("word.shout").origin.module == "link.py"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("text", ["[lope_data.ops]\nno equals sign\n", "[lope_data.ops]\nword.shout = \n", "\xff"])
+def test_a_damaged_package_does_not_stand_in_the_way(
+    own_ops: Own, package: Callable[..., None], tmp_path: Path, text: str
+) -> None:
+    package("bad", {})
+    (tmp_path / "site" / "bad-1.0.dist-info" / "entry_points.txt").write_bytes(text.encode("latin-1"))
+    package("acme", {"word.fine": "acme_noise"})
+    own_ops("site/acme_noise.py", name="word.fine")
+    assert offered()["word.fine"] == "acme 1.0"
+    assert find_op("word.fine") is not None
+    with pytest.raises(RecipeError):
+        named_op("word.shout")
 
 
 SECOND = """from lope_data.noise import text_op
@@ -338,7 +486,7 @@ def test_two_packages_with_one_op_are_an_error_that_names_both(own_ops: Own, pac
     own_ops("site/acme_noise.py")
     package("acme", {"word.shout": "acme_noise"})
     package("zeta", {"word.shout": "acme_noise", "word.swap": "acme_noise"})
-    with pytest.raises(RecipeError, match=r"several packages have an op word.shout: acme 1.0, zeta 1.0"):
+    with pytest.raises(RecipeError, match=r"offered by several packages: acme 1.0 \(acme_noise\), zeta 1.0"):
         find_op("word.shout")
     assert named_op("word.swap").origin is None  # ours, whatever a package says
 
