@@ -19,6 +19,7 @@ from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.imports import Imports, import_ops
 from lope_data.recipe.recipe import Recipe, named_recipe, validated
+from lope_data.rows.columns import Columns
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
@@ -46,6 +47,7 @@ def ingest(
     source: str | os.PathLike[str],
     recipe: RecipeLike = None,
     *,
+    columns: Mapping[str, Any] | None = None,
     limit: int | None = None,
     store: Path | str | None = None,
     workers: int | None = None,
@@ -67,7 +69,7 @@ def ingest(
         LopeDataError: an argument, the source or the store does not do; says what and where.
     """
     import_ops(imports)
-    checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
+    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
     rows, place = _count("limit", limit), _text("source", source, SourceError)
     with in_use(options.store, options.notice):
         return obtain.ingest(place, checked, rows, options)
@@ -78,6 +80,7 @@ def build(
     *,
     source: str | os.PathLike[str] | None = None,
     parent: Version | str | None = None,
+    columns: Mapping[str, Any] | None = None,
     name: str | None = None,
     limit: int | None = None,
     store: Path | str | None = None,
@@ -95,6 +98,7 @@ def build(
             edition.
         source: what to ingest, by default the embedded sample.
         parent: a version, or a reference to one, instead of a source.
+        columns: what columns of the source stand for, where their names do not say: {"text": "body"}.
         name: of the version, by default PARENT-RECIPE.
         limit: rows of the source to keep, a keyed sample.
         store: the folder of the versions; by default `$LOPE_STORE`, else `./lope-store`.
@@ -109,12 +113,14 @@ def build(
         LopeDataError: an argument, the source, the parent or the store does not do; says what and where.
     """
     import_ops(imports)
-    checked, options = _recipe(recipe), _options(store, workers, shard_rows, progress, notice)
+    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
     rows = _count("limit", limit)
     if source is not None and parent is not None:
         raise RecipeError("source (--source) and parent (--from) exclude each other: a version is built on one of them")
     if limit is not None and parent is not None:
         raise RecipeError("limit (--limit) is for a source; a version keeps its parent's rows")
+    if columns is not None and parent is not None:
+        raise RecipeError("columns (--columns) are of a source; a version has its parent's")
     if name is not None:
         check_name(_text("name", name, StoreError))
     if isinstance(parent, Version):
@@ -134,12 +140,16 @@ def build(
 
 
 def preview(
-    recipe: RecipeLike = None, *, source: str | os.PathLike[str] | None = None, imports: Imports = ()
+    recipe: RecipeLike = None,
+    *,
+    source: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    imports: Imports = (),
 ) -> Preview:
     """What `build` would do to a source, in memory: its touched rows `clean` and `noisy`, and every edit.
 
     Args:
-        recipe, imports: as for `build`.
+        recipe, columns, imports: as for `build`.
         source: by default the embedded sample.
 
     Raises:
@@ -148,11 +158,22 @@ def preview(
     from lope_data.builds.preview import preview as previewed
 
     import_ops(imports)
-    checked = _recipe(recipe)
+    checked = _recipe(recipe, columns)
     return previewed("sample" if source is None else _text("source", source, SourceError), checked)
 
 
-def _recipe(recipe: Any) -> Recipe:
+def _recipe(recipe: Any, columns: Mapping[str, Any] | None) -> Recipe:
+    """The recipe, with `columns` put over its own."""
+    found = _as_recipe(recipe)
+    if columns is None:
+        return found
+    if not isinstance(columns, Mapping):
+        raise RecipeError(f'columns must be a dict such as {{"text": "body"}}, not {shown(columns)}')
+    mapped = validated(Columns, found.columns.model_dump(exclude_none=True) | dict(columns), "columns")
+    return found.model_copy(update={"columns": mapped})
+
+
+def _as_recipe(recipe: Any) -> Recipe:
     if recipe is None or isinstance(recipe, str | os.PathLike):
         return named_recipe(None if recipe is None else _text("recipe", recipe, RecipeError), {})
     if isinstance(recipe, Mapping):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def make_clean(opened: Source, recipe: Recipe, limit: int | None, wanted: Wanted, options: Options) -> Version:
     """The clean version of a source."""
-    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, wanted.seed)
+    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, wanted.seed, options.notice)
 
     def shard(low: int, high: int) -> Shard:
         return Shard(rows.slice(low, high - low), EDITS.empty_table())

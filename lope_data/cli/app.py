@@ -35,6 +35,14 @@ SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
 EncodingOption = Annotated[
     str | None, typer.Option(help="Encoding of a text file: latin-1, cp1252, ...; default: utf-8.", show_default=False)
 ]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=COLUMN,...",
+        help="What columns stand for, where their names do not say: text=body,label=category; choices several times.",
+        show_default=False,
+    ),
+]
 PatternOption = Annotated[
     str | None,
     typer.Option(

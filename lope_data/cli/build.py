@@ -10,6 +10,7 @@ import typer
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
+    ColumnsOption,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -53,6 +54,7 @@ _EXAMPLES = """
 @app.command(epilog=_EXAMPLES)
 def build(
     source: SourceOption = None,
+    columns: ColumnsOption = None,
     encoding: EncodingOption = None,
     pattern: PatternOption = None,
     from_: Annotated[
@@ -83,14 +85,17 @@ def build(
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.report.rates import show_rates
+    from lope_data.rows.columns import Columns
 
     import_ops(imports or ())
+    mapped = Columns.parsed(columns)
     resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
     console = SafeConsole(stderr=as_json)
     with bar() as shown:
         version = api.build(
             resolved,
             source=source,
+            columns=mapped,
             parent=from_,
             name=name,
             limit=limit,

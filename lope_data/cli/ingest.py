@@ -10,6 +10,7 @@ import typer
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
+    ColumnsOption,
     EncodingOption,
     ImportOption,
     JsonOption,
@@ -46,6 +47,7 @@ def ingest(
     limit: LimitOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
+    columns: ColumnsOption = None,
     encoding: EncodingOption = None,
     pattern: PatternOption = None,
     store: StoreOption = None,
@@ -58,13 +60,16 @@ def ingest(
     from lope_data import api
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
+    from lope_data.rows.columns import Columns
 
     import_ops(imports or ())
+    mapped = Columns.parsed(columns)
     resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
     with bar() as shown:
         version = api.ingest(
             source,
             resolved,
+            columns=mapped,
             limit=limit,
             store=store,
             workers=workers,

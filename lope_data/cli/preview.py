@@ -9,6 +9,7 @@ import typer
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
+    ColumnsOption,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -42,6 +43,7 @@ def preview(
         typer.Argument(metavar="[RECIPE]", help=f"{RECIPE_HELP}; default: HyNoIse.", show_default=False),
     ] = None,
     source: SourceOption = None,
+    columns: ColumnsOption = None,
     encoding: EncodingOption = None,
     pattern: PatternOption = None,
     count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many touched rows to show.")] = 5,
@@ -57,10 +59,12 @@ def preview(
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.report.sample_rows import samples, show_samples
+    from lope_data.rows.columns import Columns
 
     import_ops(imports or ())
+    mapped = Columns.parsed(columns)
     resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
-    found = api.preview(resolved, source=source)
+    found = api.preview(resolved, source=source, columns=mapped)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))
     console.print(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_common.errors import suggest
+from lope_common.progress import Notice, silent
 from lope_data.errors import SourceError
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import content_ids, given_ids
 from lope_data.rows.messages import canonical_messages
+from lope_data.rows.recognise import no_shape, recognised
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES, Shape, fitting, storable
 from lope_data.text.buffers import whole
 from lope_data.text.draws import Draw, row_hashes
@@ -22,7 +25,13 @@ _DEPTH = 40  # of lists and structs; Arrow's files hold some 60
 
 
 def ingest_table(
-    table: pa.Table, where: str, shape: str | None, columns: Columns, limit: int | None, seed: int
+    table: pa.Table,
+    where: str,
+    shape: str | None,
+    columns: Columns,
+    limit: int | None,
+    seed: int,
+    notice: Notice = silent,
 ) -> pa.Table:
     """The canonical rows.
 
@@ -30,6 +39,7 @@ def ingest_table(
         where: the source's name, for messages.
         shape: a shape's name, or None to recognise it, row by row, from the columns.
         limit: keep this many rows, a keyed sample in the source's order.
+        notice: called with which columns were recognised under other names, if any were.
 
     Raises:
         SourceError: no rows, no known shape, a column of the wrong type, a row without text; says row and column.
@@ -41,12 +51,17 @@ def ingest_table(
         raise SourceError(f"{where}: column {taken[0]!r} has a name that versions use; rename it in the source")
     table = pa.table({name: _whole(table[name], f"{where}, column {name!r}") for name in table.column_names})
     table, own_ids = _renamed(table, where, columns)
+    found = recognised(table.column_names, shape, where)
+    table = table.rename_columns([_new_name(found, name) for name in table.column_names])
+    if found:
+        notice(f"{where}: reading {', '.join(f'{called!r} as {column}' for column, called in found.items())}")
+    theirs = columns.model_dump(exclude_none=True) | found
     ids = None if own_ids is None else given_ids(own_ids, where)
     if ids is not None:  # in the order of their ids, so that the order of the source decides nothing
         order = pc.sort_indices(own_ids)
         table, ids = table.take(order), ids.take(order)
     shapes = _shapes(table, where, shape)
-    table = pa.table({name: _typed(table, name, shapes, where) for name in table.column_names})
+    table = pa.table({name: _typed(table, name, shapes, where, theirs.get(name)) for name in table.column_names})
     marks = _marks(table, shapes, where)
     table = table.append_column(ROW_ID, content_ids(table, where) if ids is None else ids)
     table = table.append_column(SHAPE, marks)
@@ -66,7 +81,7 @@ def _renamed(table: pa.Table, where: str, columns: Columns) -> tuple[pa.Table, p
         for name in (value,) if isinstance(value, str) else value:
             if name not in table.column_names:
                 known = suggest(name, table.column_names)
-                raise SourceError(f"{where}: no column {name!r}, which [columns] names{known}")
+                raise SourceError(f"{where}: no column {name!r}, which [columns] or --columns names{known}")
     ids = whole(table[named.pop("id")]) if columns.id else None
     if isinstance(columns.choices, tuple):
         table = _with_choices(table, columns.choices, where)
@@ -105,6 +120,10 @@ def _with_choices(table: pa.Table, names: tuple[str, ...], where: str) -> pa.Tab
     return rest.add_column(before, "choices", choices.cast(pa.list_(flat.type)))
 
 
+def _new_name(found: Mapping[str, str], name: str) -> str:
+    return next((column for column, called in found.items() if called == name), name)
+
+
 def _whole(column: pa.ChunkedArray, where: str) -> pa.Array:
     """The column in one piece."""
     if pa.types.is_string(column.type) and column.nbytes >= _WIDE:
@@ -128,17 +147,19 @@ def _shapes(table: pa.Table, where: str, name: str | None) -> list[Shape]:
     found = [shape for shape in candidates if set(shape.required) <= names]
     if found:
         return found
-    nearest = max(candidates, key=lambda shape: len(set(shape.required) & names))
-    missing = ", ".join(repr(column) for column in nearest.required if column not in names)
-    wanted = "; ".join(f"{shape.name}: {', '.join(shape.required)}" for shape in candidates)
-    raise SourceError(
-        f"{where}: columns {', '.join(table.column_names) or '(none)'} fit no shape ({wanted}); missing {missing}: "
-        "rename the columns, or map them in a recipe's [columns]"
-    )
+    raise no_shape(table.column_names, name, where, _roles(table))
 
 
-def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Array:
-    """The column in its canonical type; other columns as they are."""
+def _roles(table: pa.Table) -> list[str]:
+    """The first few roles, where each row seems to be one message of a conversation."""
+    if "role" not in table.column_names or not pa.types.is_string(table["role"].type):
+        return []
+    return [role for role in table["role"].unique().to_pylist() if role is not None][:5]
+
+
+def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str, theirs: object) -> pa.Array:
+    """The column in its canonical type; other columns as they are. `theirs` is the source's name of it."""
+    called = repr(theirs) if isinstance(theirs, str) else repr(name)
     column = _plain(whole(table[name]))
     wanted = next((shape.columns[name] for shape in shapes if name in shape.columns), None)
     if name == "messages" and wanted is not None:
@@ -147,9 +168,9 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
         if pa.types.is_null(column.type):
             return column.cast(pa.string())
         if _is_deep(column.type):
-            raise SourceError(f"{where}, column {name!r}: nested more than {_DEPTH} deep; drop or flatten it")
+            raise SourceError(f"{where}, column {called}: nested more than {_DEPTH} deep; drop or flatten it")
         if not storable(column.type):
-            raise SourceError(f"{where}, column {name!r}: a version cannot hold {column.type}; drop or convert it")
+            raise SourceError(f"{where}, column {called}: a version cannot hold {column.type}; drop or convert it")
         return column
     if name == "label" and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
         return column.cast(pa.string())
@@ -160,7 +181,7 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
     if not narrow and not integer:
         row = int(pc.index(column.is_valid(), True).as_py())
         raise SourceError(
-            f"{where}, row {row}, column {name!r}: {_shown(column[row])} is {column.type}, where {wanted} is needed"
+            f"{where}, row {row}, column {called}: {_shown(column[row])} is {column.type}, where {wanted} is needed"
         )
     wide = wanted == pa.string() and column.nbytes >= _WIDE
     try:
@@ -168,8 +189,8 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str) -> pa.Ar
     except pa.ArrowInvalid as error:
         row = _first_misfit(column, wanted)
         raise SourceError(
-            f"{where}, row {row}, column {name!r}: {_shown(column[row])} is not {wanted}; mend it, or map another "
-            "column in a recipe's [columns]"
+            f"{where}, row {row}, column {called}: {_shown(column[row])} is not {wanted}; fix it, or map another "
+            f"column, --columns {name}=COLUMN"
         ) from error
 
 

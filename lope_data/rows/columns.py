@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from lope_common.errors import shown
+from lope_data.errors import RecipeError
 
 
 class Columns(BaseModel):
@@ -25,6 +28,27 @@ class Columns(BaseModel):
     text: str | None = None
     label: str | None = None
     messages: str | None = None
+
+    @classmethod
+    def parsed(cls, text: str | None) -> dict[str, Any] | None:
+        """`text=body,label=category` as a recipe has it; `choices` may stand there several times.
+
+        Raises:
+            RecipeError: a part is not NAME=COLUMN, or a name stands there twice.
+        """
+        if text is None:
+            return None
+        found: dict[str, Any] = {}
+        for part in text.split(","):
+            name, separator, column = (piece.strip() for piece in part.partition("="))
+            if not (name and separator and column):
+                raise RecipeError(f"--columns {shown(text)}: {shown(part)} is not NAME=COLUMN, as in text=body")
+            if name in found and name != "choices":
+                raise RecipeError(f"--columns {shown(text)}: {shown(name)} stands there twice")
+            found[name] = (*found.get(name, ()), column) if name == "choices" else column
+        if len(found.get("choices", ())) == 1:
+            (found["choices"],) = found["choices"]
+        return found
 
     @field_validator("choices")
     @classmethod

@@ -127,7 +127,7 @@ def test_bad_sources(lope_data: Cli, tmp_path: Path, name: str, content: str | b
         ("steps = []", "steps"),
         ("shape = 'clasification'", "did you mean 'classification'?"),
         ("[columns]\ntxt = 'a'", "did you mean 'text'?"),
-        ("[columns]\ntext = 'body'", "no column 'body', which [columns] names"),
+        ("[columns]\ntext = 'body'", "no column 'body', which [columns] or --columns names"),
         ("[columns]\nid = 'label'", "ids must be unique"),
         ("[embedding]\nalpha = -1", "embedding.alpha"),
         ("name = [", "cannot read the recipe"),

@@ -1,0 +1,163 @@
+"""Columns under the names that people give them are recognised, and what fits no shape says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import lope_data as library
+from lope_data.errors import RecipeError, SourceError
+from lope_data.rows.canonical import ingest_table
+from lope_data.rows.columns import Columns
+from lope_data.rows.recognise import recognised
+from lope_data.rows.shapes import SHAPE
+
+CHAT = [{"from": "human", "value": "Say hello."}, {"from": "gpt", "value": "Hello."}]
+
+
+@pytest.mark.parametrize(
+    ("row", "shape", "expected"),
+    [
+        (
+            {"instruction": "Ask", "context": "c", "response": "r", "category": "qa"},
+            "instruction",
+            {"input": "context", "output": "response"},
+        ),
+        ({"instruction": "Ask", "input": "c", "output": "r", "context": "more"}, "instruction", {}),
+        ({"question": "Why?", "answer": "So."}, "instruction", {"instruction": "question", "output": "answer"}),
+        (
+            {"Question": "Why?", "Context": "c", "Answer": "So."},
+            "instruction",
+            {"instruction": "Question", "input": "Context", "output": "Answer"},
+        ),
+        ({"question": "Why?", "options": ["a", "b"], "answer": 1}, "multiple_choice", {"choices": "options"}),
+        ({"conversations": CHAT, "system": "Be kind.", "tools": "[]"}, "chat", {"messages": "conversations"}),
+        ({"Text": "t", "LABEL": "l"}, "classification", {"text": "Text", "label": "LABEL"}),
+        ({"sentence": "t", "target": "l"}, "classification", {"text": "sentence", "label": "target"}),
+        ({"content": "t", "category": "l"}, "classification", {"text": "content", "label": "category"}),
+        ({"text": "t", "content": "more", "target": "l"}, "classification", {"label": "target"}),
+        ({"text": "t", "label": "l", "question": "q", "answer": "a"}, "classification", {}),
+    ],
+)
+def test_usual_names_are_recognised(row: dict[str, Any], shape: str, expected: dict[str, str]) -> None:
+    said: list[str] = []
+    table = pa.table({name: [value] for name, value in row.items()})
+    rows = ingest_table(table, "rows", None, Columns(), None, 0, said.append)
+    assert rows[SHAPE].to_pylist() == [shape]
+    assert recognised(list(row), None, "rows") == expected
+    assert set(expected) <= set(rows.column_names)
+    assert len(rows.column_names) == len(row) + 3  # no column is lost
+    told = [f"rows: reading {', '.join(f'{theirs!r} as {ours}' for ours, theirs in expected.items())}"]
+    assert said == (told if expected else [])  # and never silently
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "message"),
+    [
+        (
+            ["sentence", "content", "label"],
+            None,
+            "'sentence' and 'content' could each be the text of classification; say which: --columns text=sentence",
+        ),
+        (["Label", "LABEL", "text"], None, "'Label' and 'LABEL' could each be the label"),
+        (
+            ["question", "answer", "sentence", "target"],
+            None,
+            "its columns fit instruction, with instruction=question, output=answer; or classification, with text=",
+        ),
+    ],
+)
+def test_what_is_ambiguous_is_asked(names: list[str], shape: str | None, message: str) -> None:
+    with pytest.raises(SourceError) as error:
+        recognised(names, shape, "rows")
+    assert message in str(error.value)
+    assert recognised(["question", "answer", "sentence", "target"], "classification", "rows") == {
+        "text": "sentence",
+        "label": "target",
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"premise": "p", "hypothesis": "h", "label": "l"},
+            "which lacks 'text': rename the columns, or say which they are, --columns text=COLUMN",
+        ),
+        ({"body": "p", "cat": "h"}, "columns body, cat fit no shape"),
+        ({"prompt": "p", "output": "o"}, "Nearest is instruction, which lacks 'instruction'"),
+        ({"role": "prompter", "text": "t"}, "each row is one message of a conversation (role: 'prompter')"),
+        ({"text": "t", "target": 4.5}, "column 'target': 4.5 is double, where string is needed"),
+        ({"question": "q", "answer": ["a"]}, "column 'answer': [\"a\"] is list<item: string>, where string is needed"),
+    ],
+)
+def test_what_fits_no_shape_says_what_to_do(row: dict[str, Any], message: str) -> None:
+    """In the source's own names."""
+    with pytest.raises(SourceError) as error:
+        ingest_table(pa.table({name: [value] for name, value in row.items()}), "rows", None, Columns(), None, 0)
+    assert message in str(error.value)
+
+
+@pytest.fixture
+def body(tmp_path: Path) -> Path:
+    path = tmp_path / "body.jsonl"
+    path.write_text("".join(json.dumps({"body": f"a text {i} of words", "cat": "xy"[i % 2]}) + "\n" for i in range(20)))
+    return path
+
+
+def test_columns_are_mapped_where_they_are_typed(body: Path, lope_data: Callable[..., Any], tmp_path: Path) -> None:
+    typed = ("--source", body, "--columns", "text=body,label=cat")
+    refused = lope_data("build", "--source", body)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert not (tmp_path / "lope-store").exists()
+    assert "would be touched" in lope_data("preview", *typed).out
+    built = lope_data("build", *typed, "--json").json
+    clean = lope_data("ingest", body, "--columns", "text=body,label=cat", "--json").json
+    assert built["parent"] == f"body@{clean['version']}"
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("[columns]\ntext = 'body'\nlabel = 'nothing'\n")
+    assert (
+        lope_data("ingest", body, "--recipe", recipe, "--columns", "label=cat", "--json").json["version"]
+        == clean["version"]
+    )
+    mapped = library.ingest(body, columns={"text": "body", "label": "cat"}, store=tmp_path / "lope-store")
+    assert mapped.manifest.version == clean["version"]
+    assert lope_data("verify", built["name"], "--replay").code == 0
+
+
+def test_several_columns_are_choices(lope_data: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "piqa.jsonl").write_text('{"goal": "Open it", "sol1": "turn", "sol2": "push", "label": 1}\n')
+    columns = "question=goal,choices=sol1,choices=sol2,answer=label"
+    assert lope_data("ingest", "piqa.jsonl", "--columns", columns).code == 0
+    assert library.open("piqa").rows["choices"].to_pylist() == [["turn", "push"]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("text", "--columns 'text': 'text' is not NAME=COLUMN, as in text=body"),
+        ("text=", "'text=' is not NAME=COLUMN"),
+        ("text=a,text=b", "'text' stands there twice"),
+        ("txt=body", "columns: txt: unknown key 'txt'; did you mean 'text'?"),
+        ("text=bdy,label=cat", "no column 'bdy', which [columns] or --columns names; did you mean 'body'?"),
+    ],
+)
+def test_what_is_wrong_with_columns_is_named(
+    typed: str, message: str, body: Path, lope_data: Callable[..., Any], tmp_path: Path
+) -> None:
+    ran = lope_data("build", "--source", body, "--columns", typed)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert message in ran.err
+    assert not list((tmp_path / "lope-store").glob("*/*"))
+
+
+def test_columns_are_of_a_source(body: Path, lope_data: Callable[..., Any]) -> None:
+    lope_data("ingest", body, "--columns", "text=body,label=cat")
+    assert "columns (--columns) are of a source" in lope_data("build", "--from", "body", "--columns", "text=body").err
+    with pytest.raises(RecipeError, match=r'columns must be a dict such as {"text": "body"}, not 5'):
+        library.ingest(body, columns=5)  # type: ignore[arg-type]
