@@ -219,6 +219,7 @@ def _write_data(folder: Path) -> None:
     ]
     _write(folder / "data.jsonl", map(json.dumps, rows))
     _write(folder / "table.csv", ["text,label", *(f"Un café numéro {i},{'ab'[i % 2]}" for i in range(20))])
+    _write(folder / "reviews.csv", ["body,stars", *(f"It was the {i}th time,{'ab'[i % 2]}" for i in range(20))])
     _write(folder / "TREC.train", (f"{'DESC' if i % 2 else 'NUM'}:x How far is Orléans from {i} ?" for i in range(20)))
     questions = [{"goal": f"Open jar {i}", "sol1": "Turn the lid.", "sol2": "Turn the jar over."} for i in range(20)]
     (folder / "data" / "piqa").mkdir(parents=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_common.errors import shown
 from lope_data.errors import SourceError
 from lope_data.rows.shapes import MESSAGES, storable
 from lope_data.text.draws import I64
@@ -13,23 +16,47 @@ from lope_data.text.draws import I64
 _NAMES = {"from": "role", "value": "content"}  # as ShareGPT has them
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}  # in whatever case
 _ROLES |= {role: role for role in ("user", "assistant", "system")}
+_OF_TOOLS = ("tool", "function", "developer", "function_call", "observation", "tool_call", "tool_response", "ipython")
+"""Roles whose messages are neither asked nor answered by anyone; they stand as they are."""
+_OTHERS = pa.array([*_OF_TOOLS, None])
 
 
 def canonical_messages(column: pa.Array, where: str) -> pa.Array:
     """The column with a list for each conversation, `role` and `content` in each message, and the roles' usual names.
 
-    Taken are lists of structs, structs of lists (what `datasets` made of a sequence of dicts), fixed-size and large
-    lists, lists around these, and ShareGPT's `from` and `value`. A content is a text, or a list of texts or parts.
+    Taken are messages as JSON text, lists of structs, structs of lists (what `datasets` made of a sequence of dicts),
+    fixed-size and large lists, lists around these, and ShareGPT's `from` and `value`. A content is a text, or a list of
+    texts or parts.
 
     Raises:
-        SourceError: there are no messages in the column, their roles or contents are no texts, or a version cannot
-            hold what else they have.
+        SourceError: there are no messages in the column, their roles are unknown, their roles or contents are no texts,
+            or a version cannot hold what else they have.
     """
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = _parsed(column, where)
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), MESSAGES)
     if not (_is_list(column.type) or pa.types.is_fixed_size_list(column.type) or _is_struct_of_lists(column.type)):
         raise _no_messages(column, where)
     return _canonical(column, np.arange(len(column)), where)
+
+
+def _parsed(column: pa.Array, where: str) -> pa.Array:
+    """Messages that were written as JSON text."""
+    rows = []
+    for row, text in enumerate(column.to_pylist()):
+        try:
+            found = None if text is None else json.loads(text)
+        except (ValueError, RecursionError):
+            found = text
+        if not isinstance(found, list | None):
+            wanted = "a list of {role, content}, nor JSON of one"
+            raise SourceError(f"{where}, row {row}, column 'messages': {shown(text)} is not {wanted}")
+        rows.append(found)
+    try:
+        return pa.array(rows)
+    except (pa.ArrowException, UnicodeError, OverflowError) as error:
+        raise SourceError(f"{where}, column 'messages': its JSON makes no column of messages ({error})") from error
 
 
 def _canonical(column: pa.Array, row: I64, where: str) -> pa.Array:
@@ -48,7 +75,7 @@ def _canonical(column: pa.Array, row: I64, where: str) -> pa.Array:
     children = {name: _decoded(child) for name, child in zip(names, column.flatten(), strict=True)}
     if _is_list(children["role"].type):
         return _canonical(_transposed(children, row, where), row, where)
-    return _message(children, column, where)
+    return _message(children, column, row, where)
 
 
 def _no_messages(column: pa.Array, where: str) -> SourceError:
@@ -75,11 +102,18 @@ def _decoded(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
-def _message(children: dict[str, pa.Array], column: pa.Array, where: str) -> pa.Array:
+def _message(children: dict[str, pa.Array], column: pa.Array, row: I64, where: str) -> pa.Array:
     role = children["role"]
     if not (pa.types.is_string(role.type) or pa.types.is_large_string(role.type) or pa.types.is_null(role.type)):
         raise SourceError(f"{where}, column 'messages': the roles are {role.type}, where text is needed")
     known = pc.index_in(pc.utf8_lower(role.cast(pa.string())), pa.array(list(_ROLES)))
+    unknown = pc.and_(known.is_null(), pc.invert(pc.is_in(role.cast(pa.string()), _OTHERS)))
+    if pc.any(unknown).as_py():
+        place = int(pc.index(unknown, True).as_py())
+        raise SourceError(
+            f"{where}, row {row[place]}, column 'messages': unknown role {shown(role[place].as_py())}; rename it to "
+            f"one of {', '.join([*dict.fromkeys(_ROLES.values()), *_OF_TOOLS])}"
+        )
     children["role"] = pc.coalesce(pa.array(list(_ROLES.values())).take(known), role.cast(pa.string()))
     content = children["content"]
     if pa.types.is_null(content.type):

@@ -101,12 +101,26 @@ def _refuse_wrapped(path: Path, encoding: str) -> None:
         return  # lines, most likely
     if not isinstance(found, dict):
         return
+    if _is_by_column(found):
+        raise SourceError(
+            f"{path}: one object of columns, where a row must be an object; write it row by row, in pandas "
+            "df.to_json(path, orient='records', lines=True)"
+        )
     for name, value in found.items():
         if isinstance(value, list) and value and isinstance(value[0], dict) and not {"role", "from"} & value[0].keys():
             raise SourceError(
                 f"{path}: one object, whose {name!r} holds {len(value)} rows; write that list alone, as in "
                 f"jq '.{name}' {path.name}"
             )
+
+
+def _is_by_column(found: dict[str, Any]) -> bool:
+    """Whether an object holds columns: lists of as many values each, or objects numbered from 0, as pandas has them."""
+    columns = list(found.values())
+    if columns and all(isinstance(column, dict) and column for column in columns):
+        return all(list(column) == [str(i) for i in range(len(columns[0]))] for column in columns)
+    lists = [column for column in columns if isinstance(column, list) and len(column) > 1]
+    return len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1
 
 
 FORMATS = {".json": Format(read_json), ".jsonl": Format(read_json_lines), ".ndjson": Format(read_json_lines)}

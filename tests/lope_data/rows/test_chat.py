@@ -282,7 +282,7 @@ def test_a_column_of_nulls_is_one_of_messages() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pa.array(["hello"]), "column 'messages': string, where a list of {role, content} is needed"),
+        (pa.array(["hello"]), "row 0, column 'messages': 'hello' is not a list of {role, content}, nor JSON of one"),
         (pa.array([["hello"]]), "column 'messages': string, where a list"),
         (pa.array([{"role": "user", "content": "a"}]), "where a list of {role, content} is needed"),
         (pa.array([[{"role": "user", "text": "a"}]]), "where a list of {role, content} is needed"),
@@ -313,3 +313,39 @@ def test_contents_of_two_kinds_in_one_file_are_refused(tmp_path: Path, options: 
     (tmp_path / "chat.jsonl").write_text("".join(json.dumps({"messages": r}) + "\n" for r in rows))
     with pytest.raises(SourceError, match="column 'messages'"):
         ingest(str(tmp_path / "chat.jsonl"), Recipe(), None, options)
+
+
+def test_messages_as_json_text_are_messages(ingest_rows: Callable[..., pa.Table]) -> None:
+    plain = [{"messages": conversation(i)} for i in range(3)]
+    text = [{"messages": json.dumps(row["messages"])} for row in plain]
+    assert ingest_rows(text).drop([ROW_ID]).equals(ingest_rows(plain).drop([ROW_ID]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hello", "row 1, column 'messages': 'hello' is not a list of {role, content}, nor JSON of one"),
+        ('{"role": "user", "content": "x"}', "is not a list of {role, content}, nor JSON of one"),
+        ("[1, 2]", "column 'messages': "),
+        ('[{"role": "user", "content": "x"}, {"role": 5, "content": "y"}]', "column 'messages'"),
+    ],
+)
+def test_json_text_that_is_no_conversation_is_named(
+    ingest_rows: Callable[..., pa.Table], text: str, message: str
+) -> None:
+    with pytest.raises(SourceError) as error:
+        ingest_rows([{"messages": json.dumps(conversation(0))}, {"messages": text}])
+    assert message in str(error.value)
+
+
+def test_unknown_roles_are_named_and_those_of_tools_stay(ingest_rows: Callable[..., pa.Table]) -> None:
+    said = [*conversation(0), {"role": "Tool", "content": "4 degrees"}, {"role": "observation", "content": "x"}]
+    with pytest.raises(
+        SourceError, match=r"row 1, column 'messages': unknown role 'prompter'; rename it to one of user, "
+    ):
+        ingest_rows([{"messages": said[:3]}, {"messages": [*turn(1), {"role": "prompter", "content": "?"}]}])
+    with pytest.raises(SourceError, match=r"unknown role 'Tool'"):
+        ingest_rows([{"messages": said}])
+    said[-2]["role"] = "tool"
+    roles = [message["role"] for message in ingest_rows([{"messages": said}])["messages"].to_pylist()[0]]
+    assert roles[-2:] == ["tool", "observation"]

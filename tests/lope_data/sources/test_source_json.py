@@ -111,3 +111,25 @@ def test_an_object_around_the_rows(tmp_path: Path) -> None:
         read(tmp_path / "r.json", json.dumps({"version": 1, "data": [{"text": "a"}]}, indent=2))
     chat = {"messages": [{"role": "user", "content": "a"}]}
     assert read(tmp_path / "r.json", json.dumps(chat)).to_pylist() == [chat]
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ('{"text": {"0": "a", "1": "b"}, "label": {"0": "x", "1": "y"}}', True),  # as pandas' to_json has it
+        ('{"text": ["a", "b"], "label": ["x", "y"]}', True),
+        ('{"text": {"0": "a", "1": "b"}, "label": {"0": "x"}}', False),
+        ('{"text": ["a", "b"], "label": ["x"]}', False),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}', False),
+        ('{"text": "a", "label": "x"}', False),
+    ],
+)
+def test_an_object_of_columns_is_refused_with_how_to_turn_it(tmp_path: Path, text: str, refused: bool) -> None:
+    (tmp_path / "rows.json").write_text(text)
+    if refused:
+        with pytest.raises(
+            SourceError, match=r"one object of columns.*df.to_json\(path, orient='records', lines=True\)"
+        ):
+            open_source(str(tmp_path / "rows.json")).read()
+    else:
+        assert len(open_source(str(tmp_path / "rows.json")).read()) == 1
