@@ -178,8 +178,7 @@ def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool 
         if name in _under_way:
             raise RecipeError(f"cannot import {about}: it imports itself")
         _under_way.append(name)
-        path = list(sys.path)
-        sys.path[:] = [*sys.path, place] if last else [place, *sys.path]
+        sys.path.insert(len(sys.path) if last else 0, place)
         try:
             with recording():
                 yield
@@ -189,7 +188,7 @@ def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool 
             said = str(error) if isinstance(error, LopeDataError) else failure(error, origin)
             raise RecipeError(f"cannot import {about}: {said}") from error
         finally:
-            sys.path[:] = path
+            sys.path[:] = [other for other in sys.path if other is not place]  # what a user's code put there stays
             _under_way.remove(name)
 
 
