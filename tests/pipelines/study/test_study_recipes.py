@@ -98,11 +98,17 @@ def test_every_table_and_figure_has_a_study() -> None:
 def test_every_build_of_a_study_is_of_its_edition(tmp_path: Path) -> None:
     """Without it a build would be of the newest, and a study mean another thing once there is one more."""
     noisy = RECIPE.replace('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.2]')
-    for text, edition in ((noisy, "1"), (f"edition = 7\n{noisy}", "7")):
-        words = commands(written(tmp_path, text), Scale())
+    study = written(tmp_path, noisy)
+    for recipe, edition in ((study, "1"), (study.model_copy(update={"edition": 7}), "7")):
+        words = commands(recipe, Scale())
         builds = [line for line in words.values() if line[:2] == ["lope_data", "build"]]
         assert len(builds) >= 3
         assert {line[line.index("--edition") + 1] for line in builds} == {edition}
+
+
+def test_an_edition_that_there_is_not_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="edition: there is no edition 7 of recipes: this lope_data knows only 1"):
+        written(tmp_path, f"edition = 7\n{RECIPE}")
 
 
 def test_a_run_is_trained_with_its_seed_in_noise_and_training(tmp_path: Path) -> None:
