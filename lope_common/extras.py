@@ -19,7 +19,7 @@ def check_installed(who_needs: str, modules: Iterable[str], error: type[Exceptio
     Raises:
         error: some are missing; says which, and the pip command that installs them.
     """
-    missing = sorted(module for module in modules if find_spec(module) is None)
+    missing = sorted(module for module in modules if not _is_there(module))
     if not missing:
         return
     wanted = _requirements(missing)
@@ -27,6 +27,12 @@ def check_installed(who_needs: str, modules: Iterable[str], error: type[Exceptio
     names = f"{', '.join(most)} and {last}, which are" if most else f"{last}, which is"
     command = shlex.join(["pip", "install", *(f"{name}{versions}" for name, versions in wanted)])
     raise error(f"{who_needs} {names} missing: {command}")
+
+
+def _is_there(module: str) -> bool:
+    """Whether it is installed: a folder of that name in the working directory is none that can be imported."""
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None
 
 
 def _requirements(modules: Iterable[str]) -> list[tuple[str, str]]:

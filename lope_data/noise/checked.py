@@ -79,6 +79,8 @@ def check_params(op: Op, given: Mapping[str, Any]) -> None:
         raise
     except Exception as error:
         raise RecipeError(f"{op.name}: its params fail ({failure(error, op.origin)})") from error
+    if op.params.model_validate(given) != params:
+        raise RecipeError(f"{op.name}: its params are others each time that they are read")
     if again != params:
         raise RecipeError(f"{op.name}: its params do not come back from JSON as they were (is a field left out?)")
     if _holds_set(held):
@@ -143,6 +145,12 @@ def _called(op: Op, function: Callable[..., _Result], *arguments: Any) -> _Resul
         raise NoiseError(f"{op.name} failed ({failure(error, op.origin)})") from error
 
 
+def _lent(cells: Cells) -> Cells:
+    """The same batch with nothing in it that others will read and an op could write to."""
+    _lock(cells.data, cells.bounds, cells.row_bounds, cells.barred)
+    return Cells(cells.data, cells.bounds, cells.row_bounds, cells.barred)
+
+
 def _lock(*arrays: npt.NDArray[Any] | None) -> None:
     """What an op is given is not its own to change."""
     for array in arrays:
@@ -163,8 +171,7 @@ def _table(op: TextOp, function: Callable[[Any], bytes], params: Params) -> byte
 
 
 def _units(op: TextOp, what: str, function: Callable[[Cells, Any], Spans], cells: Cells, params: Params) -> Spans:
-    _lock(cells.data, cells.bounds, cells.row_bounds, cells.barred)
-    spans = _called(op, function, cells, params)
+    spans = _called(op, function, _lent(cells), params)
     if not isinstance(spans, Spans):
         raise _wrong(op, f"gives {what} that are {type(spans).__name__}, not Spans")
     first = _integers(op, f"{what}: first", spans.first)
@@ -182,8 +189,8 @@ def _units(op: TextOp, what: str, function: Callable[[Cells, Any], Spans], cells
 
 def _edits(op: TextOp, hits: Hits, params: Params) -> Edits:
     cells = hits.cells
-    _lock(cells.data, cells.bounds, cells.row_bounds, cells.barred, hits.row, hits.index)
-    edits = _called(op, op.edit, hits, params)
+    _lock(hits.row, hits.index, hits.units.first, hits.units.start, hits.units.end)
+    edits = _called(op, op.edit, replace(hits, cells=_lent(cells)), params)
     if not isinstance(edits, Edits):
         raise _wrong(op, f"gives edits that are {type(edits).__name__}, not Edits")
     parts = {name: _integers(op, f"edits: {name}", getattr(edits, name)) for name in ("row", "cell", "start", "end")}

@@ -9,9 +9,9 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -23,7 +23,17 @@ from lope_data.errors import LopeDataError, RecipeError
 from lope_data.names import MODULE_NAMES, is_module
 from lope_data.noise.checked import failure
 from lope_data.noise.op import Op, Origin
-from lope_data.noise.origin import FILE, Source, has_changed, is_recorded, recording, sources
+from lope_data.noise.origin import (
+    FILE,
+    Recorder,
+    Source,
+    complete,
+    conflict,
+    has_changed,
+    is_recorded,
+    recording,
+    stale,
+)
 from lope_data.noise.registry import all_ops, registering
 
 GROUP = "lope_data.ops"
@@ -134,40 +144,75 @@ def _import_file(path: Path) -> None:
         loader = Source(name, path.absolute())
     except (OSError, ValueError, RuntimeError) as error:
         raise RecipeError(f"cannot import {path}: {getattr(error, 'strerror', None) or error}") from error
-    with _importing(name, str(path), Origin(path.name, file, None), str(path.absolute().parent)):
-        mine = [op.origin for op in all_ops().values() if op.origin and op.origin.file == file]
-        if mine and all(not has_changed(origin) for origin in mine):  # imported here, or by the user's own program
-            return
-        spec = spec_from_file_location(name, path.absolute(), loader=loader)
-        assert spec is not None
-        module = module_from_spec(spec)
-        with _forgetting({root for origin in mine for root in origin.roots}), registering(file) as registered:
-            sys.modules[name] = module  # dataclasses and pydantic look their module up
-            loader.exec_module(module)
-            if not registered():
-                raise RecipeError(_NONE)
+    mine = [op.origin for op in all_ops().values() if op.origin and op.origin.file == file]
+    if mine and all(not has_changed(origin) for origin in mine):  # imported here, or by the user's own program
+        return
+    spec = spec_from_file_location(name, path.absolute(), loader=loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+
+    def run() -> None:
+        sys.modules[name] = module  # dataclasses and pydantic look their module up
+        loader.exec_module(module)
+
+    place = str(path.absolute().parent)
+    with _importing(name, str(path), Origin(path.name, file, None), place) as recorder:
+        _run(run, name, recorder, place, mine, file)
 
 
 def _import_module(name: str, about: str) -> None:
-    place = str(Path.cwd())
-    with (
-        _importing(name, about, Origin(name, None, None), place, last=True),
-        _forgetting(()),
-        registering() as registered,
-    ):
+    mine = [op.origin for op in all_ops().values() if op.origin and _is_within(op.origin.module, name)]
+    changed = [origin for origin in mine if has_changed(origin)]
+
+    def run() -> None:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             if not _is_within(name, error.name or ""):
                 raise
             raise RecipeError("there is no such module; a file is named with its .py") from error
-        known = [op.origin.module for op in all_ops().values() if op.origin is not None]
-        if not registered() and not any(_is_within(module, name) for module in known):
+
+    place = str(Path.cwd())
+    with _importing(name, about, Origin(name, None, None), place, last=True) as recorder:
+        if mine and not changed and (said := conflict(replace(mine[0], modules=(name.partition(".")[0],)), place)):
+            raise RecipeError(said)
+        if not mine or changed:
+            _run(run, name, recorder, place, changed)
+
+
+def _run(
+    run: Callable[[], None],
+    name: str,
+    recorder: Recorder,
+    place: str,
+    changed: Collection[Origin],
+    file: Path | None = None,
+) -> None:
+    """Imports what registers ops, again where its source has changed, and then what shares the modules that are new."""
+    recorder.roots.append(name)
+    forgotten = {module for origin in changed for module in origin.modules}
+    with _forgetting(forgotten), registering(lambda origin: _whole(origin, recorder, place), file) as registered:
+        run()
+        if not registered():
             raise RecipeError(_NONE)
+    new = registered()
+    for other in [op.origin for op in all_ops().values() if op.name not in new and op.origin is not None]:
+        if forgotten.intersection(other.modules) and other.file is not None and has_changed(other):
+            target = other.file if other.roots[0].startswith(FILE) else other.module
+            import_ops(target)
+
+
+def _whole(origin: Origin, recorder: Recorder, place: str) -> Origin:
+    found = complete(origin, recorder)
+    if said := conflict(found, place):
+        raise RecipeError(said)
+    if module := stale(found):
+        raise RecipeError(f"{module} was changed after this program imported it; start the program again")
+    return found
 
 
 @contextmanager
-def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool = False) -> Iterator[None]:
+def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool = False) -> Iterator[Recorder]:
     """A context in which one thread imports one thing of a user's; whatever it raises is one line, with the place.
 
     Args:
@@ -180,8 +225,8 @@ def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool 
         _under_way.append(name)
         sys.path.insert(len(sys.path) if last else 0, place)
         try:
-            with recording():
-                yield
+            with recording() as recorder:
+                yield recorder
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -193,12 +238,13 @@ def _importing(name: str, about: str, origin: Origin, place: str, *, last: bool 
 
 
 @contextmanager
-def _forgetting(roots: Collection[str]) -> Iterator[None]:
+def _forgetting(names: Collection[str]) -> Iterator[None]:
     """A context in which the modules of a source that were imported here are imported again; if it raises, those that
     were there are there again, and no others of the user's.
     """
     before = dict(sys.modules)
-    for name in filter(is_recorded, sources(tuple(roots))):
+    forgotten = [name for name in names if is_recorded(name)]
+    for name in forgotten:
         parent, _, leaf = name.rpartition(".")
         if hasattr(before.get(parent), leaf):
             delattr(before[parent], leaf)  # else `from package import module` would find it there
@@ -208,7 +254,11 @@ def _forgetting(roots: Collection[str]) -> Iterator[None]:
     except BaseException:
         for name in [name for name in sys.modules if name not in before and is_recorded(name)]:
             del sys.modules[name]
-        sys.modules.update({name: module for name, module in before.items() if name not in sys.modules})
+        for name in forgotten:
+            sys.modules[name] = before[name]
+            parent, _, leaf = name.rpartition(".")
+            if parent in before:
+                setattr(before[parent], leaf, before[name])
         raise
 
 

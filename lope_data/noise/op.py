@@ -44,13 +44,15 @@ class Origin:
         module: the name of the module, or of its file where it was imported as a file: no path of a machine.
         file: the file; None where there is none, as in a notebook.
         sha256: of its source when it was imported, see `origin.sources`; None where there is none.
-        roots: the modules that define it, the one that registers it first.
+        roots: the modules that define it, the main one first.
+        modules: those of its source.
     """
 
     module: str
     file: Path | None
     sha256: str | None
     roots: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import hashlib
 import importlib
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import find_spec
@@ -29,7 +30,9 @@ FILE = "lope_import_"
 """How the names of modules begin that are imported as files."""
 _INSTALLED = ("site-packages", "dist-packages")
 _STDLIB = [Path(path).resolve() for key, path in sysconfig.get_paths().items() if "stdlib" in key]
-_LOPE = [Path(lope_common.__path__[0]).resolve(), Path(__file__).resolve().parents[1]]
+_HOME = Path(lope_common.__path__[0]).resolve().parent
+_LOPE = [_HOME / name for name in ("lope_common", "lope_data", "lope_train", "pipelines")]
+_STARTED = time.time()
 
 
 class Source(SourceFileLoader):
@@ -43,8 +46,12 @@ class Source(SourceFileLoader):
         return self.source_to_code(self.source, self.path)
 
 
-class _Recorder(MetaPathFinder):
-    """Finds a user's modules where Python does, and loads them by `Source`."""
+class Recorder(MetaPathFinder):
+    """Finds a user's modules where Python does, and loads them by `Source`; notes what is asked for, and loaded."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, None] = {}
+        self.roots: list[str] = []  # of what is imported
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -55,16 +62,17 @@ class _Recorder(MetaPathFinder):
         if not _is_users(Path(spec.origin)):
             return None
         spec.loader = Source(name, Path(spec.origin))
+        self.loaded[name] = None
         return spec
 
 
 @contextmanager
-def recording() -> Iterator[None]:
+def recording() -> Iterator[Recorder]:
     """A context in which a user's modules are loaded from bytes that are kept."""
-    finder = _Recorder()
+    finder = Recorder()
     sys.meta_path.insert(0, finder)
     try:
-        yield
+        yield finder
     finally:
         sys.meta_path.remove(finder)
 
@@ -73,33 +81,59 @@ def origin_of(caller: str, functions: Sequence[Callable[..., Any]]) -> Origin | 
     """Where an op is defined, its source as it is now; None for one of lope_data.
 
     Args:
-        caller: the name of the module that registers the op.
-        functions: those that it is made of; where another module defines them, that is part of the source too.
+        caller: the name of the module that registers the op: that of a decorator around ours, where the op has one.
+        functions: those that it is made of, that of the edits first; where that is a user's, its module defines the op.
     """
     if f"{caller}.".startswith(f"{BUILT_IN}."):
         return None
-    file = _file_of(caller)
+    modules = [getattr(function, "__module__", None) or caller for function in functions]
+    first = _file_of(modules[0])
+    own = caller if first is None or not _counts(modules[0], first, modules[:1]) else modules[0]
+    file = _file_of(own)
     if file is None:
-        return Origin(caller, None, None)
-    roots = [caller, *(getattr(function, "__module__", None) or caller for function in functions)]
-    name = file.name if caller == "__main__" or caller.startswith(FILE) else caller
-    return Origin(name, file.resolve(), _hash(caller, sources(roots)), tuple(dict.fromkeys(roots)))
+        return Origin(own, None, None)
+    roots = tuple(dict.fromkeys([own, caller, *modules]))
+    name = file.name if own == "__main__" or own.startswith(FILE) else own
+    found = sources(roots)
+    return Origin(name, file.resolve(), _hash(own, found), roots, tuple(found))
 
 
-def complete(origin: Origin) -> Origin:
-    """The origin after its modules were imported whole: what they import inside of functions is imported now, and is
-    part of the source.
+def complete(origin: Origin, recorder: Recorder) -> Origin:
+    """The origin after its modules were imported whole. What they import inside of functions is imported now, and what
+    was imported in some way that no import statement says is part of the source too.
     """
-    for name in sources(origin.roots):
-        if name not in sys.modules:
-            with suppress(Exception):  # as the user's code may
+    tried: set[str] = set()
+    while missing := [name for name in sources(origin.roots) if name not in sys.modules and name not in tried]:
+        for name in missing:
+            tried.add(name)
+            try:
                 importlib.import_module(name)
-    return Origin(origin.module, origin.file, _hash(origin.roots[0], sources(origin.roots)), origin.roots)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: S110  # as the user's code may, which catches it or never comes there
+                pass
+    stated = sources([*origin.roots, *recorder.roots])
+    roots = tuple(dict.fromkeys([*origin.roots, *(name for name in recorder.loaded if name not in stated)]))
+    found = sources(roots)
+    return Origin(origin.module, origin.file, _hash(origin.roots[0], found), roots, tuple(found))
 
 
 def has_changed(origin: Origin) -> bool:
     """Whether a source is not what it was when it was imported."""
-    return origin.sha256 is None or _hash(origin.roots[0], sources(origin.roots, now=True)) != origin.sha256
+    if origin.sha256 is None or any(_file_of(name) is None for name in origin.modules):
+        return True
+    return _hash(origin.roots[0], sources(origin.roots, now=True)) != origin.sha256
+
+
+def stale(origin: Origin) -> str | None:
+    """A module of a source that the user's own program imported before it was last written: what runs is not known."""
+    for name in origin.modules:
+        file = _file_of(name)
+        if file is None or not _is_users(file) or name not in sys.modules or is_recorded(name):
+            continue
+        if file.stat().st_mtime > _STARTED:
+            return name
+    return None
 
 
 def is_recorded(name: str) -> bool:
@@ -108,8 +142,8 @@ def is_recorded(name: str) -> bool:
 
 
 def sources(roots: Sequence[str], *, now: bool = False) -> dict[str, bytes]:
-    """The sources of modules and of those of the user's that they import, by name; packages that hold nothing do not
-    count. Of an installed module its own package counts, too.
+    """The sources of modules and of those of the user's that they import, by name. Of an installed module its own
+    package counts, too.
 
     Args:
         now: as their files are now, not as they were loaded.
@@ -120,23 +154,30 @@ def sources(roots: Sequence[str], *, now: bool = False) -> dict[str, bytes]:
     while waiting:
         name = waiting.pop()
         file = None if name in found else _file_of(name)
-        if file is None or _is_lope(file):
-            continue
-        if not _is_users(file) and not (_is_installed(file) and name.partition(".")[0] in own):
+        if file is None or not _counts(name, file, own):
             continue
         found[name] = file.read_bytes() if now else _bytes_of(name, file)
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        package = getattr(sys.modules.get(name), "__package__", None)
+        if package is None:
+            package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         for parts in _imported(found[name], tuple(package.split(".")) if package else ()):
             waiting += [".".join(parts[:i]) for i in range(1, len(parts) + 1)]
         waiting += [name.rsplit(".", i)[0] for i in range(1, name.count(".") + 1)]
-    return {name: source for name, source in found.items() if source.strip() or name in roots}
+    return found
+
+
+def _counts(name: str, file: Path, own: Collection[str]) -> bool:
+    return _is_users(file) or (_is_installed(file) and not _is_lope(file) and name.partition(".")[0] in own)
 
 
 def _hash(own: str, found: dict[str, bytes]) -> str:
     """sha256 of a source, whatever its line ends: git on Windows writes its own. Of several, that of the canonical JSON
-    of {module: sha256}, in which the module that registers the op has no name: it may be imported as a file.
+    of {module: sha256}, in which the module that defines the op has no name: it may be imported as a file. Modules that
+    hold nothing, as many packages, are left out.
     """
-    hashes = {"" if name == own else name: _sha256(source) for name, source in found.items()}
+    hashes = {
+        "" if name == own else name: _sha256(source) for name, source in found.items() if source.strip() or name == own
+    }
     return hashes[""] if list(hashes) == [""] else hashlib.sha256(canonical(hashes)).hexdigest()
 
 
@@ -145,17 +186,43 @@ def _sha256(source: bytes) -> str:
 
 
 def _file_of(name: str) -> Path | None:
-    """The source file of a module that is loaded, or could be without importing anything."""
-    module = sys.modules.get(name)
-    path = getattr(module, "__file__", None)
-    if module is None:
-        parent = name.rpartition(".")[0]
+    """The source file of a module that is loaded, or would be if it were imported; nothing is."""
+    path = getattr(sys.modules[name], "__file__", None) if name in sys.modules else _located(name)[0]
+    return Path(path) if isinstance(path, str) and path.endswith(".py") and Path(path).is_file() else None
+
+
+def _located(name: str) -> tuple[str | None, list[str]]:
+    """The file of a module that is not loaded, and the folders of a package's modules."""
+    parent, _, leaf = name.rpartition(".")
+    if not parent:
         try:
-            spec = find_spec(name) if not parent or parent in sys.modules else None
+            spec = find_spec(name)
         except (ImportError, ValueError, AttributeError):
             spec = None
-        path = spec.origin if spec is not None and spec.has_location else None
-    return Path(path) if isinstance(path, str) and path.endswith(".py") and Path(path).is_file() else None
+        return (spec.origin, list(spec.submodule_search_locations or ())) if spec is not None else (None, [])
+    places = getattr(sys.modules[parent], "__path__", ()) if parent in sys.modules else _located(parent)[1]
+    folders = [Path(place) / leaf for place in places]
+    for folder in folders:
+        if (folder / "__init__.py").is_file():
+            return str(folder / "__init__.py"), [str(folder)]
+        if folder.with_name(f"{leaf}.py").is_file():
+            return str(folder.with_name(f"{leaf}.py")), []
+    return None, [str(folder) for folder in folders if folder.is_dir()]
+
+
+def file_in(place: str, name: str) -> Path | None:
+    """The file of a top-level module in a folder, if there is one."""
+    spec = PathFinder.find_spec(name, [place])
+    return Path(spec.origin) if spec is not None and spec.origin and spec.has_location else None
+
+
+def conflict(origin: Origin, place: str) -> str | None:
+    """What to say of a source that uses a module of one name from elsewhere, where its own folder has another."""
+    for name in origin.modules:
+        beside, used = file_in(place, name), _file_of(name)
+        if "." not in name and beside and used and _is_users(used) and not beside.samefile(used):
+            return f"{name} was imported from {used} before, and {beside} is another; rename one of them"
+    return None
 
 
 def _bytes_of(name: str, file: Path) -> bytes:
@@ -182,10 +249,22 @@ def _imported(source: bytes, package: tuple[str, ...]) -> Iterator[tuple[str, ..
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # importing it says so
         return
-    for node in ast.walk(tree):
+    for node in _walked(tree):
         if isinstance(node, ast.Import):
             yield from (tuple(alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
             yield from ((*base, alias.name) for alias in node.names)
+
+
+def _walked(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those of `if __name__ == "__main__":`, which no import runs."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and "__name__" in ast.dump(node.test) and "__main__" in ast.dump(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)

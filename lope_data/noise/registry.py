@@ -19,8 +19,8 @@ from lope_common.errors import shown, suggest
 from lope_data.errors import NoiseError, RecipeError
 from lope_data.names import MODULE_NAMES, is_module
 from lope_data.noise.checked import checked_label, checked_text
-from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Params, Propose, TextOp
-from lope_data.noise.origin import BUILT_IN, complete, origin_of
+from lope_data.noise.op import PICKS, Able, Hits, LabelOp, Op, Origin, Params, Propose, TextOp
+from lope_data.noise.origin import BUILT_IN, origin_of
 from lope_data.text.cells import Cells
 from lope_data.text.edits import Edits
 from lope_data.text.spans import Spans
@@ -170,22 +170,26 @@ def all_ops() -> Mapping[str, Op]:
 
 
 @contextmanager
-def registering(again: Path | None = None) -> Iterator[Callable[[], list[str]]]:
+def registering(whole: Callable[[Origin], Origin], again: Path | None = None) -> Iterator[Callable[[], list[str]]]:
     """A context in which one thread registers ops of a user's, those of one file again; if it raises, all ops are as
     they were. It gives a function that says which were registered.
+
+    Args:
+        whole: the origin of an op once everything is imported.
     """
     with _lock:
         before, definitions, token = dict(all_ops()), dict(_definitions), object()
-        for name, op in before.items():
-            if again is not None and op.origin is not None and op.origin.file == again:
-                del _ops[name]
-        all_ops.cache_clear()
         _imports.append(token)
         try:
-            yield lambda: [name for name, made in _definitions.items() if made.by is token]
-            for name in [name for name, made in _definitions.items() if made.by is token]:
-                if (origin := _ops[name].origin) is not None and origin.sha256 is not None:
-                    _ops[name] = replace(_ops[name], origin=complete(origin))
+            yield lambda: [name for name in _ops if name in _definitions and _definitions[name].by is token]
+            for name, op in list(_ops.items()):
+                if op.origin is None:
+                    continue
+                if _definitions[name].by is not token:
+                    if op.origin.file is not None and op.origin.file == again:
+                        del _ops[name], _definitions[name]  # it is no longer in the file
+                elif op.origin.sha256 is not None:
+                    _ops[name] = replace(op, origin=whole(op.origin))
         except BaseException:
             _ops.clear()
             _ops.update(before)

@@ -107,7 +107,7 @@ def _message(children: dict[str, pa.Array], column: pa.Array, row: I64, where: s
     if not (pa.types.is_string(role.type) or pa.types.is_large_string(role.type) or pa.types.is_null(role.type)):
         raise SourceError(f"{where}, column 'messages': the roles are {role.type}, where text is needed")
     known = pc.index_in(pc.utf8_lower(role.cast(pa.string())), pa.array(list(_ROLES)))
-    unknown = pc.and_(known.is_null(), pc.invert(pc.is_in(role.cast(pa.string()), _OTHERS)))
+    unknown = pc.and_(known.is_null(), pc.invert(pc.is_in(pc.utf8_lower(role.cast(pa.string())), _OTHERS)))
     if pc.any(unknown).as_py():
         place = int(pc.index(unknown, True).as_py())
         raise SourceError(

@@ -119,7 +119,8 @@ def _is_by_column(found: dict[str, Any]) -> bool:
     columns = list(found.values())
     if columns and all(isinstance(column, dict) and column for column in columns):
         return all(list(column) == [str(i) for i in range(len(columns[0]))] for column in columns)
-    lists = [column for column in columns if isinstance(column, list) and len(column) > 1]
+    plain = (str, int, float, type(None))
+    lists = [c for c in columns if isinstance(c, list) and len(c) > 1 and all(isinstance(value, plain) for value in c)]
     return len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1
 
 

@@ -139,6 +139,14 @@ def test_what_an_op_leaves_as_it_is_counts_as_no_edit(own_ops: Own, ingest_rows:
     assert done.edits["before"].to_pylist() == ["loud"]
 
 
+def test_what_an_op_writes_into_its_batch_reaches_no_other(own_ops: Own, ingest_rows: Rows) -> None:
+    edit = "return hits.replace(hits.nothing())"
+    import_ops(own_ops("shout.py", units="w.end[:] = w.start; return Spans(w.first, w.start, w.start)", edit=edit))
+    recipe = load_recipe(None, {"ratio": 1.0, "level": 1.0, "mix": {"word.swap": 1.0, "word.shout": 1.0}})
+    rows = ingest_rows([{"text": f"some words of text {i}", "label": "a"} for i in range(20)])
+    assert noisy(rows, recipe).edits["op"].to_pylist().count("word.swap") >= 10
+
+
 LABEL = """import pyarrow as pa
 import pyarrow.compute as pc
 

@@ -225,7 +225,7 @@ def test_of_a_package_its_own_modules_are_the_source(own_ops: Own, tmp_path: Pat
     origin = get_op("word.shout").origin
     assert origin is not None
     assert (origin.module, origin.roots) == ("acme.ops.noise", ("acme.ops.noise",))
-    assert set(sources(origin.roots)) == {"acme.ops.noise", "acme", "acme.words"}
+    assert set(sources(origin.roots)) == {"acme.ops.noise", "acme.ops", "acme", "acme.words"}
     assert not has_changed(origin)
     (place / "other.py").write_text("x = 2")
     assert not has_changed(origin)
@@ -253,11 +253,8 @@ def test_what_is_hashed_is_what_was_loaded(own_ops: Own, tmp_path: Path) -> None
     assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["changed"]
     own_ops("other/shout.py", name="word.other", top="import helper", edit=edit)
     (tmp_path / "other" / "helper.py").write_text("LOUD = 'other'")
-    import_ops("other/shout.py")
-    assert lope_data.corrupt(["be"], "word.other", level=1.0) == ["changed"]  # helper was loaded already
-    origin = get_op("word.other").origin
-    assert origin is not None
-    assert sources(origin.roots)["helper"] == b"LOUD = 'changed'"
+    with pytest.raises(RecipeError, match=r"helper was imported from .*sub/helper.py before, and .*other/helper.py is"):
+        import_ops("other/shout.py")
 
 
 def test_what_a_function_imports_is_loaded_with_the_rest(own_ops: Own, tmp_path: Path) -> None:
@@ -376,6 +373,148 @@ def test_a_damaged_package_does_not_stand_in_the_way(
     assert find_op("word.fine") is not None
     with pytest.raises(RecipeError):
         named_op("word.shout")
+
+
+LOUD = "return hits.replace(pa.array([{}] * len(hits.row)))"
+
+
+@pytest.mark.parametrize(
+    ("parts", "edit", "where"),
+    [
+        (["pk/__init__.py"], f"from pk.sub import W; {LOUD.format('W')}", "pk/sub.py"),
+        (["pk/__init__.py:A = 1"], f"from pk.sub import W; {LOUD.format('W')}", "pk/sub.py"),
+        ([], f"from ns.deep.sub import W; {LOUD.format('W')}", "ns/deep/sub.py"),
+        (["pk/__init__.py:__all__ = ['sub']"], LOUD.format("sub.W"), "pk/sub.py"),
+        ([], LOUD.format("sub.W"), "dyn.py"),
+    ],
+    ids=["blank", "package", "namespace", "star", "dynamic"],
+)
+def test_however_a_module_is_imported_it_is_part_of_the_source(
+    own_ops: Own, tmp_path: Path, parts: list[str], edit: str, where: str
+) -> None:
+    top = {"pk/sub.py": "from pk import *" if "sub.W" in edit else "", "ns/deep/sub.py": ""}.get(
+        where, "import importlib; sub = importlib.import_module('dyn')"
+    )
+    for part in [*parts, f"{where}:W = 'one'"]:
+        name, _, text = part.partition(":")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    own_ops("shout.py", top=top, edit=edit)
+    import_ops("shout.py")
+    before = version_of("word.shout")
+    (tmp_path / where).write_text("W = 'two'")
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["one"]
+    import_ops("shout.py")
+    assert version_of("word.shout") != before
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["two"]
+
+
+def test_a_helper_that_is_gone_is_missed(own_ops: Own, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("W = 'one'")
+    own_ops("shout.py", top="import helper")
+    import_ops("shout.py")
+    (tmp_path / "helper.py").unlink()
+    with pytest.raises(RecipeError, match="No module named 'helper'"):
+        import_ops("shout.py")
+
+
+def test_what_shares_a_module_that_is_imported_again_is_too(own_ops: Own, tmp_path: Path) -> None:
+    helper = tmp_path / "helper.py"
+    helper.write_text("W = 'one'")
+    own_ops("a.py", name="word.a", top="import helper", edit=LOUD.format("helper.W"))
+    own_ops("b.py", name="word.b", edit=f"import helper; {LOUD.format('helper.W')}")
+    import_ops(["a.py", "b.py"])
+    before = version_of("word.b")
+    helper.write_text("W = 'two'")
+    import_ops("a.py")
+    assert version_of("word.b") != before
+    assert lope_data.corrupt(["be"], "word.b", level=1.0) == ["two"]
+
+
+@pytest.mark.parametrize("place", ["helper.py", "pk/sub.py"])
+def test_a_failing_import_leaves_modules_as_they_were(own_ops: Own, tmp_path: Path, place: str) -> None:
+    name = place.removesuffix(".py").replace("/", ".")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("W = 'one'")
+    own_ops("shout.py", top=f"import {name}", edit=LOUD.format(f"{name}.W"))
+    import_ops("shout.py")
+    (tmp_path / place).write_text("W = 'two'")
+    own_ops("shout.py", top=f"import {name}; boom()", edit=LOUD.format(f"{name}.W"))
+    with pytest.raises(RecipeError, match="boom"):
+        import_ops("shout.py")
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["one"]
+    assert sys.modules[name].W == "one"
+
+
+def test_a_decorator_of_ones_own_leaves_the_op_where_it_is_defined(own_ops: Own, tmp_path: Path) -> None:
+    made_by = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mydeco.py").write_text(DECORATOR)
+        (tmp_path / folder / "a.py").write_text(DECORATED)
+        import_ops(f"{folder}/a.py")
+        assert get_op("word.deco").origin.module == "a.py"  # type: ignore[union-attr]
+        made_by.add(version_of("word.deco"))
+        registry = importlib.import_module("lope_data.noise.registry")
+        del registry._ops["word.deco"], sys.modules["mydeco"]
+        all_ops.cache_clear()
+    assert len(made_by) == 1  # wherever it lies
+
+
+DECORATOR = """from lope_data.noise import text_op
+
+def word_op(name):
+    return text_op(name, version=1, unit="word", units=lambda cells, _: cells.words, needs="a word")
+"""
+DECORATED = """from mydeco import word_op
+
+@word_op("word.deco")
+def deco(hits, params):
+    "Deletes a word."
+    return hits.replace(hits.nothing())
+"""
+
+
+def test_a_module_that_changed_is_imported_again_too(own_ops: Own) -> None:
+    own_ops("shout.py", edit=LOUD.format("'one'"))
+    import_ops("shout")
+    before = version_of("word.shout")
+    own_ops("shout.py", edit=LOUD.format("'other'"))
+    import_ops("shout")
+    assert version_of("word.shout") != before
+    assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["other"]
+
+
+def test_what_a_program_imported_before_it_changed_is_refused(own_ops: Own, tmp_path: Path) -> None:
+    helper = tmp_path / "helper.py"
+    helper.write_text("W = 'one'")
+    sys.path.insert(0, str(tmp_path))
+    importlib.invalidate_caches()
+    importlib.import_module("helper")
+    helper.write_text("W = 'twotwo'")
+    own_ops("shout.py", top="import helper", edit=LOUD.format("helper.W"))
+    with pytest.raises(RecipeError, match="helper was changed after this program imported it; start the program again"):
+        import_ops("shout.py")
+
+
+def test_what_only_a_script_does_is_not_done(own_ops: Own, tmp_path: Path) -> None:
+    (tmp_path / "demo.py").write_text("import sys; sys.exit(3)")
+    own_ops("shout.py", top="if __name__ == '__main__':\n    import demo\n")
+    import_ops("shout.py")
+    assert "demo" not in sys.modules
+    own_ops("shout.py", edit=f"import demo; {LOUD.format('1')}")
+    import_ops("shout.py")  # what fails when it is called is not what fails now
+
+
+def test_an_op_is_there_while_its_file_is_imported_again(own_ops: Own) -> None:
+    own_ops("shout.py")
+    import_ops("shout.py")
+    own_ops("shout.py", top="import time; time.sleep(0.2)")
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(import_ops, "shout.py")
+        while not done.done():
+            assert "word.shout" in all_ops()
+    assert done.exception() is None
 
 
 SECOND = """from lope_data.noise import text_op

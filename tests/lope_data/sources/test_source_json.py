@@ -121,6 +121,7 @@ def test_an_object_around_the_rows(tmp_path: Path) -> None:
         ('{"text": {"0": "a", "1": "b"}, "label": {"0": "x"}}', False),
         ('{"text": ["a", "b"], "label": ["x"]}', False),
         ('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}', False),
+        ('{"messages": [{"role": "user"}, {"role": "assistant"}], "tags": ["x", "y"]}', False),
         ('{"text": "a", "label": "x"}', False),
     ],
 )
