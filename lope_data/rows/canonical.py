@@ -60,9 +60,10 @@ def ingest_table(
     if ids is not None:  # in the order of their ids, so that the order of the source decides nothing
         order = pc.sort_indices(own_ids)
         table, ids = table.take(order), ids.take(order)
-    shapes = _shapes(table, where, shape)
+    given = {column: name for column, name in columns.model_dump(exclude_none=True).items() if isinstance(name, str)}
+    shapes = _shapes(table, where, shape, given)
     table = pa.table({name: _typed(table, name, shapes, where, theirs.get(name)) for name in table.column_names})
-    marks = _marks(table, shapes, where)
+    marks = _marks(table, shapes, where, theirs)
     table = table.append_column(ROW_ID, content_ids(table, where) if ids is None else ids)
     table = table.append_column(SHAPE, marks)
     table = table.append_column(
@@ -86,7 +87,11 @@ def _renamed(table: pa.Table, where: str, columns: Columns) -> tuple[pa.Table, p
     if isinstance(columns.choices, tuple):
         table = _with_choices(table, columns.choices, where)
         del named["choices"]
-    new_name = {old: new for new, old in named.items()}
+    new_name: dict[str, str] = {}
+    for new, old in named.items():
+        if old in new_name:
+            raise SourceError(f"{where}: {old!r} is named as {new_name[old]} and as {new}; it can be one of them")
+        new_name[old] = new
     for old, new in new_name.items():
         if old not in table.column_names:
             raise SourceError(f"{where}: [columns] names {old!r} as {new!r} and as a choice; it can be one of them")
@@ -141,20 +146,22 @@ def _plain(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
-def _shapes(table: pa.Table, where: str, name: str | None) -> list[Shape]:
+def _shapes(table: pa.Table, where: str, name: str | None, given: Mapping[str, str]) -> list[Shape]:
     names = set(table.column_names)
     candidates = [SHAPES[name]] if name else list(SHAPES.values())
     found = [shape for shape in candidates if set(shape.required) <= names]
     if found:
         return found
-    raise no_shape(table.column_names, name, where, _roles(table))
+    raise no_shape(table.column_names, name, where, _roles(table), given)
 
 
 def _roles(table: pa.Table) -> list[str]:
     """The first few roles, where each row seems to be one message of a conversation."""
-    if "role" not in table.column_names or not pa.types.is_string(table["role"].type):
+    names = table.column_names
+    name = "role" if "role" in names else "from" if {"from", "value"} <= set(names) else None
+    if name is None or not pa.types.is_string(table[name].type):
         return []
-    return [role for role in table["role"].unique().to_pylist() if role is not None][:5]
+    return [role for role in table[name].unique().to_pylist() if role is not None][:5]
 
 
 def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str, theirs: object) -> pa.Array:
@@ -163,7 +170,7 @@ def _typed(table: pa.Table, name: str, shapes: list[Shape], where: str, theirs: 
     column = _plain(whole(table[name]))
     wanted = next((shape.columns[name] for shape in shapes if name in shape.columns), None)
     if name == "messages" and wanted is not None:
-        return canonical_messages(column, where)
+        return canonical_messages(column, where, called)
     if wanted is None:
         if pa.types.is_null(column.type):
             return column.cast(pa.string())
@@ -229,14 +236,16 @@ def _text_like(kind: pa.DataType, wanted: pa.DataType) -> bool:
     return False
 
 
-def _marks(table: pa.Table, shapes: list[Shape], where: str) -> pa.Array:
+def _marks(table: pa.Table, shapes: list[Shape], where: str, theirs: Mapping[str, object]) -> pa.Array:
     """The shape of each row: the first whose key column is not null."""
     marks: pa.Array = pa.nulls(len(table), pa.string())
     for shape in shapes:
         marks = pc.if_else(pc.and_(marks.is_null(), whole(table[shape.key]).is_valid()), shape.name, marks)
     if marks.null_count:
         row = int(pc.index(marks.is_null(), True).as_py())
-        keys = " and ".join(repr(shape.key) for shape in shapes) + (" is" if len(shapes) == 1 else " are")
+        keys = " and ".join(repr(theirs.get(shape.key, shape.key)) for shape in shapes) + (
+            " is" if len(shapes) == 1 else " are"
+        )
         other = ", or leave `shape` out: they may be of another" if len(shapes) == 1 < len(fitting(table)) else ""
         raise SourceError(
             f"{where}, row {row}: {keys} null ({marks.null_count} such rows in all); remove these rows or fill them "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,17 +23,33 @@ _OF_TOOLS = ("tool", "function", "developer", "function_call", "observation", "t
 _OTHERS = pa.array([*_OF_TOOLS, None])
 
 
-def canonical_messages(column: pa.Array, where: str) -> pa.Array:
+@dataclass(frozen=True)
+class _Place:
+    """A column of a source, for messages; `column` is in quotes."""
+
+    source: str
+    column: str
+
+    def at(self, row: Any = None) -> str:
+        """The place of a row of it."""
+        return f"{self.source}{'' if row is None else f', row {row}'}, column {self.column}"
+
+
+def canonical_messages(column: pa.Array, source: str, called: str = "'messages'") -> pa.Array:
     """The column with a list for each conversation, `role` and `content` in each message, and the roles' usual names.
 
     Taken are messages as JSON text, lists of structs, structs of lists (what `datasets` made of a sequence of dicts),
     fixed-size and large lists, lists around these, and ShareGPT's `from` and `value`. A content is a text, or a list of
     texts or parts.
 
+    Args:
+        source, called: the source's name, and its name of the column in quotes, for messages.
+
     Raises:
         SourceError: there are no messages in the column, their roles are unknown, their roles or contents are no texts,
             or a version cannot hold what else they have.
     """
+    where = _Place(source, called)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column, where)
     if pa.types.is_null(column.type):
@@ -41,7 +59,7 @@ def canonical_messages(column: pa.Array, where: str) -> pa.Array:
     return _canonical(column, np.arange(len(column)), where)
 
 
-def _parsed(column: pa.Array, where: str) -> pa.Array:
+def _parsed(column: pa.Array, where: _Place) -> pa.Array:
     """Messages that were written as JSON text."""
     rows = []
     for row, text in enumerate(column.to_pylist()):
@@ -51,15 +69,15 @@ def _parsed(column: pa.Array, where: str) -> pa.Array:
             found = text
         if not isinstance(found, list | None):
             wanted = "a list of {role, content}, nor JSON of one"
-            raise SourceError(f"{where}, row {row}, column 'messages': {shown(text)} is not {wanted}")
+            raise SourceError(f"{where.at(row)}: {shown(text)} is not {wanted}")
         rows.append(found)
     try:
         return pa.array(rows)
     except (pa.ArrowException, UnicodeError, OverflowError) as error:
-        raise SourceError(f"{where}, column 'messages': its JSON makes no column of messages ({error})") from error
+        raise SourceError(f"{where.at()}: its JSON makes no column of messages ({error})") from error
 
 
-def _canonical(column: pa.Array, row: I64, where: str) -> pa.Array:
+def _canonical(column: pa.Array, row: I64, where: _Place) -> pa.Array:
     """The same at any depth; `row` is the row of each value, for messages."""
     kind = column.type
     if pa.types.is_fixed_size_list(kind):
@@ -78,10 +96,10 @@ def _canonical(column: pa.Array, row: I64, where: str) -> pa.Array:
     return _message(children, column, row, where)
 
 
-def _no_messages(column: pa.Array, where: str) -> SourceError:
+def _no_messages(column: pa.Array, where: _Place) -> SourceError:
     return SourceError(
-        f"{where}, column 'messages': {column.type}, where a list of {{role, content}} is needed; name the column of "
-        "the messages in a recipe's [columns]"
+        f"{where.at()}: {column.type}, where a list of {{role, content}} is needed; name the column of "
+        "the messages with --columns messages=COLUMN"
     )
 
 
@@ -102,16 +120,16 @@ def _decoded(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
-def _message(children: dict[str, pa.Array], column: pa.Array, row: I64, where: str) -> pa.Array:
+def _message(children: dict[str, pa.Array], column: pa.Array, row: I64, where: _Place) -> pa.Array:
     role = children["role"]
     if not (pa.types.is_string(role.type) or pa.types.is_large_string(role.type) or pa.types.is_null(role.type)):
-        raise SourceError(f"{where}, column 'messages': the roles are {role.type}, where text is needed")
+        raise SourceError(f"{where.at()}: the roles are {role.type}, where text is needed")
     known = pc.index_in(pc.utf8_lower(role.cast(pa.string())), pa.array(list(_ROLES)))
     unknown = pc.and_(known.is_null(), pc.invert(pc.is_in(pc.utf8_lower(role.cast(pa.string())), _OTHERS)))
     if pc.any(unknown).as_py():
         place = int(pc.index(unknown, True).as_py())
         raise SourceError(
-            f"{where}, row {row[place]}, column 'messages': unknown role {shown(role[place].as_py())}; rename it to "
+            f"{where.at(row[place])}: unknown role {shown(role[place].as_py())}; rename it to "
             f"one of {', '.join([*dict.fromkeys(_ROLES.values()), *_OF_TOOLS])}"
         )
     children["role"] = pc.coalesce(pa.array(list(_ROLES.values())).take(known), role.cast(pa.string()))
@@ -120,13 +138,13 @@ def _message(children: dict[str, pa.Array], column: pa.Array, row: I64, where: s
         children["content"] = content.cast(pa.string())
     elif not _is_text(content.type):
         raise SourceError(
-            f"{where}, column 'messages': the contents are {content.type}, where text, or a list of texts or of parts "
+            f"{where.at()}: the contents are {content.type}, where text, or a list of texts or of parts "
             "with a 'text', is needed"
         )
     for name, child in children.items():
         if not storable(child.type):
             raise SourceError(
-                f"{where}, column 'messages': a version cannot hold {name!r}, which is {child.type}; drop or convert it"
+                f"{where.at()}: a version cannot hold {name!r}, which is {child.type}; drop or convert it"
             )
     mask = column.is_null() if column.null_count else None
     return pa.StructArray.from_arrays(list(children.values()), names=list(children), mask=mask)
@@ -156,20 +174,18 @@ def _rebuilt(column: pa.Array, values: pa.Array) -> pa.Array:
     return (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, values, mask=mask)
 
 
-def _transposed(children: dict[str, pa.Array], row: I64, where: str) -> pa.Array:
+def _transposed(children: dict[str, pa.Array], row: I64, where: _Place) -> pa.Array:
     """A struct of lists as a list of structs."""
     lengths = _lengths(children["role"])
     for name, child in children.items():
         if not _is_list(child.type):
             raise SourceError(
-                f"{where}, column 'messages': {name!r} is {child.type} beside a list of roles, where a list with one "
+                f"{where.at()}: {name!r} is {child.type} beside a list of roles, where a list with one "
                 "value a message is needed"
             )
         differs = np.flatnonzero(_lengths(child) != lengths)
         if len(differs):
             here, there = _lengths(child)[differs[0]], lengths[differs[0]]
-            raise SourceError(
-                f"{where}, row {row[differs[0]]}, column 'messages': {there} of 'role', but {here} of {name!r}"
-            )
+            raise SourceError(f"{where.at(row[differs[0]])}: {there} of 'role', but {here} of {name!r}")
     values = pa.StructArray.from_arrays([child.flatten() for child in children.values()], names=list(children))
     return _rebuilt(children["role"], values)

@@ -15,7 +15,9 @@ _LAYOUTS: tuple[tuple[str, Mapping[str, tuple[str, ...]]], ...] = (
     ("classification", {"text": ("text", "sentence", "content"), "label": ("label", "category", "target")}),
     ("chat", {"messages": ("messages", "conversations", "conversation")}),
 )
-"""Shape -> column -> the names that it goes by, in any case: Dolly's, GSM8K's, ShareGPT's, those of GLUE."""
+"""Shape -> column -> the names that it goes by, in any case: Dolly's, GSM8K's, ShareGPT's, those of GLUE. An entry is
+never changed, only added: a version's id does not say by which its source was read.
+"""
 
 
 def recognised(names: Sequence[str], shape: str | None, where: str) -> dict[str, str]:
@@ -33,18 +35,18 @@ def recognised(names: Sequence[str], shape: str | None, where: str) -> dict[str,
     candidates = [name for name in SHAPES if shape in (None, name)]
     if any(set(SHAPES[name].required) <= set(names) for name in candidates):
         return {}
-    fits: dict[str, dict[str, list[str]]] = {}
+    fits: list[tuple[str, dict[str, list[str]]]] = []
     for name, layout in _LAYOUTS:
         found = {column: _called(names, column, known) for column, known in layout.items()}
         if name in candidates and all(found[column] for column in SHAPES[name].required):
-            fits.setdefault(name, {column: called for column, called in found.items() if called})
-    taken = {name: {called[0] for called in found.values()} for name, found in fits.items()}
-    for name in [name for name in fits if any(taken[name] < more for more in taken.values())]:
-        del fits[name]  # question and answer, where there are choices too
+            fits.append((name, {column: called for column, called in found.items() if called}))
+    taken = [{called[0] for called in found.values()} for _, found in fits]
+    # Of question and answer, where there are choices too, only the whole.
+    fits = [fit for fit, mine in zip(fits, taken, strict=True) if not any(mine < others for others in taken)]
     if len(fits) > 1:
-        said = "; or ".join(f"{name}, with {_as_pairs(found)}" for name, found in fits.items())
+        said = "; or ".join(f"{name}, with {_as_pairs(found)}" for name, found in fits)
         raise SourceError(f"{where}: its columns fit {said}: say which with --columns, or `shape` in a recipe")
-    for name, found in fits.items():
+    for name, found in fits:
         for column, called in found.items():
             if len(called) > 1:
                 several = " and ".join(map(repr, called))
@@ -54,10 +56,13 @@ def recognised(names: Sequence[str], shape: str | None, where: str) -> dict[str,
     return {}
 
 
-def no_shape(names: Sequence[str], shape: str | None, where: str, roles: Sequence[str]) -> SourceError:
+def no_shape(
+    names: Sequence[str], shape: str | None, where: str, roles: Sequence[str], given: Mapping[str, str]
+) -> SourceError:
     """What to say of columns that fit no shape: the nearest one, and the option that maps what it lacks.
 
     Args:
+        given: canonical name -> the source's, as somebody said.
         roles: some of those in a column `role`, where rows are single messages.
     """
     if roles:
@@ -71,17 +76,21 @@ def no_shape(names: Sequence[str], shape: str | None, where: str, roles: Sequenc
     missing = [column for column in nearest.required if column not in names]
     wanted = "; ".join(f"{one.name}: {', '.join(one.required)}" for one in candidates)
     lacks = " and ".join(map(repr, missing))
-    option = ",".join(f"{column}=COLUMN" for column in missing)
+    option = ",".join([*(f"{column}={theirs}" for column, theirs in given.items()), *(f"{m}=COLUMN" for m in missing)])
+    theirs = [given.get(name, name) for name in names]
     return SourceError(
-        f"{where}: columns {', '.join(names) or '(none)'} fit no shape ({wanted}). Nearest is {nearest.name}, which "
+        f"{where}: columns {', '.join(theirs) or '(none)'} fit no shape ({wanted}). Nearest is {nearest.name}, which "
         f"lacks {lacks}: rename the columns, or say which they are, --columns {option}"
     )
 
 
 def _called(names: Sequence[str], column: str, known: Sequence[str]) -> list[str]:
-    """The columns that could be this one; one of its own name, in whatever case, before others."""
+    """The columns that could be this one, of these names; one of its own name, in whatever case, before others. Its own
+    name counts also where it is not one of them: two columns cannot have it.
+    """
     own = [name for name in names if name == column] or [name for name in names if name.casefold() == column]
-    return own or [name for name in names if name.casefold() in known]
+    others = [name for name in names if name.casefold() in known]
+    return own if own and column in known else [*others, *own] if others else []
 
 
 def _as_pairs(found: Mapping[str, Sequence[str]]) -> str:

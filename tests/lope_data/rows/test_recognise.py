@@ -110,6 +110,40 @@ def body(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["instruction", "question", "answer"], "'question' and 'instruction' could each be the instruction"),
+        (["question", "answer", "output"], "'answer' and 'output' could each be the output"),
+        (["instruction", "response", "question", "answer"], "or instruction, with instruction=question, output=answer"),
+    ],
+)
+def test_no_column_is_passed_over_for_another(names: list[str], message: str) -> None:
+    with pytest.raises(SourceError) as error:
+        recognised(names, None, "rows")
+    assert message in str(error.value)
+
+
+def test_messages_are_in_the_sources_own_names(ingest_rows: Callable[..., pa.Table]) -> None:
+    for row, message in (
+        ({"conversations": [{"from": "prompter", "value": "x"}]}, "row 0, column 'conversations': unknown role"),
+        ({"conversations": [1, 2]}, "column 'conversations': list<item: int64>, where a list of {role, content} is"),
+        ({"from": "human", "value": "Hello."}, "each row is one message of a conversation (role: 'human')"),
+    ):
+        with pytest.raises(SourceError) as error:
+            ingest_rows([row])
+        assert message in str(error.value)
+    with pytest.raises(SourceError, match="row 1: 'sentence' is null"):
+        ingest_rows([{"sentence": "a", "target": "b"}, {"sentence": None, "target": "b"}])
+
+
+def test_what_was_typed_stays_in_what_is_to_be_typed(ingest_rows: Callable[..., pa.Table]) -> None:
+    with pytest.raises(SourceError, match=r"columns body, cat fit no shape.* --columns text=body,label=COLUMN"):
+        ingest_rows([{"body": "a", "cat": "b"}], columns=Columns(text="body"))
+    with pytest.raises(SourceError, match="'body' is named as text and as label; it can be one of them"):
+        ingest_rows([{"body": "a", "cat": "b"}], columns=Columns(text="body", label="body"))
+
+
 def test_columns_are_mapped_where_they_are_typed(body: Path, lope_data: Callable[..., Any], tmp_path: Path) -> None:
     typed = ("--source", body, "--columns", "text=body,label=cat")
     refused = lope_data("build", "--source", body)
