@@ -221,6 +221,10 @@ def _write_data(folder: Path) -> None:
     _write(folder / "table.csv", ["text,label", *(f"Un café numéro {i},{'ab'[i % 2]}" for i in range(20))])
     _write(folder / "reviews.csv", ["body,stars", *(f"It was the {i}th time,{'ab'[i % 2]}" for i in range(20))])
     _write(folder / "TREC.train", (f"{'DESC' if i % 2 else 'NUM'}:x How far is Orléans from {i} ?" for i in range(20)))
+    (folder / "imdb").mkdir()
+    for split in ("train", "test"):
+        films = ({"text": f"Film {i} was {'fine' if i % 2 else 'dull'}.", "label": "ab"[i % 2]} for i in range(80))
+        _write(folder / "imdb" / f"{split}.jsonl", map(json.dumps, films))
     questions = [{"goal": f"Open jar {i}", "sol1": "Turn the lid.", "sol2": "Turn the jar over."} for i in range(20)]
     (folder / "data" / "piqa").mkdir(parents=True)
     _write(folder / "data" / "piqa" / "valid.jsonl", map(json.dumps, questions))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
-    from lope_data.api import build, ingest, open, preview  # noqa: A004
+    from lope_data.api import build, build_splits, ingest, ingest_splits, open, preview  # noqa: A004
     from lope_data.errors import LopeDataError
     from lope_data.inject.texts import ShortfallWarning, corrupt
     from lope_data.noise.catalogue import list_ops
@@ -27,8 +27,10 @@ __all__ = [
     "ShortfallWarning",
     "Version",
     "build",
+    "build_splits",
     "corrupt",
     "ingest",
+    "ingest_splits",
     "list_ops",
     "open",
     "preview",
@@ -42,8 +44,10 @@ __getattr__ = lazy(
         "ShortfallWarning": "inject.texts",
         "Version": "store.version",
         "build": "api",
+        "build_splits": "api",
         "corrupt": "inject.texts",
         "ingest": "api",
+        "ingest_splits": "api",
         "list_ops": "noise.catalogue",
         "open": "api",
         "preview": "api",

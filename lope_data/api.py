@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lope_common.errors import shown
 from lope_common.progress import Notice, Progress, silent
-from lope_data.builds import obtain
+from lope_data.builds import each, obtain
 from lope_data.builds.obtain import Options, child_name
 from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.imports import Imports, import_ops
 from lope_data.recipe.recipe import Recipe, named_recipe, validated
 from lope_data.rows.columns import Columns
+from lope_data.sources import ALL, Reading
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
@@ -27,6 +28,8 @@ from lope_data.store.version import Version
 if TYPE_CHECKING:
     from lope_data.builds.preview import Preview
 
+NOISE_SPLITS = ("train",)
+"""Of `build_splits`: noise is put where models learn, and what they are measured on stays clean."""
 RecipeLike = Recipe | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
@@ -48,6 +51,10 @@ def ingest(
     recipe: RecipeLike = None,
     *,
     columns: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+    name: str | None = None,
     limit: int | None = None,
     store: Path | str | None = None,
     workers: int | None = None,
@@ -62,6 +69,7 @@ def ingest(
         source: a file, a folder, a hub id, or `sample`.
         recipe: as for `build`; its `shape`, `columns` and `source` say how to read it, and its seed draws the rows of
             a `limit`.
+        name: of the version, by default the source's.
 
     The other arguments are those of `build`.
 
@@ -71,14 +79,54 @@ def ingest(
     import_ops(imports)
     checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
     rows, place = _count("limit", limit), _text("source", source, SourceError)
+    checked = _one_split(_reading(checked, split=split, config=config, revision=revision), "ingest_splits")
+    name = _name(name)
     with in_use(options.store, options.notice):
-        return obtain.ingest(place, checked, rows, options)
+        return obtain.ingest(place, checked, rows, options, name=name)
+
+
+def ingest_splits(
+    source: str | os.PathLike[str],
+    recipe: RecipeLike = None,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+    store: Path | str | None = None,
+    workers: int | None = None,
+    shard_rows: int | None = None,
+    imports: Imports = (),
+    progress: Progress = silent,
+    notice: Notice = silent,
+) -> dict[str, Version]:
+    """A clean version of each split of a source, by split: what `ingest --split all` makes.
+
+    Args:
+        name: the versions are called NAME-SPLIT; by default the source's name.
+
+    The other arguments are those of `ingest`.
+
+    Raises:
+        LopeDataError: as `ingest`; the source has no splits, too. Then no version of any split has been written.
+    """
+    import_ops(imports)
+    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
+    rows, place = _count("limit", limit), _text("source", source, SourceError)
+    checked = _reading(checked, config=config, revision=revision)
+    name = _name(name)
+    with in_use(options.store, options.notice):
+        return each.ingest_splits(place, checked, rows, options, name)
 
 
 def build(
     recipe: RecipeLike = None,
     *,
     source: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
     parent: Version | str | None = None,
     columns: Mapping[str, Any] | None = None,
     name: str | None = None,
@@ -97,6 +145,9 @@ def build(
         recipe: or a dict of what is in one, or the name of a packaged one or a file; by default HyNoIse, of the newest
             edition.
         source: what to ingest, by default the embedded sample.
+        split: of the source, which must be named where it has several. `build_splits` makes a version of each.
+        config: of a dataset on the hub; by default the dataset's own default.
+        revision: of a dataset on the hub: a branch, a tag or a commit. The commit is recorded, also by default.
         parent: a version, or a reference to one, instead of a source.
         columns: what columns of the source stand for, where their names do not say: {"text": "body"}.
         name: of the version, by default PARENT-RECIPE.
@@ -115,14 +166,20 @@ def build(
     import_ops(imports)
     checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
     rows = _count("limit", limit)
+    asked = {"split": split, "config": config, "revision": revision}
+    checked = _reading(checked, **asked)
     if source is not None and parent is not None:
         raise RecipeError("source (--source) and parent (--from) exclude each other: a version is built on one of them")
     if limit is not None and parent is not None:
         raise RecipeError("limit (--limit) is for a source; a version keeps its parent's rows")
     if columns is not None and parent is not None:
         raise RecipeError("columns (--columns) are of a source; a version has its parent's")
-    if name is not None:
-        check_name(_text("name", name, StoreError))
+    said = asked if parent is not None else checked.source.model_dump(include=set(asked))
+    if source is None and (given := [what for what in asked if said[what] is not None]):
+        raise RecipeError(f"{given[0]} (--{given[0]}) is for a source that has several; say which (--source)")
+    if parent is None:
+        checked = _one_split(checked, "build_splits")
+    name = _name(name)
     if isinstance(parent, Version):
         parent = Version.at(parent.folder)  # as it is now, whoever wrote it
         child_name(name, checked, parent.manifest.name)
@@ -139,17 +196,63 @@ def build(
         return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
 
 
+def build_splits(
+    source: str | os.PathLike[str],
+    recipe: RecipeLike = None,
+    *,
+    noise_splits: str | Iterable[str] = NOISE_SPLITS,
+    columns: Mapping[str, Any] | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+    name: str | None = None,
+    limit: int | None = None,
+    store: Path | str | None = None,
+    workers: int | None = None,
+    shard_rows: int | None = None,
+    allow_shortfall: bool = False,
+    imports: Imports = (),
+    progress: Progress = silent,
+    notice: Notice = silent,
+) -> dict[str, Version]:
+    """A version of each split of a source, by split: what `build --split all` makes.
+
+    Args:
+        noise_splits: the splits that are built with noise; of the others the clean version is given.
+        name: the versions are called NAME-SPLIT; by default as `build` and `ingest` call them.
+        limit: rows of each split to keep.
+
+    The other arguments are those of `build`.
+
+    Raises:
+        LopeDataError: as `build`; the source has no splits or not those named, too.
+    """
+    import_ops(imports)
+    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
+    rows, place = _count("limit", limit), _text("source", source, SourceError)
+    given = [noise_splits] if isinstance(noise_splits, str) else noise_splits
+    if not isinstance(given, Iterable):
+        raise SourceError(f"noise_splits must hold names of splits, not {shown(given)}")
+    noisy = [_text("noise_splits", one, SourceError) for one in given]
+    checked = _reading(checked, config=config, revision=revision)
+    name = _name(name)
+    with in_use(options.store, options.notice):
+        return each.build_splits(place, checked, noisy, name, rows, options, allow_shortfall=allow_shortfall)
+
+
 def preview(
     recipe: RecipeLike = None,
     *,
     source: str | os.PathLike[str] | None = None,
     columns: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
     imports: Imports = (),
 ) -> Preview:
     """What `build` would do to a source, in memory: its touched rows `clean` and `noisy`, and every edit.
 
     Args:
-        recipe, columns, imports: as for `build`.
+        recipe, columns, split, config, revision, imports: as for `build`.
         source: by default the embedded sample.
 
     Raises:
@@ -158,7 +261,7 @@ def preview(
     from lope_data.builds.preview import preview as previewed
 
     import_ops(imports)
-    checked = _recipe(recipe, columns)
+    checked = _one_split(_reading(_recipe(recipe, columns), split=split, config=config, revision=revision), None)
     return previewed("sample" if source is None else _text("source", source, SourceError), checked)
 
 
@@ -181,6 +284,26 @@ def _as_recipe(recipe: Any) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise RecipeError(f"recipe must be a lope_data.Recipe, a dict, or a name or file, not {shown(recipe)}")
     return recipe
+
+
+def _reading(recipe: Recipe, **asked: Any) -> Recipe:
+    """The recipe with what was asked of the source put over its own."""
+    given = {what: _text(what, value, SourceError) for what, value in asked.items() if value is not None}
+    if not given:
+        return recipe
+    own = recipe.source.model_dump(exclude_unset=True)
+    return recipe.model_copy(update={"source": validated(Reading, own | given, "the source")})
+
+
+def _one_split(recipe: Recipe, each_of_them: str | None) -> Recipe:
+    if recipe.source.split == ALL:
+        todo = "name it" if each_of_them is None else f"name it, or call {each_of_them}"
+        raise SourceError(f"split {ALL!r} stands for each split, where one is needed; {todo}")
+    return recipe
+
+
+def _name(name: Any) -> str | None:
+    return None if name is None else check_name(_text("name", name, StoreError))
 
 
 def _options(store: Any, workers: Any, shard_rows: Any, progress: Progress, notice: Notice) -> Options:

@@ -16,9 +16,7 @@ from lope_data.inject.planning import plan, shortfall
 from lope_data.inject.tally import Count, Tally
 from lope_data.recipe.guard import Guard
 from lope_data.recipe.recipe import Recipe, Step
-from lope_data.rows.canonical import ingest_table
 from lope_data.rows.shapes import ROW_ID, SHAPE
-from lope_data.sources import Source
 from lope_data.store.commit import commit
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
@@ -33,12 +31,13 @@ from lope_data.text.buffers import whole
 from lope_data.text.draws import row_hashes
 
 if TYPE_CHECKING:
-    from lope_data.builds.obtain import Options, Wanted
+    from lope_data.builds.obtain import Options
+    from lope_data.builds.wanted import Clean, Wanted
 
 
-def make_clean(opened: Source, recipe: Recipe, limit: int | None, wanted: Wanted, options: Options) -> Version:
+def make_clean(clean: Clean, options: Options) -> Version:
     """The clean version of a source."""
-    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, limit, wanted.seed, options.notice)
+    rows, opened, wanted = clean.rows, clean.opened, clean.wanted
 
     def shard(low: int, high: int) -> Shard:
         return Shard(rows.slice(low, high - low), EDITS.empty_table())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from lope_common.progress import Notice, Progress, silent
+from lope_data.builds.wanted import Clean, Wanted
 from lope_data.errors import NoiseError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.registry import op_version
@@ -15,7 +15,7 @@ from lope_data.recipe.recipe import Recipe
 from lope_data.sources import SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.store.locks import left_locked, locked, locked_if_free
-from lope_data.store.manifest import INGEST, version_id
+from lope_data.store.manifest import version_id
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 
@@ -38,46 +38,40 @@ class Options:
     notice: Notice = silent
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A version that is to be made: its name, its id, and what in a recipe the id is a hash of (plain data).
-
-    `op_modules` says where the ops of a user's own are defined, which the id does not: their sources are in `ops`.
-    """
-
-    name: str
-    version: str
-    seed: int
-    recipe: dict[str, Any]
-    ops: dict[str, str] = field(default_factory=dict)
-    op_modules: dict[str, str] = field(default_factory=dict)
-
-
 def ingest(
-    source: str, recipe: Recipe, limit: int | None, options: Options, check: Callable[[str], object] = silent
+    source: str,
+    recipe: Recipe,
+    limit: int | None,
+    options: Options,
+    check: Callable[[str], object] = silent,
+    name: str | None = None,
 ) -> Version:
-    """The source as a clean version of its own, named after it; `check` is called with the name before it is made."""
+    """The source as a clean version of its own.
+
+    Args:
+        check: called with its name before it is made.
+        name: of the version, by default the source's.
+
+    Raises:
+        SourceError: the source cannot be read, or holds several splits and the recipe says none.
+        StoreError: the name cannot be one.
+    """
     opened = open_source(source, recipe.source, SourceIndex(options.store.root))
-    name = check_name(_as_name(opened.name) + (f"-{limit}" if limit else ""))
-    check(name)
-    how: dict[str, Any] = {
-        "ingest": INGEST,
-        "shape": recipe.shape,
-        "columns": recipe.columns.model_dump(mode="json", exclude_none=True),
-        "limit": limit,
-    }
-    if reading := recipe.source.model_dump(exclude_defaults=True):
-        how["source"] = reading
-    seed = recipe.seed if limit else 0
-    version = version_id("ingest", how, seed, {}, opened.fingerprint, 0)
+    clean = Clean.of(opened, recipe, limit, name, options.notice)
+    check(clean.wanted.name)
+    return obtain(clean, options)
+
+
+def obtain(clean: Clean, options: Options) -> Version:
+    """The clean version: the one that is there, or made now."""
 
     def make() -> Version:
         from lope_data.builds.make import make_clean
 
-        return make_clean(opened, recipe, limit, Wanted(name, version, seed, how), options)
+        return make_clean(clean, options)
 
-    found = _obtained(name, version, options, make)
-    opened.remember()
+    found = _obtained(clean.wanted.name, clean.wanted.version, options, make)
+    clean.opened.remember()
     return found
 
 
@@ -166,13 +160,6 @@ def child_name(name: str | None, recipe: Recipe, parent: str) -> str:
     if name == parent:
         raise StoreError(f"{name!r} is the parent's name; choose another, or its latest version would be the noisy one")
     return name
-
-
-def _as_name(text: str) -> str:
-    """A source's name with what a folder of the store cannot hold replaced."""
-    kept = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text)
-    kept = kept.lstrip("._-")[:90]
-    return "source" if kept in ("", "refs") else kept
 
 
 def ingest_samples(recipe: Recipe, limit: int | None, options: Options, child: str | None = None) -> Version:

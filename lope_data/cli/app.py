@@ -25,6 +25,24 @@ SourceOption = Annotated[
         "dataset or a hub id; default: the sample."
     ),
 ]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|all",
+        help="The split to read, where the source has several: of a folder, a saved DatasetDict or a hub id.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(help="Configuration of a hub id; default: the dataset's own.", show_default=False),
+]
+RevisionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Branch, tag or commit of a hub id; default: the newest. The commit is recorded.", show_default=False
+    ),
+]
 RatioOption = Annotated[float | None, typer.Option(help="Share of rows to touch, 0 to 1.")]
 MixOption = Annotated[
     str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
+    ConfigOption,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -20,19 +21,17 @@ from lope_data.cli.app import (
     MixOption,
     PatternOption,
     RatioOption,
+    RevisionOption,
     SeedOption,
     ShardRowsOption,
     SourceOption,
+    SplitOption,
     StoreOption,
     WorkersOption,
     app,
     overrides,
 )
-
-if TYPE_CHECKING:
-    from lope_data.store.version import Version
-
-_EXAMPLES_SHOWN = 5
+from lope_data.errors import RecipeError
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -42,6 +41,10 @@ _EXAMPLES = """
   python -m lope_data build --source data.jsonl --name nois --ratio 0.05 --mix char=1,word=1
 
   python -m lope_data build --from nois --ratio 0.05          [dim]# HyNoIse on top of Nois[/dim]
+
+  python -m lope_data build --source imdb/ --split train
+
+  python -m lope_data build --source imdb/ --split all           [dim]# noise on train, the others clean[/dim]
 
   python -m lope_data build --mix human --level 0.03           [dim]# typing errors as people make them[/dim]
 
@@ -57,6 +60,17 @@ def build(
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
     pattern: PatternOption = None,
+    split: SplitOption = None,
+    noise_splits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="With --split all, the splits to put noise on; default: train. The others are clean versions.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    revision: RevisionOption = None,
     from_: Annotated[
         str | None,
         typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
@@ -68,7 +82,10 @@ def build(
     edition: EditionOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
-    name: Annotated[str | None, typer.Option(help="Name of the version; default: PARENT-RECIPE.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the version; default: PARENT-RECIPE. With --split all, NAME-train and so on."),
+    ] = None,
     store: StoreOption = None,
     limit: LimitOption = None,
     workers: WorkersOption = None,
@@ -82,66 +99,40 @@ def build(
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from lope_common.progress import bar
     from lope_data import api
+    from lope_data.cli.said import show, summary
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
-    from lope_data.report.rates import show_rates
     from lope_data.rows.columns import Columns
+    from lope_data.sources import ALL
 
     import_ops(imports or ())
     mapped = Columns.parsed(columns)
     resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
-    console = SafeConsole(stderr=as_json)
+    each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
+    if noise_splits is not None and not each:
+        raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")
     with bar() as shown:
-        version = api.build(
-            resolved,
-            source=source,
-            columns=mapped,
-            parent=from_,
-            name=name,
-            limit=limit,
-            store=store,
-            workers=workers,
-            shard_rows=shard_rows,
-            allow_shortfall=allow_shortfall,
-            progress=shown.progress,
-            notice=shown.notice,
-        )
-    show_rates(console, version.manifest)
-    if version.existed:
-        console.print(f"{version.ref} exists: nothing to do", markup=False)
-    else:
-        from lope_data.report.sample_rows import samples, show_samples
-
-        show_samples(console, samples(version.rows, version.edits, _EXAMPLES_SHOWN))
-    console.print(f"{version.ref}  (parent {version.manifest.parents[0].ref})", style="bold", markup=False)
-    console.print(str(version.folder), markup=False, soft_wrap=True)
+        asked: dict[str, Any] = {
+            "columns": mapped,
+            "config": config,
+            "revision": revision,
+            "name": name,
+            "limit": limit,
+            "store": store,
+            "workers": workers,
+            "shard_rows": shard_rows,
+            "allow_shortfall": allow_shortfall,
+            "progress": shown.progress,
+            "notice": shown.notice,
+        }
+        if each and source is not None and from_ is None:
+            noisy = api.NOISE_SPLITS if noise_splits is None else [one.strip() for one in noise_splits.split(",")]
+            versions = api.build_splits(source, resolved, noise_splits=noisy, **asked)
+        else:
+            versions = {"": api.build(resolved, source=source, split=split, parent=from_, **asked)}
+    console = SafeConsole(stderr=as_json)
+    for version in versions.values():
+        show(console, version)
     if as_json:
-        print(json.dumps(_summary(version)))
-
-
-def _summary(version: Version) -> dict[str, Any]:
-    manifest = version.manifest
-    assert manifest.kind == "build"
-    return {
-        "path": str(version.folder),
-        "name": manifest.name,
-        "version": manifest.version,
-        "parent": manifest.parents[0].ref,
-        "rows": manifest.rows,
-        "touched": manifest.touched,
-        "shortfall": manifest.shortfall,
-        "content_digest": manifest.content_digest,
-        "existed": version.existed,
-        "realised": {
-            line.op if len(manifest.recipe.steps) == 1 else f"{line.step}/{line.op}": {
-                "rows": line.rows,
-                "rows_asked": line.rows_asked,
-                "units": line.units,
-                "expected": line.expected,
-                "changed": line.changed,
-                "interval": line.interval,
-                "cer": line.cer,
-            }
-            for line in manifest.report
-        },
-    }
+        said = {key: summary(version) for key, version in versions.items()}
+        print(json.dumps({"splits": said} if each else said[""]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,13 +11,16 @@ from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
+    ConfigOption,
     EncodingOption,
     ImportOption,
     JsonOption,
     LimitOption,
     PatternOption,
+    RevisionOption,
     SeedOption,
     ShardRowsOption,
+    SplitOption,
     StoreOption,
     WorkersOption,
     app,
@@ -31,6 +34,12 @@ _EXAMPLES = """
 
   python -m lope_data ingest data.jsonl --limit 5000            [dim]# a keyed sample, a version of its own[/dim]
 
+  python -m lope_data ingest imdb/ --split train                [dim]# imdb/train.jsonl, as imdb-train[/dim]
+
+  python -m lope_data ingest imdb/ --split all                  [dim]# imdb-train, imdb-test, ...[/dim]
+
+  python -m lope_data ingest nyu-mll/glue --config sst2 --split train --revision main
+
   python -m lope_data ingest table.csv --encoding latin-1 --recipe columns.toml
 
   python -m lope_data ingest piqa.jsonl --recipe items          [dim]# of lope_train items[/dim]
@@ -41,9 +50,22 @@ _EXAMPLES = """
 def ingest(
     source: Annotated[
         str,
-        typer.Argument(help="A file, a folder of shards, a saved dataset, a hub id, or: sample.", show_default=False),
+        typer.Argument(
+            help="A file, a folder of shards, a saved dataset, a hub id, or: sample.",
+            show_default=False,
+        ),
     ],
     recipe: Annotated[str | None, typer.Option(help=f"{RECIPE_HELP}, with shape, \\[columns] and \\[source].")] = None,
+    split: SplitOption = None,
+    config: ConfigOption = None,
+    revision: RevisionOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the version; default: the source's. With --split all, NAME-train and so on.",
+            show_default=False,
+        ),
+    ] = None,
     limit: LimitOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
@@ -58,40 +80,37 @@ def ingest(
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_common.progress import bar
     from lope_data import api
+    from lope_data.cli.said import show, summary
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.rows.columns import Columns
+    from lope_data.sources import ALL
 
     import_ops(imports or ())
     mapped = Columns.parsed(columns)
     resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
+    each = (split or resolved.source.split) == ALL
     with bar() as shown:
-        version = api.ingest(
-            source,
-            resolved,
-            columns=mapped,
-            limit=limit,
-            store=store,
-            workers=workers,
-            shard_rows=shard_rows,
-            progress=shown.progress,
-            notice=shown.notice,
-        )
-    manifest = version.manifest
-    console = SafeConsole(stderr=as_json)
-    if version.existed:
-        console.print(f"{version.ref} exists: nothing to do", markup=False)
-    shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest.shapes.items()))
-    console.print(f"{version.ref}  ({manifest.rows:,} rows: {shapes})", style="bold", markup=False)
-    console.print(str(version.folder), markup=False, soft_wrap=True)
-    if as_json:
-        said = {
-            "path": str(version.folder),
-            "name": manifest.name,
-            "version": manifest.version,
-            "rows": manifest.rows,
-            "shapes": manifest.shapes,
-            "content_digest": manifest.content_digest,
-            "existed": version.existed,
+        asked: dict[str, Any] = {
+            "columns": mapped,
+            "config": config,
+            "revision": revision,
+            "name": name,
+            "limit": limit,
+            "store": store,
+            "workers": workers,
+            "shard_rows": shard_rows,
+            "progress": shown.progress,
+            "notice": shown.notice,
         }
-        print(json.dumps(said))
+        versions = (
+            api.ingest_splits(source, resolved, **asked)
+            if each
+            else {"": api.ingest(source, resolved, split=split, **asked)}
+        )
+    console = SafeConsole(stderr=as_json)
+    for version in versions.values():
+        show(console, version)
+    if as_json:
+        said = {key: summary(version) for key, version in versions.items()}
+        print(json.dumps({"splits": said} if each else said[""]))

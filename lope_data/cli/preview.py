@@ -10,6 +10,7 @@ from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
+    ConfigOption,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -17,8 +18,10 @@ from lope_data.cli.app import (
     MixOption,
     PatternOption,
     RatioOption,
+    RevisionOption,
     SeedOption,
     SourceOption,
+    SplitOption,
     app,
     overrides,
 )
@@ -29,6 +32,8 @@ _EXAMPLES = """
   python -m lope_data preview -n 5
 
   python -m lope_data preview hynoise --source data.jsonl
+
+  python -m lope_data preview --source imdb/ --split train
 
   python -m lope_data preview --mix char.ocr=1 --level 0.3
 
@@ -46,6 +51,9 @@ def preview(
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
     pattern: PatternOption = None,
+    split: SplitOption = None,
+    config: ConfigOption = None,
+    revision: RevisionOption = None,
     count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many touched rows to show.")] = 5,
     ratio: RatioOption = None,
     mix: MixOption = None,
@@ -64,7 +72,7 @@ def preview(
     import_ops(imports or ())
     mapped = Columns.parsed(columns)
     resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
-    found = api.preview(resolved, source=source, columns=mapped)
+    found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))
     console.print(

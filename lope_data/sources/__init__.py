@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
+    from lope_data.sources.found import Source
     from lope_data.sources.index import SourceIndex
     from lope_data.sources.reading import Reading
     from lope_data.sources.sample import sample_rows
-    from lope_data.sources.source import Source, open_source
+    from lope_data.sources.source import open_source, open_splits
+    from lope_data.sources.splits import ALL, meant
 
-__all__ = ["Reading", "Source", "SourceIndex", "open_source", "sample_rows"]
+__all__ = ["ALL", "Reading", "Source", "SourceIndex", "meant", "open_source", "open_splits", "sample_rows"]
 
 __getattr__ = lazy(
     __name__,
     {
+        "ALL": "splits",
         "Reading": "reading",
-        "Source": "source",
+        "Source": "found",
         "SourceIndex": "index",
+        "meant": "splits",
         "open_source": "source",
+        "open_splits": "source",
         "sample_rows": "sample",
     },
 )

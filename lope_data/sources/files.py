@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,13 @@ from lope_common.errors import suggest
 from lope_data.errors import SourceError
 from lope_data.sources.formats import FORMATS, Format
 from lope_data.sources.reading import Reading
+from lope_data.sources.splits import Grouped, grouped
 from lope_data.sources.text import COMPRESSIONS, NotTextError, first_line, suffix_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_ABOUT = ("config.json", "dataset_info.json", "dataset_infos.json")  # say something of a dataset, and are no rows
 
 
 def is_known(path: Path) -> bool:
@@ -48,7 +51,7 @@ def shards(folder: Path, reading: Reading) -> list[Path]:
     Raises:
         SourceError: there are none, or they are of several kinds.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = [path for path in _visible(folder) if path.is_file()]
     if reading.pattern is None:
         files = [path for path in files if is_known(path)]
     if not files:
@@ -56,24 +59,67 @@ def shards(folder: Path, reading: Reading) -> list[Path]:
             f"{folder}: a folder, but not one that datasets.Dataset.save_to_disk wrote, and without files of a kind "
             f"that can be read ({', '.join(FORMATS)})"
         )
+    check_kinds(str(folder), files, reading)
+    return files
+
+
+def check_kinds(where: str, files: Sequence[Path], reading: Reading) -> None:
+    """Raises SourceError: one of several files cannot be read in the way asked, or they are of several kinds."""
     for path in files:
         check_kind(path, reading)
         if reading.pattern is None and suffix_of(path) != suffix_of(files[0]):
             raise SourceError(
-                f"{folder}: holds files of several kinds ({files[0].name}, {path.name}); "
+                f"{where}: holds files of several kinds ({files[0].name}, {path.name}); "
                 "name one of them, or move them apart"
             )
-    return files
 
 
-def splits(folder: Path) -> list[str]:
+def split_files(folder: Path, reading: Reading) -> Grouped:
+    """The files of a folder by the split that they name; none where no name says that it is of a split.
+
+    Those of the folder itself, as `shards`; where it has none, those in folders below it.
+
+    Raises:
+        SourceError: names that cannot be told which split they are of.
+    """
+
+    def readable(paths: Iterable[Path]) -> list[Path]:
+        files = (path for path in paths if path.is_file() and path.name not in _ABOUT)
+        return [path for path in files if reading.pattern is not None or is_known(path)]
+
+    def named(files: Sequence[Path]) -> Grouped:
+        return grouped([path.relative_to(folder).as_posix() for path in files], str(folder))
+
+    if files := readable(_visible(folder)):
+        return named(files)
+    return Grouped(named(readable(_below(folder))).splits)  # what names no split there has never been read
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """What is in folders below, except hidden ones and those that are a dataset or a version of their own."""
+    for path in _visible(folder):
+        if path.is_dir() and not (path.is_symlink() or path.name.startswith("__") or _is_dataset(path)):
+            yield from _visible(path)
+            yield from _below(path)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _is_dataset(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("state.json", "dataset_dict.json", "manifest.json"))
+
+
+def saved_splits(folder: Path) -> list[str]:
     """The splits of a folder that `DatasetDict.save_to_disk` wrote."""
     try:
         found = json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         found = []
-    named = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
-    return named or sorted(path.parent.name for path in folder.glob("*/state.json"))
+    listed = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    inside = [name for name in dict.fromkeys(listed) if Path(name).name == name != ".."]  # others would lead out
+    return inside or sorted(path.parent.name for path in folder.glob("*/state.json"))
 
 
 def file_fingerprint(path: Path) -> str:

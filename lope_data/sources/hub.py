@@ -1,32 +1,103 @@
-"""A dataset on the hub: its split `train`."""
+"""A dataset on the hub: what its name, configuration and revision mean, and the rows of a split."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
+from lope_common.errors import did_you_mean, shown
 from lope_data.errors import SourceError
 from lope_data.sources.saved import named_labels
+from lope_data.sources.splits import listed
 from lope_data.sources.text import first_line
 
 
-def load(name: str) -> tuple[pa.Table, str]:
-    """The rows, and their fingerprint.
+class HubError(SourceError):
+    """The hub cannot be reached, or has no such dataset or revision."""
+
+
+@dataclass(frozen=True)
+class OnHub:
+    """One configuration of a dataset at one commit.
+
+    Attributes:
+        usual: whether the configuration is the one that is read where none is named.
+        splits: the names of its splits.
+    """
+
+    name: str
+    config: str
+    usual: bool
+    revision: str
+    splits: list[str]
+
+
+def find(name: str, config: str | None, revision: str | None) -> OnHub:
+    """The dataset, its revision resolved to a commit. Out of reach of the hub, what the cache holds of it.
 
     Raises:
-        SourceError: the hub cannot be reached, or has no such dataset.
+        HubError: it cannot be found.
+        SourceError: it has no such configuration, or several and none was asked for.
     """
     import datasets
     from huggingface_hub import HfApi, constants
 
-    try:
-        if not constants.HF_HUB_OFFLINE:
-            HfApi().dataset_info(name, timeout=10)  # asks once; load_dataset would retry for half a minute
-        table = named_labels(datasets.load_dataset(name, split="train"))
-    except Exception as error:  # the hub client raises a great many kinds
-        raise SourceError(first_line(error)) from error
+    if constants.HF_HUB_OFFLINE:
+        return _cached(name, config, revision)
+    with _asking():  # once; load_dataset would retry for half a minute
+        commit = str(HfApi().dataset_info(name, revision=revision, timeout=10).sha)
+        configs = datasets.get_dataset_config_names(name, revision=commit)
+        usual = configs[0] if len(configs) == 1 else datasets.get_dataset_default_config_name(name, revision=commit)
+    if config is not None and config not in configs:
+        known = f"only {listed(configs)}{did_you_mean(config, configs)}"
+        raise SourceError(f"{name}: has no configuration {shown(config)}, {known}")
+    config = config or usual
+    if config is None:
+        raise SourceError(f"{name}: has the configurations {listed(configs)}; name one, as in --config {configs[0]}")
+    with _asking():
+        splits = datasets.get_dataset_split_names(name, config, revision=commit)
+    return OnHub(name, config, config == usual, commit, [str(split) for split in splits])
+
+
+def load(found: OnHub, split: str) -> tuple[pa.Table, str]:
+    """The rows of a split, and their fingerprint.
+
+    Raises:
+        HubError: they cannot be had.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    revision = None if constants.HF_HUB_OFFLINE else found.revision  # the cache is what `find` saw in it
+    with _asking():
+        table = named_labels(datasets.load_dataset(found.name, found.config, split=split, revision=revision))
     return table, table_fingerprint(table)
+
+
+def _cached(name: str, config: str | None, revision: str | None) -> OnHub:
+    """What `datasets` has in its cache, in folders named after the configuration and the commit."""
+    import datasets
+
+    with _asking():
+        builder = datasets.load_dataset_builder(name, config)
+        splits = [str(split) for split in builder.info.splits or ()]
+    commit = Path(builder.cache_dir).name
+    if revision not in (None, commit):
+        raise HubError(f"HF_HUB_OFFLINE is set, and the cache holds the revision {commit}, not {revision}")
+    return OnHub(name, str(builder.config.name), config is None, commit, splits)
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the hub client raises a great many kinds
+        raise HubError(first_line(error)) from error
 
 
 def table_fingerprint(table: pa.Table) -> str:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,21 @@ class Stamp:
         return cls(os.path.realpath(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a source is.
+
+    Attributes:
+        source: a path made absolute, or the name of a sample or of a dataset on the hub.
+        part: what of it is read, if not all: a split, a configuration.
+        stamps: its files, as they were before they were hashed.
+    """
+
+    source: str
+    part: str = ""
+    stamps: tuple[Stamp, ...] = ()
+
+
 class SourceIndex:
     """The records in `<store>/.sources/`, one file a source."""
 
@@ -46,34 +60,25 @@ class SourceIndex:
         """`root`: the store's folder."""
         self._folder = root / FOLDER
 
-    def known(self, source: str, stamps: Sequence[Stamp]) -> str | None:
+    def known(self, place: Place) -> str | None:
         """The fingerprint of a large source, if it was recorded and no file has changed since."""
-        now = [vars(stamp) for stamp in stamps]
+        now = [vars(stamp) for stamp in place.stamps]
         if sum(stamp["size"] for stamp in now) <= LARGE:
             return None
-        record = self._read(self._file(source))
+        record = self._read(self._file(place))
         if record.get("files") != now or not all(_is_quiet(stamp, record.get("made_ns")) for stamp in now):
             return None
         fingerprint = record.get("fingerprint")
         return fingerprint if isinstance(fingerprint, str) else None
 
-    def record(self, source: str, stamps: Sequence[Stamp], fingerprint: str) -> None:
-        """Notes a source: a path made absolute, or the name of a sample or of a dataset on the hub.
-
-        `stamps` are of before the files were hashed. Where the store cannot be written to, nothing is noted.
-        """
-        record = {"source": source, "fingerprint": fingerprint, "files": [vars(stamp) for stamp in stamps]}
-        path = self._file(source)
-        old = self._read(path)
-        if self._folder.is_symlink():
-            return  # it may lead out of the store
-        if record.items() <= old.items() and (not record["files"] or self.known(source, stamps)):
+    def record(self, place: Place, fingerprint: str) -> None:
+        """Notes a source. Where the store cannot be written to, nothing is noted."""
+        files = [vars(stamp) for stamp in place.stamps]
+        record = {"source": place.source, "fingerprint": fingerprint, "files": files}
+        path = self._file(place)
+        if record.items() <= self._read(path).items() and (not files or self.known(place)):
             return
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(record | {"made_ns": time.time_ns()}))
-            for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed; a living one's is no loss
-                left.unlink(missing_ok=True)
+        self._write(path, record | {"made_ns": time.time_ns()})
 
     def find(self, fingerprint: str) -> str | None:
         """A source that had this fingerprint when it was last read; it may have changed or gone since."""
@@ -86,8 +91,18 @@ class SourceIndex:
         there = [r for r in found if not r.get("files") or os.path.exists(r["source"])]  # noqa: PTH110  # never raises
         return next((str(record["source"]) for record in [*there, *found]), None)
 
-    def _file(self, source: str) -> Path:
-        return self._folder / f"{hashlib.sha256(os.fsencode(source)).hexdigest()[:32]}.json"
+    def _file(self, place: Place) -> Path:
+        key = place.source + (f"\0{place.part}" if place.part else "")
+        return self._folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
+
+    def _write(self, path: Path, record: dict[str, Any]) -> None:
+        if self._folder.is_symlink():
+            return  # it may lead out of the store
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(record))
+            for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed; a living one's is no loss
+                left.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

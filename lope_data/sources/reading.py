@@ -1,4 +1,4 @@
-"""How the text of a source is read: its encoding, and the pattern of its lines."""
+"""What of a source is read, and how its text is: split, configuration, revision, encoding, the pattern of its lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lope_common.errors import shown, suggest
 
+_Word = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+
 
 class Reading(BaseModel):
     """A recipe's `[source]`.
@@ -17,12 +19,28 @@ class Reading(BaseModel):
     Attributes:
         encoding: of text files, any that Python knows; UTF-8 may begin with a byte-order mark.
         pattern: in RE2's syntax, for plain text; matches each line whole, and its named groups are the columns.
+        split: of a folder, a saved `DatasetDict` or a dataset on the hub.
+        config: of a dataset on the hub.
+        revision: of a dataset on the hub: a branch, a tag or a commit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoding: Annotated[str, Field(strict=True)] = "utf-8"
     pattern: Annotated[str, Field(strict=True, max_length=10_000)] | None = None
+    split: _Word | None = None
+    config: _Word | None = None
+    revision: _Word | None = None
+
+    @property
+    def of_text(self) -> bool:
+        """Whether it says how text is read."""
+        return self.encoding != "utf-8" or self.pattern is not None
+
+    @property
+    def of_hub(self) -> bool:
+        """Whether it says what is read of a dataset on the hub."""
+        return self.config is not None or self.revision is not None
 
     @field_validator("encoding")
     @classmethod

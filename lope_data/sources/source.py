@@ -1,11 +1,9 @@
-"""Sources: a file, a folder, a saved dataset, a hub id or an embedded sample, as one Arrow table and a fingerprint."""
+"""Sources: a file, a folder, a saved dataset, the hub or an embedded sample, as one Arrow table and a fingerprint."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,51 +16,71 @@ from lope_data.sources.files import (
     folder_fingerprint,
     is_known,
     read_file,
-    read_shards,
+    saved_splits,
     shards,
-    splits,
+    split_files,
 )
-from lope_data.sources.index import SourceIndex, Stamp
+from lope_data.sources.found import Found, Source, of_files, on_disk
+from lope_data.sources.index import Place, SourceIndex
+from lope_data.sources.naming import dataset_name, file_name, folder_name, of_split
 from lope_data.sources.reading import Reading
 from lope_data.sources.sample import FINGERPRINTS, read_sample
-from lope_data.sources.text import COMPRESSIONS
+from lope_data.sources.splits import ALL, Grouped, chosen, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was opened.
-
-    Attributes:
-        name: what its version is called by default.
-        where: the source, for messages.
-        fingerprint: sha256 over its bytes.
-        read: gives the rows.
-        remember: notes in the index where the source is; for when a version of it is there.
-    """
-
-    name: str
-    where: str
-    fingerprint: str
-    read: Callable[[], pa.Table]
-    remember: Callable[[], None]
 
 
 def open_source(source: str, reading: Reading | None = None, index: SourceIndex | None = None) -> Source:
     """The source that a path, a hub id or the name of an embedded sample means. Reads no rows yet, only bytes.
 
     Args:
-        reading: the encoding of its text, and the pattern of its lines.
+        reading: its split, the encoding of its text, and the pattern of its lines.
         index: knows large files that have not changed, which are then not read either.
 
     Raises:
-        SourceError: there is none, or it is of no known kind.
+        SourceError: there is none, it is of no known kind, or it has several splits and none of them was asked for.
     """
     reading = reading or Reading()
-    if source in FINGERPRINTS and reading == Reading():  # a file of that name is ./sample
-        return _named(source, index)
+    found = _find(source, reading, index)
+    if not found.splits:
+        if reading.split is not None:
+            raise SourceError(f"{found.where}: has no splits; leave --split out")
+        return _opened(found, None, reading)
+    split = chosen(found.splits, reading.split, found.where, found.others)
+    asked = None if reading.split is None else split
+    return _opened(found, split, reading.model_copy(update={"split": asked}))
+
+
+def open_splits(source: str, reading: Reading, index: SourceIndex | None = None) -> dict[str, Source]:
+    """Every split of a source, as `open_source` opens one.
+
+    Raises:
+        SourceError: it has none, or holds files that are of none.
+    """
+    found = _find(source, reading, index)
+    if not found.splits:
+        raise SourceError(f"{found.where}: has no splits; leave --split out")
+    if found.others:
+        one = len(found.others) == 1
+        raise SourceError(
+            f"{found.where}: {listed(found.others)} {'is' if one else 'are'} of no split; "
+            f"move {'it' if one else 'them'}, or name one split instead of {ALL}"
+        )
+    return {split: _opened(found, split, reading.model_copy(update={"split": split})) for split in found.splits}
+
+
+def _opened(found: Found, split: str | None, reading: Reading) -> Source:
+    try:
+        return found.open(split, reading)
+    except OSError as error:
+        raise SourceError(f"{found.where}: cannot be read ({error.strerror or error})") from error
+
+
+def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
+    if source in FINGERPRINTS and not reading.of_text:  # a file of that name is ./sample
+        _check_local(source, reading)
+        return _sample(source, index)
     path = typed_path(source)
     try:
         path.stat()
@@ -71,90 +89,96 @@ def open_source(source: str, reading: Reading | None = None, index: SourceIndex 
     except (OSError, ValueError) as error:
         raise SourceError(f"{source[:80]}: cannot be read ({error})") from error
     try:
-        if path.is_dir():
-            return _folder(path, reading, index)
-        if path.is_file():
-            return _file(path, reading, index)
+        if (local := _local(path, reading, index)) is not None:
+            _check_local(str(path), reading)
+            return local
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
     if path.exists():
         raise SourceError(f"{path}: neither a file nor a folder")
     if is_known(path) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", source):
         raise SourceError(f"{path if source.startswith('~') else source}: no such file or folder")
-    if reading != Reading():
+    if reading.of_text:
         raise SourceError(f"{source}: no such file, and an encoding or a pattern is for text files")
-    return _named(source, index)
+    from lope_data.sources.remote import hub_dataset
+
+    return hub_dataset(source, reading, index)
 
 
-def _file(path: Path, reading: Reading, index: SourceIndex | None) -> Source:
+def _check_local(where: str, reading: Reading) -> None:
+    if reading.of_hub:
+        option = "config" if reading.config is not None else "revision"
+        raise SourceError(f"{where}: --{option} is for a dataset on the hub; leave it out")
+
+
+def _local(path: Path, reading: Reading, index: SourceIndex | None) -> Found | None:
+    if path.is_dir():
+        return _folder(path, reading, index)
+    if path.is_file():
+        return _file(path, reading, index)
+    return None
+
+
+def _sample(name: str, index: SourceIndex | None) -> Found:
+    def open_(_: str | None, reading: Reading) -> Source:
+        return Source(name, name, FINGERPRINTS[name], reading, Place(name), partial(read_sample, name), index)
+
+    return Found(name, open_)
+
+
+def _file(path: Path, reading: Reading, index: SourceIndex | None) -> Found:
     check_kind(path, reading)
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty")
-    name = path.stem if path.suffix.lower() not in COMPRESSIONS else path.stem.removesuffix(Path(path.stem).suffix)
-    return _on_disk(path, name, [path], index, partial(file_fingerprint, path), partial(read_file, path, reading))
+
+    def open_(_: str | None, reading: Reading) -> Source:
+        fingerprint, read = partial(file_fingerprint, path), partial(read_file, path, reading)
+        return on_disk(_absolute(path), str(path), file_name(path), [path], reading, index, fingerprint, read)
+
+    return Found(str(path), open_)
 
 
-def _folder(path: Path, reading: Reading, index: SourceIndex | None) -> Source:
-    name = path.name or path.resolve().name
+def _folder(path: Path, reading: Reading, index: SourceIndex | None) -> Found:
     if (path / "manifest.json").is_file():
         raise SourceError(f"{path} is a version; build on it with --from {path}")
     if (path / "dataset_dict.json").is_file():
-        found = ", ".join(f"{path}/{split}" for split in splits(path))
-        raise SourceError(f"{path}: a saved DatasetDict, and a version holds one split; name one: {found}")
+        return _saved_dict(path, index)
     if (path / "state.json").is_file():
-        if reading != Reading():
+        return Found(str(path), _saved(path, folder_name(path), index))
+    names = split_files(path, reading)
+    if not names.splits:
+        names = Grouped(others=[file.name for file in shards(path, reading)])
+    return of_files(_absolute(path), str(path), path, names, (folder_name(path), dataset_name(path)), index)
+
+
+def _saved_dict(path: Path, index: SourceIndex | None) -> Found:
+    splits = saved_splits(path)
+    if not splits:
+        raise SourceError(f"{path}: a saved DatasetDict without a split; save it again")
+
+    def open_(split: str | None, reading: Reading) -> Source:
+        assert split is not None
+        return _saved(path / split, of_split(dataset_name(path), split), index)(split, reading)
+
+    return Found(str(path), open_, splits)
+
+
+def _saved(path: Path, name: str, index: SourceIndex | None) -> Callable[[str | None, Reading], Source]:
+    def read() -> pa.Table:
+        from lope_data.sources.saved import read_saved
+
+        return read_saved(path)
+
+    def open_(split: str | None, reading: Reading) -> Source:
+        if reading.of_text:
             raise SourceError(f"{path}: a saved dataset; an encoding or a pattern is for text files")
         files = sorted(p for p in path.rglob("*") if p.is_file())
-        return _on_disk(path, name, files, index, partial(folder_fingerprint, path, files), partial(_saved, path))
-    files = shards(path, reading)
-    read = partial(read_shards, files, reading)
-    return _on_disk(path, name, files, index, partial(folder_fingerprint, path, files), read)
+        fingerprint = partial(folder_fingerprint, path, files)
+        source = _absolute(path if split is None else path.parent)
+        return on_disk(source, str(path), name, files, reading, index, fingerprint, read)
+
+    return open_
 
 
-def _on_disk(
-    path: Path,
-    name: str,
-    files: Sequence[Path],
-    index: SourceIndex | None,
-    fingerprint_of: Callable[[], str],
-    read: Callable[[], pa.Table],
-) -> Source:
-    source = str(path.absolute())
-    stamps = [Stamp.of(file) for file in files]  # before the bytes are read
-    fingerprint = (index and index.known(source, stamps)) or fingerprint_of()
-
-    def read_unchanged() -> pa.Table:
-        table = read()
-        if [Stamp.of(file) for file in files] != stamps:
-            raise SourceError(f"{path}: changed while it was read; try again when it is written")
-        return table
-
-    name = os.fsencode(name).decode("utf-8", "replace")  # file names need not be UTF-8
-    return Source(name, str(path), fingerprint, read_unchanged, _remember(index, source, stamps, fingerprint))
-
-
-def _saved(path: Path) -> pa.Table:
-    from lope_data.sources.saved import read_saved
-
-    return read_saved(path)
-
-
-def _named(source: str, index: SourceIndex | None) -> Source:
-    if source in FINGERPRINTS:
-        fingerprint, read = FINGERPRINTS[source], partial(read_sample, source)
-        return Source(source, source, fingerprint, read, _remember(index, source, (), fingerprint))
-    from lope_data.sources.hub import load
-
-    try:
-        table, fingerprint = load(source)
-    except SourceError as error:
-        samples = ", ".join(FINGERPRINTS)
-        raise SourceError(
-            f"{source}: no such file, embedded sample ({samples}) or dataset on the hub ({error})"
-        ) from error
-    name = source.replace("/", "--")
-    return Source(name, source, fingerprint, lambda: table, _remember(index, source, (), fingerprint))
-
-
-def _remember(index: SourceIndex | None, source: str, stamps: Sequence[Stamp], fingerprint: str) -> Callable[[], None]:
-    return lambda: index.record(source, stamps, fingerprint) if index is not None else None
+def _absolute(path: Path) -> str:
+    return str(path.absolute())

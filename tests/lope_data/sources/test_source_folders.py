@@ -77,14 +77,6 @@ def test_the_fingerprint_of_a_folder(tmp_path: Path) -> None:
     assert len({first, renamed, open_source(str(tmp_path)).fingerprint}) == 3
 
 
-def test_the_splits_of_a_saved_dict_are_named(tmp_path: Path) -> None:
-    dataset = datasets.Dataset.from_dict({"text": ["a"], "label": ["x"]})
-    datasets.DatasetDict({"train": dataset, "test": dataset}).save_to_disk(tmp_path / "d")
-    with pytest.raises(SourceError, match=re.escape(f"name one: {tmp_path}/d/train, {tmp_path}/d/test")):
-        open_source(str(tmp_path / "d"))
-    assert rows_of(tmp_path / "d" / "test") == [{"text": "a", "label": "x"}]
-
-
 def test_a_saved_dataset_that_names_files_outside(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "s")
     state = tmp_path / "s" / "state.json"

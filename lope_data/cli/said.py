@@ -1,0 +1,65 @@
+"""What a verb says of a version that it made or found: to people, and to scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lope_common.shown import SafeConsole
+    from lope_data.store.version import Version
+
+_EXAMPLES_SHOWN = 5
+
+
+def show(console: SafeConsole, version: Version) -> None:
+    """A clean version in two lines; of a noisy one also the rates, and some rows of one that is new."""
+    manifest = version.manifest
+    if manifest.kind == "build":
+        from lope_data.report.rates import show_rates
+
+        show_rates(console, manifest)
+    if version.existed:
+        console.print(f"{version.ref} exists: nothing to do", markup=False)
+    elif manifest.kind == "build":
+        from lope_data.report.sample_rows import samples, show_samples
+
+        show_samples(console, samples(version.rows, version.edits, _EXAMPLES_SHOWN))
+    if manifest.kind == "build":
+        said = f"parent {manifest.parents[0].ref}"
+    else:
+        shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest.shapes.items()))
+        said = f"{manifest.rows:,} rows: {shapes}"
+    console.print(f"{version.ref}  ({said})", style="bold", markup=False)
+    console.print(str(version.folder), markup=False, soft_wrap=True)
+
+
+def summary(version: Version) -> dict[str, Any]:
+    """The same as plain data."""
+    manifest = version.manifest
+    said = {
+        "path": str(version.folder),
+        "name": manifest.name,
+        "version": manifest.version,
+        "rows": manifest.rows,
+        "content_digest": manifest.content_digest,
+        "existed": version.existed,
+    }
+    if manifest.kind == "ingest":
+        return said | {"shapes": manifest.shapes}
+    return said | {
+        "parent": manifest.parents[0].ref,
+        "touched": manifest.touched,
+        "shortfall": manifest.shortfall,
+        "realised": {
+            line.op if len(manifest.recipe.steps) == 1 else f"{line.step}/{line.op}": {
+                "rows": line.rows,
+                "rows_asked": line.rows_asked,
+                "units": line.units,
+                "expected": line.expected,
+                "changed": line.changed,
+                "interval": line.interval,
+                "cer": line.cer,
+            }
+            for line in manifest.report
+        },
+    }
