@@ -69,7 +69,7 @@ def ingest(
         source: a file, a folder, a hub id, or `sample`.
         recipe: as for `build`; its `shape`, `columns` and `source` say how to read it, and its seed draws the rows of
             a `limit`.
-        name: of the version, by default the source's.
+        name: of the version, by default the source's, which is refused where another source has it.
 
     The other arguments are those of `build`.
 
@@ -104,7 +104,7 @@ def ingest_splits(
     """A clean version of each split of a source, by split: what `ingest --split all` makes.
 
     Args:
-        name: the versions are called NAME-SPLIT; by default the source's name.
+        name: the versions are called NAME-SPLIT; by default the source's name, which is refused where another has it.
 
     The other arguments are those of `ingest`.
 

@@ -23,7 +23,7 @@ def ingest_splits(
 
     Raises:
         SourceError: the source has no splits, or one of them cannot be read.
-        StoreError: a name cannot be one.
+        StoreError: a name cannot be one, or is that of another source in the store.
     """
     cleans = {
         split: Clean.of(opened, recipe, limit, _of(name, split), options.notice)
@@ -51,7 +51,7 @@ def build_splits(
 
     Raises:
         SourceError: the source has no splits or not those named, or one of them cannot be read.
-        StoreError: a name cannot be one.
+        StoreError: a name cannot be one, or is that of another source in the store.
         NoiseError: the mix cannot touch as many rows of a split as the ratio asks for.
     """
     opened = open_splits(source, recipe.source, SourceIndex(options.store.root))
@@ -76,6 +76,8 @@ def _prepare(cleans: Mapping[str, Clean], options: Options, children: Mapping[st
     taken = [clean.wanted.name for clean in cleans.values()] + list((children or {}).values())
     if twice := [name for name in taken if taken.count(name) > 1]:
         raise StoreError(f"two splits would be called {twice[0]!r}; name them one by one with --split and --name")
+    for clean in cleans.values():
+        clean.check_holder(options.store)
     for clean in cleans.values():
         if options.store.find(clean.wanted.name, clean.wanted.version) is None:
             _ = clean.rows  # kept until they are written

@@ -54,11 +54,12 @@ def ingest(
 
     Raises:
         SourceError: the source cannot be read, or holds several splits and the recipe says none.
-        StoreError: the name cannot be one.
+        StoreError: no name was given, and the source's is that of another source in the store.
     """
     opened = open_source(source, recipe.source, SourceIndex(options.store.root))
     clean = Clean.of(opened, recipe, limit, name, options.notice)
     check(clean.wanted.name)
+    clean.check_holder(options.store)
     return obtain(clean, options)
 
 
@@ -68,10 +69,12 @@ def obtain(clean: Clean, options: Options) -> Version:
     def make() -> Version:
         from lope_data.builds.make import make_clean
 
-        return make_clean(clean, options)
+        made = make_clean(clean, options)
+        clean.check_holder(options.store)  # again: it may have taken long, and another process the name
+        return made
 
     found = _obtained(clean.wanted.name, clean.wanted.version, options, make)
-    clean.opened.remember()
+    clean.remember(options.store)
     return found
 
 

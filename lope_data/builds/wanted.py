@@ -1,16 +1,19 @@
-"""What version is wanted: its name, its id, and what it is made of."""
+"""What version is wanted: its name, its id, what it is made of; and that its name is not another source's."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lope_common.progress import Notice
+from lope_data.errors import StoreError
 from lope_data.names import check_name
 from lope_data.recipe.recipe import Recipe
-from lope_data.sources import Source
+from lope_data.sources import Source, SourceIndex
 from lope_data.store.manifest import INGEST, version_id
+from lope_data.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +39,7 @@ class Clean:
     """The clean version of a source, whether it is there or not.
 
     Attributes:
+        named: whether its name was given, and is not the source's.
         notice: called with which columns were recognised, when the source is read.
     """
 
@@ -43,6 +47,7 @@ class Clean:
     recipe: Recipe
     limit: int | None
     wanted: Wanted
+    named: bool
     notice: Notice
 
     @classmethod
@@ -59,7 +64,7 @@ class Clean:
         seed = recipe.seed if limit else 0
         version = version_id("ingest", how, seed, {}, opened.fingerprint, 0)
         called = check_name(_as_name(opened.name) + (f"-{limit}" if limit else "") if name is None else name)
-        return cls(opened, recipe, limit, Wanted(called, version, seed, how), notice)
+        return cls(opened, recipe, limit, Wanted(called, version, seed, how), name is not None, notice)
 
     @cached_property
     def rows(self) -> pa.Table:
@@ -68,6 +73,40 @@ class Clean:
 
         recipe, where, seed = self.recipe, self.opened.where, self.wanted.seed
         return ingest_table(self.opened.read(), where, recipe.shape, recipe.columns, self.limit, seed, self.notice)
+
+    def check_holder(self, store: Store) -> None:
+        """That the latest version of its name is not another source's, or a noisy one; a name that was given is meant.
+
+        Where the store does not know where the latest came from (an import, `.sources` deleted), nothing is refused.
+
+        Raises:
+            StoreError: it is, so that `latest` would stand for something else from now on; says whose it is.
+        """
+        name, where = self.wanted.name, self.opened.where
+        latest = store.refs(name).get("latest")
+        if self.named or latest is None or latest == self.wanted.version:
+            return
+        todo = "ingest this one under another --name"
+        if _is_noisy(store, name, latest):
+            raise StoreError(f"{where}: {name!r} is the name of a noisy version in this store; {todo}")
+        held = SourceIndex(store.root).holder(name, latest)
+        if held is not None and not held.known & self.opened.place.known:
+            moved = f"--name {name} if it is the same data in a new place"
+            raise StoreError(f"{where}: {name!r} is the name of {held.source} in this store; {todo}, or {moved}")
+
+    def remember(self, store: Store) -> None:
+        """Notes where its source is, and that its name is this source's from now on; for when it is there."""
+        self.opened.remember()
+        index, wanted = SourceIndex(store.root), self.wanted
+        if self.named or index.holder(wanted.name, wanted.version) is None:  # a copy of a source does not take its name
+            index.hold(wanted.name, wanted.version, self.opened.place)
+
+
+def _is_noisy(store: Store, name: str, version: str) -> bool:
+    with suppress(StoreError):  # a damaged version holds no name
+        found = store.find(name, version)
+        return found is not None and found.manifest.kind == "build"
+    return False
 
 
 def _as_name(text: str) -> str:

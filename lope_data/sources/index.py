@@ -1,4 +1,4 @@
-"""What is known of sources, kept beside the versions: fingerprints of large ones, and where each one was.
+"""What is known of sources, kept beside the versions: fingerprints of large ones, where each was, what it is called.
 
 Nothing here decides what a version is. A fingerprint is believed only while no file of the source can have changed
 unseen: same size, times and inode, and so long quiet before they were noted that a later write has another time.
@@ -52,9 +52,25 @@ class Place:
     part: str = ""
     stamps: tuple[Stamp, ...] = ()
 
+    @property
+    def known(self) -> frozenset[str]:
+        """By any of these it is known again: the path as it was given, where that leads, and what files it is."""
+        if not self.stamps:
+            return frozenset({self.source})
+        files = hashlib.sha256("\0".join(stamp.path for stamp in self.stamps).encode("utf-8", "surrogateescape"))
+        return frozenset({self.source, os.path.realpath(self.source), files.hexdigest()})
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The source that a name in the store is of, and by what it is known again."""
+
+    source: str
+    known: frozenset[str]
+
 
 class SourceIndex:
-    """The records in `<store>/.sources/`, one file a source."""
+    """The records in `<store>/.sources/`, a file for each source and for each name that a source holds."""
 
     def __init__(self, root: Path) -> None:
         """`root`: the store's folder."""
@@ -80,6 +96,25 @@ class SourceIndex:
             return
         self._write(path, record | {"made_ns": time.time_ns()})
 
+    def holder(self, name: str, version: str) -> Holder | None:
+        """The source that made a version the latest of a name; None where that is not known.
+
+        Args:
+            version: the latest. What was noted of another one says nothing of this one, which came from elsewhere.
+        """
+        record = self._read(self._name(name))
+        source, known = record.get("source"), record.get("known")
+        if record.get("version") != version or not isinstance(source, str) or not isinstance(known, list):
+            return None
+        return Holder(source, frozenset(map(str, known)))
+
+    def hold(self, name: str, version: str, place: Place) -> None:
+        """Notes that a source made a version the latest of a name."""
+        record = {"version": version, "source": place.source, "known": sorted(place.known)}
+        path = self._name(name)
+        if self._read(path) != record:
+            self._write(path, record)
+
     def find(self, fingerprint: str) -> str | None:
         """A source that had this fingerprint when it was last read; it may have changed or gone since."""
         try:
@@ -94,6 +129,9 @@ class SourceIndex:
     def _file(self, place: Place) -> Path:
         key = place.source + (f"\0{place.part}" if place.part else "")
         return self._folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
+
+    def _name(self, name: str) -> Path:
+        return self._folder / f"name-{name}.json"
 
     def _write(self, path: Path, record: dict[str, Any]) -> None:
         if self._folder.is_symlink():
