@@ -21,8 +21,8 @@ app = new_app("Versioned noisy datasets: exact, recorded and reproducible noise 
 SourceOption = Annotated[
     str | None,
     typer.Option(
-        help=f"A file ({listed(text=True)}, also .gz, .bz2, .zst; {listed(text=False)}), a folder of them, a saved "
-        "dataset or a hub id; default: the sample."
+        help=f"A file ({listed(text=True)}, also .gz, .bz2, .zst; {listed(text=False)}), a folder or "
+        "pattern of them, a saved dataset, a hub id, or hf://datasets/OWNER/NAME/PATH; default: the sample."
     ),
 ]
 SplitOption = Annotated[

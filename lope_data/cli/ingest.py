@@ -51,7 +51,7 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="A file, a folder of shards, a saved dataset, a hub id, or: sample.",
+            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, or: sample.",
             show_default=False,
         ),
     ],

@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +95,25 @@ def split_files(folder: Path, reading: Reading) -> Grouped:
     if files := readable(_visible(folder)):
         return named(files)
     return Grouped(named(readable(_below(folder))).splits)  # what names no split there has never been read
+
+
+def matching(pattern: Path, reading: Reading) -> tuple[Path, list[Path]] | None:
+    """The files that fit a pattern such as data/train-*.parquet, and the folder that all of them lie in."""
+    if not has_magic(str(pattern)):
+        return None
+    folder = Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
+    try:
+        found = sorted(folder.glob(str(pattern.relative_to(folder))))
+    except ValueError:  # `a**b`, which is no pattern to every Python
+        return None
+    files = [
+        path
+        for path in found
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and (reading.pattern is not None or is_known(path))
+    ]
+    return (folder, files) if files else None
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,6 +79,36 @@ def load(found: OnHub, split: str) -> tuple[pa.Table, str]:
     with _asking():
         table = named_labels(datasets.load_dataset(found.name, found.config, split=split, revision=revision))
     return table, table_fingerprint(table)
+
+
+def download(repository: str, path: str, revision: str | None) -> tuple[Path, str, list[str]]:
+    """Files of a dataset, into the cache of the hub's client: their folder there, the commit, and their names in both.
+
+    Args:
+        path: of a file, or a pattern; `*` stands for anything within a name, `**` for folders too.
+
+    Raises:
+        HubError: there are none, or they cannot be had.
+    """
+    from fsspec.utils import glob_translate
+    from huggingface_hub import HfApi, constants, hf_hub_download
+
+    names = [path]
+    commit = revision
+    if not constants.HF_HUB_OFFLINE:
+        with _asking():
+            info = HfApi().dataset_info(repository, revision=revision, timeout=10)
+        commit = str(info.sha)
+        there = [one.rfilename for one in info.siblings or ()]
+        names = sorted(filter(re.compile(glob_translate(path)).fullmatch, there))
+        if path in there or not names:
+            names = [path]  # which the hub says is not there, if it is not
+    elif has_magic(path):
+        raise HubError("HF_HUB_OFFLINE is set, and what fits a pattern is only known there")
+    with _asking():
+        files = [Path(hf_hub_download(repository, name, repo_type="dataset", revision=commit)) for name in names]
+    folder = files[0].parents[len(Path(names[0]).parts) - 1]  # of the snapshot, which is named after the commit
+    return folder, folder.name, names
 
 
 def _cached(name: str, config: str | None, revision: str | None) -> OnHub:

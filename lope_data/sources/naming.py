@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from lope_data.sources.splits import is_split, split_of
@@ -30,6 +31,13 @@ def dataset_name(path: Path) -> str:
     """What a folder that holds splits is called before them: `imdb` for imdb/ and for imdb/data/."""
     name = folder_name(path)
     return (name.lower() in _PLACES and _around(path)) or name
+
+
+def of_path(dataset: str, parts: Sequence[str]) -> str:
+    """The name of a file or folder in a dataset: `glue-sst2-dev` for sst2/data/dev.jsonl in glue."""
+    *folders, last = parts or [""]
+    telling = [part for part in [*folders, last.partition(".")[0]] if part and part.lower() not in _PLACES]
+    return "-".join([_text(dataset)[:_LONGEST], *telling])
 
 
 def of_split(dataset: str, split: str) -> str:

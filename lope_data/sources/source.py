@@ -15,6 +15,7 @@ from lope_data.sources.files import (
     file_fingerprint,
     folder_fingerprint,
     is_known,
+    matching,
     read_file,
     saved_splits,
     shards,
@@ -25,7 +26,7 @@ from lope_data.sources.index import Place, SourceIndex
 from lope_data.sources.naming import dataset_name, file_name, folder_name, of_split
 from lope_data.sources.reading import Reading
 from lope_data.sources.sample import FINGERPRINTS, read_sample
-from lope_data.sources.splits import ALL, Grouped, chosen, listed
+from lope_data.sources.splits import ALL, Grouped, chosen, grouped, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,6 +82,10 @@ def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
     if source in FINGERPRINTS and not reading.of_text:  # a file of that name is ./sample
         _check_local(source, reading)
         return _sample(source, index)
+    if source.startswith("hf://"):
+        from lope_data.sources.remote import hub_files
+
+        return hub_files(source, reading, index)
     path = typed_path(source)
     try:
         path.stat()
@@ -116,6 +121,8 @@ def _local(path: Path, reading: Reading, index: SourceIndex | None) -> Found | N
         return _folder(path, reading, index)
     if path.is_file():
         return _file(path, reading, index)
+    if files := matching(path, reading):
+        return _pattern(path, *files, index)
     return None
 
 
@@ -149,6 +156,11 @@ def _folder(path: Path, reading: Reading, index: SourceIndex | None) -> Found:
     if not names.splits:
         names = Grouped(others=[file.name for file in shards(path, reading)])
     return of_files(_absolute(path), str(path), path, names, (folder_name(path), dataset_name(path)), index)
+
+
+def _pattern(path: Path, folder: Path, files: list[Path], index: SourceIndex | None) -> Found:
+    names = grouped([file.relative_to(folder).as_posix() for file in files], str(path))
+    return of_files(_absolute(path), str(path), folder, names, (folder_name(folder), dataset_name(folder)), index)
 
 
 def _saved_dict(path: Path, index: SourceIndex | None) -> Found:

@@ -20,13 +20,15 @@ Cli = Callable[..., Any]
 
 
 class FakeHub:
-    """Datasets by id: configurations and their splits. Each split has a row that says where it is from."""
+    """Datasets by id: configurations and their splits, and files. Each split has a row that says where it is from."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
         self.datasets: dict[str, dict[str, list[str]]] = {
             "me/glue": dict(GLUE),
             "me/one": {"default": ["train", "test"]},
         }
+        self.files = {"me/glue": ["README.md"], "me/one": ["README.md", "train.jsonl", "data/dev.jsonl"]}
         self.refs = {None: SECOND, "main": SECOND, "old": FIRST, FIRST: FIRST, SECOND: SECOND}
         self.default: str | None = None
         self.asked: list[tuple[Any, ...]] = []
@@ -36,7 +38,8 @@ class FakeHub:
             raise ConnectionError(f"404: no {name}\nand more")
         if revision not in self.refs:
             raise ConnectionError("404: no such revision")
-        return SimpleNamespace(sha=self.refs[revision])
+        siblings = [SimpleNamespace(rfilename=file) for file in self.files[name]]
+        return SimpleNamespace(sha=self.refs[revision], siblings=siblings)
 
     def config_names(self, name: str, *, revision: str) -> list[str]:
         return list(self.datasets[name])
@@ -58,15 +61,25 @@ class FakeHub:
             info=info, config=SimpleNamespace(name=found), cache_dir=f"/cache/{name}/{found}/0.0.0/{FIRST}"
         )
 
+    def download(self, name: str, file: str, *, repo_type: str, revision: str | None) -> str:
+        assert repo_type == "dataset"
+        if file not in self.files[name]:
+            raise ConnectionError(f"404: no {file}")
+        path = self.cache / name / "snapshots" / self.refs[revision] / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"text": f"{file} {self.refs[revision][0]}", "label": "x"}) + "\n")
+        return str(path)
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
-    fake = FakeHub()
+    fake = FakeHub(tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(
         "huggingface_hub.HfApi.dataset_info", lambda self, name, **more: fake.dataset_info(self, name, **more)
     )
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fake.download)
     monkeypatch.setattr(datasets, "get_dataset_config_names", fake.config_names)
     monkeypatch.setattr(datasets, "get_dataset_default_config_name", fake.default_config)
     monkeypatch.setattr(datasets, "get_dataset_split_names", fake.split_names)
@@ -158,3 +171,64 @@ def test_a_newer_revision_is_a_new_version_of_the_same_name(hub: FakeHub, lope_d
     assert (old["name"], new["name"]) == ("me--one-test", "me--one-test")
     assert old["version"] != new["version"]
     assert lope_data("ingest", "me/one", "--split", "test", "--json").json["version"] == new["version"]
+
+
+def test_a_file_of_a_dataset(hub: FakeHub) -> None:
+    found = open_source("hf://datasets/me/one/data/dev.jsonl")
+    assert (found.name, found.reading) == ("me--one-dev", Reading(revision=SECOND))
+    assert found.read()["text"].to_pylist() == ["data/dev.jsonl 2"]
+    for asked in (("@old", {}), ("", {"revision": "old"}), ("@old", {"revision": "old"})):
+        source = f"hf://datasets/me/one{asked[0]}/train.jsonl"
+        found = open_source(source, Reading(**asked[1]))
+        assert (found.name, found.reading.revision, found.place.source) == (
+            "me--one-train",
+            FIRST,
+            "hf://datasets/me/one/train.jsonl",
+        )
+        assert found.read()["text"].to_pylist() == ["train.jsonl 1"]
+    assert text("hf://datasets/me/one@old", split="train") == f"me/one default train {FIRST}"
+
+
+def test_files_of_a_dataset_by_a_pattern(hub: FakeHub) -> None:
+    hub.files["me/one"] = [f"sst2/{name}-0000{i}-of-00002.jsonl" for name in ("train", "test") for i in range(2)]
+    source = "hf://datasets/me/one/sst2/*.jsonl"
+    assert refused(source).startswith(f"{source}: holds the splits train, test, and a version holds one")
+    found = open_source(source, Reading(split="test"))
+    assert (found.name, found.reading) == ("me--one-sst2-test", Reading(split="test", revision=SECOND))
+    assert found.read()["text"].to_pylist() == [f"sst2/test-0000{i}-of-00002.jsonl 2" for i in range(2)]
+    assert open_source("hf://datasets/me/one/**/train-*").name == "me--one-train"
+
+
+@pytest.mark.parametrize(
+    ("source", "reading", "message"),
+    [
+        ("hf://models/me/one/a.jsonl", {}, "not of the form hf://datasets/OWNER/NAME/PATH"),
+        ("hf://datasets/one", {}, "not of the form hf://datasets/OWNER/NAME/PATH"),
+        (
+            "hf://datasets/me/one@old/train.jsonl",
+            {"revision": "main"},
+            "names the revision old, and --revision another",
+        ),
+        ("hf://datasets/me/one/train.jsonl", {"config": "default"}, "--config is for a whole dataset"),
+        ("hf://datasets/me/one/train.jsonl", {"split": "train"}, "has no splits; leave --split out"),
+        ("hf://datasets/me/one/trai.jsonl", {}, "cannot be had from the hub (404: no trai.jsonl)"),
+        ("hf://datasets/me/one/x*.jsonl", {}, "cannot be had from the hub (404: no x*.jsonl)"),
+        ("hf://datasets/me/two/train.jsonl", {}, "cannot be had from the hub (404: no me/two)"),
+        ("hf://datasets/me/one/README.md", {}, "cannot tell the kind of file"),
+    ],
+)
+def test_what_files_of_a_dataset_cannot_be(hub: FakeHub, source: str, reading: dict[str, str], message: str) -> None:
+    assert message in refused(source, **reading)
+
+
+def test_files_of_a_dataset_out_of_reach(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert open_source("hf://datasets/me/one/train.jsonl").reading == Reading(revision=SECOND)
+    assert "HF_HUB_OFFLINE is set" in refused("hf://datasets/me/one/*.jsonl")
+
+
+def test_a_replay_of_a_file_reads_its_commit(hub: FakeHub, lope_data: Cli) -> None:
+    assert lope_data("ingest", "hf://datasets/me/one@old/train.jsonl").code == 0
+    hub.refs["old"] = SECOND
+    run = lope_data("verify", "me--one-train", "--replay")
+    assert (run.code, run.err) == (0, "")

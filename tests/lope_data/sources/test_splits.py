@@ -250,6 +250,21 @@ def test_a_saved_dict_of_nothing(tmp_path: Path) -> None:
     assert "a saved DatasetDict without a split" in refused(tmp_path)
 
 
+def test_a_pattern_of_files(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder("train-0.jsonl", "train-1.jsonl", "test-0.jsonl", ".train-2.jsonl", "notes.txt")
+    assert "the splits train, test, and a version holds one" in refused(place / "*.jsonl")
+    assert texts(place / "*.jsonl", split="train") == ["train-0.jsonl", "train-1.jsonl"]
+    opened = open_source(str(place / "train-*"))
+    assert (opened.name, opened.read()["text"].to_pylist()) == ("imdb-train", ["train-0.jsonl", "train-1.jsonl"])
+    monkeypatch.chdir(place)
+    assert open_source("train-[01].jsonl").fingerprint == opened.fingerprint
+    assert texts(place.parent / "*" / "test-0.jsonl") == ["test-0.jsonl"]
+    (place / "train-0.csv").write_text("text\n")
+    assert "train-*: holds files of several kinds" in refused("train-*")
+    assert refused("a**b.jsonl") == "a**b.jsonl: no such file or folder"
+    assert refused("x-*.jsonl") == "x-*.jsonl: no such file or folder"
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [
