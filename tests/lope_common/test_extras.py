@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -59,10 +60,18 @@ def test_without_our_metadata_names_are_said(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_only_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lope_common.extras.find_spec", lambda name: None if name == "gguf" else object())
+    monkeypatch.setattr(
+        "lope_common.extras.find_spec", lambda name: None if name == "gguf" else SimpleNamespace(origin="there.py")
+    )
     check_installed("training needs", ["torch"], MissingError)
     check_installed("training needs", [], MissingError)
     assert said("torch", "gguf").startswith("training needs gguf, which is missing: ")
+
+
+def test_a_folder_of_that_name_is_not_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "left_by_wandb").mkdir()  # which leaves one of its own name
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert said("left_by_wandb").endswith("pip install left-by-wandb")
 
 
 def test_no_requirement_is_stated_twice() -> None:
