@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -174,10 +174,10 @@ def _import_module(name: str, about: str) -> None:
 
     place = str(Path.cwd())
     with _importing(name, about, Origin(name, None, None), place, last=True) as recorder:
-        if mine and not changed and (said := conflict(replace(mine[0], modules=(name.partition(".")[0],)), place)):
-            raise RecipeError(said)
         if not mine or changed:
             _run(run, name, recorder, place, changed)
+        elif said := conflict([name.partition(".")[0]], place):
+            raise RecipeError(said)
 
 
 def _run(
@@ -204,7 +204,7 @@ def _run(
 
 def _whole(origin: Origin, recorder: Recorder, place: str) -> Origin:
     found = complete(origin, recorder)
-    if said := conflict(found, place):
+    if said := conflict(found.modules, place):
         raise RecipeError(said)
     if module := stale(found):
         raise RecipeError(f"{module} was changed after this program imported it; start the program again")

@@ -12,7 +12,7 @@ import importlib
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -210,16 +210,16 @@ def _located(name: str) -> tuple[str | None, list[str]]:
     return None, [str(folder) for folder in folders if folder.is_dir()]
 
 
-def file_in(place: str, name: str) -> Path | None:
+def _file_in(place: str, name: str) -> Path | None:
     """The file of a top-level module in a folder, if there is one."""
     spec = PathFinder.find_spec(name, [place])
     return Path(spec.origin) if spec is not None and spec.origin and spec.has_location else None
 
 
-def conflict(origin: Origin, place: str) -> str | None:
-    """What to say of a source that uses a module of one name from elsewhere, where its own folder has another."""
-    for name in origin.modules:
-        beside, used = file_in(place, name), _file_of(name)
+def conflict(modules: Iterable[str], place: str) -> str | None:
+    """What to say where a module of a source was loaded from elsewhere, and its own folder has another of that name."""
+    for name in modules:
+        beside, used = _file_in(place, name), _file_of(name)
         if "." not in name and beside and used and _is_users(used) and not beside.samefile(used):
             return f"{name} was imported from {used} before, and {beside} is another; rename one of them"
     return None

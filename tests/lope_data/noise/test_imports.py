@@ -257,6 +257,19 @@ def test_what_is_hashed_is_what_was_loaded(own_ops: Own, tmp_path: Path) -> None
         import_ops("other/shout.py")
 
 
+def test_a_module_of_one_name_in_another_folder_is_not_taken_for_it(
+    own_ops: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_ops("shout.py")
+    import_ops("shout")
+    own_ops("other/shout.py", name="word.other")
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(
+        RecipeError, match=r"shout was imported from .*shout.py before, and .*other/shout.py is another"
+    ):
+        import_ops("shout")
+
+
 def test_what_a_function_imports_is_loaded_with_the_rest(own_ops: Own, tmp_path: Path) -> None:
     (tmp_path / "lazy.py").write_text("LOUD = 'one'")
     own_ops("shout.py", edit="import lazy; return hits.replace(pa.array([lazy.LOUD] * len(hits.row)))")
