@@ -85,6 +85,14 @@ ImportOption = Annotated[
         show_default=False,
     ),
 ]
+QuotingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="minimal|none",
+        help="Of csv and tsv files: whether fields may stand in quotes, or quotes are text like any other.",
+        show_default=False,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
@@ -120,10 +128,11 @@ def overrides(
     encoding: str | None = None,
     pattern: str | None = None,
     edition: int | None = None,
+    quoting: str | None = None,
 ) -> Mapping[str, Any]:
     """What was typed, for `named_recipe`."""
     noise = {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
-    return {**noise, "encoding": encoding, "pattern": pattern, "edition": edition}
+    return {**noise, "encoding": encoding, "pattern": pattern, "edition": edition, "quoting": quoting}
 
 
 def _parse_mix(text: str) -> str | dict[str, float]:

@@ -20,6 +20,7 @@ from lope_data.cli.app import (
     LimitOption,
     MixOption,
     PatternOption,
+    QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
@@ -59,6 +60,7 @@ def build(
     source: SourceOption = None,
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
+    quoting: QuotingOption = None,
     pattern: PatternOption = None,
     split: SplitOption = None,
     noise_splits: Annotated[
@@ -107,7 +109,7 @@ def build(
 
     import_ops(imports or ())
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
+    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition, quoting))
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:
         raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")

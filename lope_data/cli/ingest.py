@@ -17,6 +17,7 @@ from lope_data.cli.app import (
     JsonOption,
     LimitOption,
     PatternOption,
+    QuotingOption,
     RevisionOption,
     SeedOption,
     ShardRowsOption,
@@ -41,6 +42,8 @@ _EXAMPLES = """
   python -m lope_data ingest nyu-mll/glue --config sst2 --split train --revision main
 
   python -m lope_data ingest table.csv --encoding latin-1 --recipe columns.toml
+
+  python -m lope_data ingest said.tsv --quoting none         [dim]# a quote is text like any other[/dim]
 
   python -m lope_data ingest piqa.jsonl --recipe items          [dim]# of lope_train items[/dim]
 """
@@ -71,6 +74,7 @@ def ingest(
     seed: SeedOption = None,
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
+    quoting: QuotingOption = None,
     pattern: PatternOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
@@ -88,7 +92,7 @@ def ingest(
 
     import_ops(imports or ())
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern))
+    resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern, None, quoting))
     each = (split or resolved.source.split) == ALL
     with bar() as shown:
         asked: dict[str, Any] = {

@@ -17,6 +17,7 @@ from lope_data.cli.app import (
     LevelOption,
     MixOption,
     PatternOption,
+    QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
@@ -50,6 +51,7 @@ def preview(
     source: SourceOption = None,
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
+    quoting: QuotingOption = None,
     pattern: PatternOption = None,
     split: SplitOption = None,
     config: ConfigOption = None,
@@ -71,7 +73,7 @@ def preview(
 
     import_ops(imports or ())
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition))
+    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition, quoting))
     found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))

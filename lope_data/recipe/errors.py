@@ -21,6 +21,7 @@ _SAYS = {
     "int_type": "must be a whole number",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be {le} or less",
+    "literal_error": "must be {expected}",
     "mapping_type": "must be a table",
     "model_type": "must be a table",
     "string_pattern_mismatch": "must be 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter or digit",

@@ -254,8 +254,8 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
     """A recipe from a TOML file (None: the default one, of the newest edition), with what was typed put over it.
 
     Args:
-        overrides: `edition`, `seed`, `encoding` and `pattern` of the source, and `ratio`, `level`, `mix` of a recipe's
-            only step; None stands for not typed.
+        overrides: `edition`, `seed`, `encoding`, `quoting` and `pattern` of the source, and `ratio`, `level`, `mix` of
+            a recipe's only step; None stands for not typed.
 
     Raises:
         RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.

@@ -32,6 +32,9 @@ def is_known(path: Path) -> bool:
 def check_kind(path: Path, reading: Reading) -> None:
     """Raises SourceError: the file is of no known kind, or cannot be read in the way asked."""
     suffix, found = suffix_of(path), _format(path)
+    if reading.quoting is not None and (found is None or not found.quoted or reading.pattern is not None):
+        quoted = " and ".join(suffix for suffix, one in FORMATS.items() if one.quoted)
+        raise SourceError(f"{path}: quoting is for {quoted} files")
     if reading.pattern is not None:
         if found is not None and not found.text:
             raise SourceError(f"{path}: a pattern reads the lines of a text file, and {suffix} is none")
@@ -206,7 +209,7 @@ def _reader(path: Path, reading: Reading) -> Callable[[], pa.Table]:
         return lambda: read_lines(path, encoding, pattern)
     found = _format(path)
     assert found is not None  # checked when it was opened
-    return lambda: found.read(path, encoding)
+    return lambda: found.read(path, reading)
 
 
 def _format(path: Path) -> Format | None:

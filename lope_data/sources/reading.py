@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from encodings.aliases import aliases
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -19,6 +19,8 @@ class Reading(BaseModel):
     Attributes:
         encoding: of text files, any that Python knows; UTF-8 may begin with a byte-order mark.
         pattern: in RE2's syntax, for plain text; matches each line whole, and its named groups are the columns.
+        quoting: of csv and tsv files: `none` where quotes are text like any other, `minimal` where fields may stand in
+            them; by default `minimal`, but of a tsv file only where no field holds what looks like rows.
         split: of a folder, a saved `DatasetDict` or a dataset on the hub.
         config: of a dataset on the hub.
         revision: of a dataset on the hub: a branch, a tag or a commit.
@@ -28,6 +30,7 @@ class Reading(BaseModel):
 
     encoding: Annotated[str, Field(strict=True)] = "utf-8"
     pattern: Annotated[str, Field(strict=True, max_length=10_000)] | None = None
+    quoting: Literal["minimal", "none"] | None = None
     split: _Word | None = None
     config: _Word | None = None
     revision: _Word | None = None
@@ -35,7 +38,7 @@ class Reading(BaseModel):
     @property
     def of_text(self) -> bool:
         """Whether it says how text is read."""
-        return self.encoding != "utf-8" or self.pattern is not None
+        return self.encoding != "utf-8" or self.pattern is not None or self.quoting is not None
 
     @property
     def of_hub(self) -> bool:

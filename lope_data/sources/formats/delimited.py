@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,30 +18,47 @@ _BLOCKS = (1 << 22, 1 << 26, 1 << 30)  # bytes that Arrow reads at a time; a row
 _END = "\x03end of text\x03"
 
 
-def read_delimited(path: Path, encoding: str, separator: str) -> pa.Table:
+def read_delimited(path: Path, encoding: str, separator: str, quoting: str | None = None) -> pa.Table:
     """A file whose first line names the columns; fields may stand in double quotes, and then hold line breaks.
 
+    Args:
+        quoting: `none` where quotes are text like any other, `minimal` where they are not; None: as `minimal`, but
+            where a quote may be text, since it has swallowed what looks like rows, nothing is read.
+
     Raises:
-        SourceError: a row with more or fewer fields than the header, or a quote that never closes.
+        SourceError: a row with more or fewer fields than the header; a quote that never closes, or that may be text.
     """
     import pyarrow as pa
 
+    quoted = quoting != "none"
     for size in _BLOCKS:
         try:
-            return _read(path, encoding, separator, size)
+            table = _read(path, encoding, separator, quoted, size)
+            break
         except pa.ArrowInvalid as error:
             if "straddling" in str(error) and size != _BLOCKS[-1]:
                 continue
-            _explain(path, encoding, separator)
+            _explain(path, encoding, separator, quoted)
             raise
-    raise AssertionError("unreachable")
+    if quoting is None and separator == "\t" and any(_swallows(table[name]) for name in table.column_names):
+        _explain(path, encoding, separator, quoted, rows=True)
+    return table
 
 
-def _read(path: Path, encoding: str, separator: str, size: int) -> pa.Table:
+def _swallows(column: pa.ChunkedArray) -> bool:
+    """Whether a text holds both tabs and line ends, as rows do."""
+    import pyarrow.compute as pc
+
+    both = pc.and_(pc.match_substring(column, "\t"), pc.match_substring(column, "\n"))
+    return bool(pc.any(both).as_py())
+
+
+def _read(path: Path, encoding: str, separator: str, quoted: bool, size: int) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    parsing = arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+    quote = '"' if quoted else False
+    parsing = arrow_csv.ParseOptions(delimiter=separator, quote_char=quote, newlines_in_values=quoted)
     reading = arrow_csv.ReadOptions(block_size=size)
     strings = arrow_csv.ConvertOptions(strings_can_be_null=False)
     with arrow_csv.open_csv(TextFile(path, encoding), reading, parsing, strings) as head:
@@ -53,19 +69,24 @@ def _read(path: Path, encoding: str, separator: str, size: int) -> pa.Table:
     table = arrow_csv.read_csv(TextFile(path, encoding, end.encode()), reading, parsing, strings)
     last = table.slice(max(len(table) - 1, 0)).to_pylist()
     if last != [dict.fromkeys(names, _END)]:
-        _explain(path, encoding, separator)
+        _explain(path, encoding, separator, quoted)
         raise SourceError(f"{path}: a quote opens near the end and never closes")
     return table.slice(0, len(table) - 1)
 
 
-def _explain(path: Path, encoding: str, separator: str) -> None:
-    """Raises what is wrong with the rows, if it is something that can be named by its line."""
+def _explain(path: Path, encoding: str, separator: str, quoted: bool, *, rows: bool = False) -> None:
+    """Raises what is wrong with the rows, if it is something that can be named by its line.
+
+    Args:
+        rows: whether a field that holds what looks like rows is wrong.
+    """
     limit = csv.field_size_limit(2**31 - 1)
+    lines = _lines(path, encoding)
     try:
-        rows = csv.reader(_lines(path, encoding), delimiter=separator)
+        found = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
         header: list[str] = []
         line = 1
-        for row in rows:
+        for row in found:
             if row == [_END]:
                 return
             unclosed = bool(row) and row[-1].endswith(_END)
@@ -75,7 +96,12 @@ def _explain(path: Path, encoding: str, separator: str) -> None:
                 raise SourceError(f"{path}, line {line}: {fields}{'; a quote never closes' * unclosed}")
             if unclosed:
                 raise SourceError(f"{path}, line {line}: a quote opens and never closes")
-            line = rows.line_num + 1
+            if rows and any(separator in field and "\n" in field for field in row):
+                raise SourceError(
+                    f"{path}, line {line}: a quote opens, and the field runs to line {found.line_num} over what looks "
+                    "like rows; if quotes are text here, --quoting none; if it is one text, --quoting minimal"
+                )
+            line = found.line_num + 1
     except csv.Error as error:
         raise SourceError(f"{path}, line {line}: {error}") from error
     finally:
@@ -91,6 +117,6 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
 
 
 FORMATS = {
-    ".csv": Format(partial(read_delimited, separator=",")),
-    ".tsv": Format(partial(read_delimited, separator="\t")),
+    ".csv": Format(lambda path, reading: read_delimited(path, reading.encoding, ",", reading.quoting), quoted=True),
+    ".tsv": Format(lambda path, reading: read_delimited(path, reading.encoding, "\t", reading.quoting), quoted=True),
 }

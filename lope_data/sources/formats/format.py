@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_data.sources.reading import Reading
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -16,10 +18,12 @@ class Format:
     """How files with one suffix are read.
 
     Attributes:
-        read: the rows of the file at a path, its text in an encoding. Raises SourceError, with the line or row, where
-            the file is not what it should be; errors of Arrow and of the system may pass.
+        read: the rows of the file at a path, in the way asked. Raises SourceError, with the line or row, where the file
+            is not what it should be; errors of Arrow and of the system may pass.
         text: whether it holds text, which has an encoding and may be compressed; else it says all of that itself.
+        quoted: whether fields may stand in quotes.
     """
 
-    read: Callable[[Path, str], pa.Table]
+    read: Callable[[Path, Reading], pa.Table]
     text: bool = True
+    quoted: bool = False

@@ -124,4 +124,9 @@ def _is_by_column(found: dict[str, Any]) -> bool:
     return len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1
 
 
-FORMATS = {".json": Format(read_json), ".jsonl": Format(read_json_lines), ".ndjson": Format(read_json_lines)}
+_LINES = Format(lambda path, reading: read_json_lines(path, reading.encoding))
+FORMATS = {
+    ".json": Format(lambda path, reading: read_json(path, reading.encoding)),
+    ".jsonl": _LINES,
+    ".ndjson": _LINES,
+}

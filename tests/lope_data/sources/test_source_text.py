@@ -140,3 +140,43 @@ def test_from_the_command_line(lope_data: Callable[..., Any], tmp_path: Path) ->
     assert "plain text needs a --pattern" in lope_data(*args).err
     other = lope_data(*args, "--encoding", "latin-1", "--pattern", TREC.replace("fine", "coarse"))
     assert other.json["parent"] != said.json["parent"]
+
+
+QUOTED = 'text\tlabel\n"I said hello\ta\nshe replied no\tb\nthen "he left\ta\nall good"\tb\n'
+
+
+def test_a_quote_that_swallows_rows_of_a_tsv_is_named(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text(QUOTED)
+    with pytest.raises(SourceError, match=r"line 2: a quote opens, and the field runs to line 4 .*--quoting none"):
+        open_source(str(tmp_path / "q.tsv")).read()
+    texts = open_source(str(tmp_path / "q.tsv"), Reading(quoting="none")).read()["text"].to_pylist()
+    assert texts == ['"I said hello', "she replied no", 'then "he left', 'all good"']
+    assert len(open_source(str(tmp_path / "q.tsv"), Reading(quoting="minimal")).read()) == 2
+
+
+@pytest.mark.parametrize("text", ['a\tb\n"one\ttext"\tx\n', 'a\tb\n"two\nlines"\tx\n'])
+def test_quotes_of_a_tsv_that_hold_no_rows_are_quotes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "q.tsv").write_text(text)
+    assert len(open_source(str(tmp_path / "q.tsv")).read()) == 1
+
+
+def test_without_quotes_rows_are_lines(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text('a,b\n"one,x\ntwo,y,z\n')
+    with pytest.raises(SourceError, match=r"q.csv, line 3: 3 fields, where the header has 2"):
+        open_source(str(tmp_path / "q.csv"), Reading(quoting="none")).read()
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet", "rows.txt"])
+def test_quoting_is_for_csv_and_tsv(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"text": "a"}')
+    with pytest.raises(SourceError, match=r"quoting is for .csv and .tsv files"):
+        open_source(str(tmp_path / name), Reading(quoting="none"))
+
+
+def test_quoting_is_typed_and_replayed(tmp_path: Path, lope_data: Callable[..., Any]) -> None:
+    (tmp_path / "q.tsv").write_text(QUOTED)
+    assert lope_data("ingest", "q.tsv", "--quoting", "none", "--json").json["rows"] == 4
+    assert lope_data("verify", "q", "--replay").code == 0
+    assert (
+        "source.quoting: must be 'minimal' or 'none', not 'all'" in lope_data("ingest", "q.tsv", "--quoting", "all").err
+    )
