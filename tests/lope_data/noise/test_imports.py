@@ -280,6 +280,26 @@ def test_what_a_function_imports_is_loaded_with_the_rest(own_ops: Own, tmp_path:
     import_ops("shout.py")
     assert version_of("word.shout") != before
     assert lope_data.corrupt(["be"], "word.shout", level=1.0) == ["two"]
+    (tmp_path / "lazy.py").write_text("def loud():\n    import lazier\n    return lazier.LOUD\n")
+    (tmp_path / "lazier.py").write_text("LOUD = 'one'")
+    own_ops("deep.py", name="word.deep", edit=f"import lazy; {LOUD.format('lazy.loud()')}")
+    import_ops(["shout.py", "deep.py"])
+    (tmp_path / "lazier.py").write_text("LOUD = 'two'")
+    assert lope_data.corrupt(["be"], "word.deep", level=1.0) == ["one"]
+
+
+def test_a_module_that_is_loaded_already_is_hashed_as_it_was_loaded(own_ops: Own, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("W = 'one'")
+    own_ops("a.py", name="word.a", top="import helper", edit=LOUD.format("helper.W"))
+    own_ops("b.py", name="word.b", top="import helper", edit=LOUD.format("helper.W"))
+    import_ops("a.py")
+    (tmp_path / "helper.py").write_text("W = 'two'")
+    import_ops("b.py")
+    origin = get_op("word.b").origin
+    assert origin is not None
+    assert lope_data.corrupt(["be"], "word.b", level=1.0) == ["one"]
+    assert sources(origin.roots)["helper"] == b"W = 'one'"
+    assert has_changed(origin)
 
 
 def test_the_cache_of_a_helper_is_not_believed_either(own_ops: Own, tmp_path: Path) -> None:
@@ -511,10 +531,11 @@ def test_what_a_program_imported_before_it_changed_is_refused(own_ops: Own, tmp_
 
 
 def test_what_only_a_script_does_is_not_done(own_ops: Own, tmp_path: Path) -> None:
-    (tmp_path / "demo.py").write_text("import sys; sys.exit(3)")
+    (tmp_path / "demo.py").write_text("x = 1")
     own_ops("shout.py", top="if __name__ == '__main__':\n    import demo\n")
     import_ops("shout.py")
     assert "demo" not in sys.modules
+    (tmp_path / "demo.py").write_text("import sys; sys.exit(3)")
     own_ops("shout.py", edit=f"import demo; {LOUD.format('1')}")
     import_ops("shout.py")  # what fails when it is called is not what fails now
 
