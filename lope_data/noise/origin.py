@@ -102,16 +102,15 @@ def complete(origin: Origin, recorder: Recorder) -> Origin:
     """The origin after its modules were imported whole. What they import inside of functions is imported now, and what
     was imported in some way that no import statement says is part of the source too.
     """
-    tried: set[str] = set()
-    while missing := [name for name in sources(origin.roots) if name not in sys.modules and name not in tried]:
-        for name in missing:
-            tried.add(name)
-            try:
-                importlib.import_module(name)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # noqa: S110  # as the user's code may, which catches it or never comes there
-                pass
+    for name in sources(origin.roots):
+        if name in sys.modules:
+            continue
+        try:
+            importlib.import_module(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S110  # as the user's code may, which catches it or never comes there
+            pass
     stated = sources([*origin.roots, *recorder.roots])
     roots = tuple(dict.fromkeys([*origin.roots, *(name for name in recorder.loaded if name not in stated)]))
     found = sources(roots)
