@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_common.errors import shown
 from lope_data.errors import SourceError
 from lope_data.sources.formats.format import Format
 from lope_data.sources.text import TextFile, line_blocks
@@ -63,6 +64,7 @@ def _read(path: Path, encoding: str, separator: str, quoted: bool, size: int) ->
     strings = arrow_csv.ConvertOptions(strings_can_be_null=False)
     with arrow_csv.open_csv(TextFile(path, encoding), reading, parsing, strings) as head:
         names = head.schema.names
+    _check_header(names, path, separator)
     strings.column_types = dict.fromkeys(names, pa.string())
     # A row of our own at the end: a quote that never closes would swallow it.
     end = "\n" + separator.join([_END] * len(names)) + "\n"
@@ -72,6 +74,18 @@ def _read(path: Path, encoding: str, separator: str, quoted: bool, size: int) ->
         _explain(path, encoding, separator, quoted)
         raise SourceError(f"{path}: a quote opens near the end and never closes")
     return table.slice(0, len(table) - 1)
+
+
+def _check_header(names: list[str], path: Path, separator: str) -> None:
+    """Raises SourceError where the columns seem to stand between something else."""
+    other = (
+        next((char for char in ";\t|," if char != separator and char in names[0]), None) if len(names) == 1 else None
+    )
+    if other is not None:
+        raise SourceError(
+            f"{path}: one column, {shown(names[0])}; its columns seem to stand between {other!r}: write them with "
+            f"{separator!r} between"
+        )
 
 
 def _explain(path: Path, encoding: str, separator: str, quoted: bool, *, rows: bool = False) -> None:
@@ -91,6 +105,7 @@ def _explain(path: Path, encoding: str, separator: str, quoted: bool, *, rows: b
                 return
             unclosed = bool(row) and row[-1].endswith(_END)
             header = header or row
+            _check_header(header, path, separator)
             if row and len(row) != len(header):
                 fields = f"{len(row)} field{'s' * (len(row) != 1)}, where the header has {len(header)}"
                 raise SourceError(f"{path}, line {line}: {fields}{'; a quote never closes' * unclosed}")

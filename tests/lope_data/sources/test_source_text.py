@@ -180,3 +180,12 @@ def test_quoting_is_typed_and_replayed(tmp_path: Path, lope_data: Callable[..., 
     assert (
         "source.quoting: must be 'minimal' or 'none', not 'all'" in lope_data("ingest", "q.tsv", "--quoting", "all").err
     )
+
+
+@pytest.mark.parametrize("text", ["text;label\nHallo, Welt da;gut\n", "text;label\nHallo;gut\n", "text\tlabel\na\tb\n"])
+def test_another_separator_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(
+        SourceError, match=r"one column, 'text.{1,2}label'; its columns seem to stand between .* with ','"
+    ):
+        open_source(str(tmp_path / "rows.csv")).read()
