@@ -30,7 +30,7 @@ def check_installed(who_needs: str, modules: Iterable[str], error: type[Exceptio
 
 
 def _is_there(module: str) -> bool:
-    """Whether it is installed: a folder of that name in the working directory is none that can be imported."""
+    """Whether it is installed. A folder of that name in the working directory does not count."""
     spec = find_spec(module)
     return spec is not None and spec.origin is not None
 

@@ -140,7 +140,9 @@ def typed(texts: dict[str, str]) -> Any:
         except ValueError as error:
             raise LopeDataError(f"Invalid value for '--{name}': {error}") from error
 
-    return overrides(number("ratio", float), number("level", float), number("seed", int), texts.get("mix"))
+    return overrides(
+        ratio=number("ratio", float), level=number("level", float), seed=number("seed", int), mix=texts.get("mix")
+    )
 
 
 def check_resolved(recipe: Recipe) -> None:

@@ -120,19 +120,9 @@ JsonOption = Annotated[
 ]
 
 
-def overrides(
-    ratio: float | None,
-    level: float | None,
-    seed: int | None,
-    mix: str | None,
-    encoding: str | None = None,
-    pattern: str | None = None,
-    edition: int | None = None,
-    quoting: str | None = None,
-) -> Mapping[str, Any]:
+def overrides(mix: str | None = None, **typed: Any) -> Mapping[str, Any]:
     """What was typed, for `named_recipe`."""
-    noise = {"ratio": ratio, "level": level, "seed": seed, "mix": None if mix is None else _parse_mix(mix)}
-    return {**noise, "encoding": encoding, "pattern": pattern, "edition": edition, "quoting": quoting}
+    return {**typed, "mix": None if mix is None else _parse_mix(mix)}
 
 
 def _parse_mix(text: str) -> str | dict[str, float]:

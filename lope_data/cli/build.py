@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
@@ -101,15 +99,16 @@ def build(
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     from lope_common.progress import bar
     from lope_data import api
-    from lope_data.cli.said import show, summary
+    from lope_data.cli.said import tell
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.rows.columns import Columns
     from lope_data.sources import ALL
 
-    import_ops(imports or ())
+    import_ops(imports)
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition, quoting))
+    noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
+    resolved = named_recipe(recipe, overrides(**noise, encoding=encoding, quoting=quoting, pattern=pattern))
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:
         raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")
@@ -132,9 +131,4 @@ def build(
             versions = api.build_splits(source, resolved, noise_splits=noisy, **asked)
         else:
             versions = {"": api.build(resolved, source=source, split=split, parent=from_, **asked)}
-    console = SafeConsole(stderr=as_json)
-    for version in versions.values():
-        show(console, version)
-    if as_json:
-        said = {key: summary(version) for key, version in versions.items()}
-        print(json.dumps({"splits": said} if each else said[""]))
+    tell(versions, each=each, as_json=as_json)

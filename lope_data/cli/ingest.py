@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
@@ -84,15 +82,15 @@ def ingest(
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     from lope_common.progress import bar
     from lope_data import api
-    from lope_data.cli.said import show, summary
+    from lope_data.cli.said import tell
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.rows.columns import Columns
     from lope_data.sources import ALL
 
-    import_ops(imports or ())
+    import_ops(imports)
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(None, None, seed, None, encoding, pattern, None, quoting))
+    resolved = named_recipe(recipe, overrides(seed=seed, encoding=encoding, quoting=quoting, pattern=pattern))
     each = (split or resolved.source.split) == ALL
     with bar() as shown:
         asked: dict[str, Any] = {
@@ -112,9 +110,4 @@ def ingest(
             if each
             else {"": api.ingest(source, resolved, split=split, **asked)}
         )
-    console = SafeConsole(stderr=as_json)
-    for version in versions.values():
-        show(console, version)
-    if as_json:
-        said = {key: summary(version) for key, version in versions.items()}
-        print(json.dumps({"splits": said} if each else said[""]))
+    tell(versions, each=each, as_json=as_json)

@@ -30,7 +30,7 @@ def ops(
     from lope_data.noise.imports import import_ops
     from lope_data.report.op_card import op_card, op_table
 
-    import_ops(imports or ())
+    import_ops(imports)
     console = SafeConsole()
     if name is None:
         console.print(op_table(list_ops(), offered()))

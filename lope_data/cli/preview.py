@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,9 +71,10 @@ def preview(
     from lope_data.report.sample_rows import samples, show_samples
     from lope_data.rows.columns import Columns
 
-    import_ops(imports or ())
+    import_ops(imports)
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(ratio, level, seed, mix, encoding, pattern, edition, quoting))
+    noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
+    resolved = named_recipe(recipe, overrides(**noise, encoding=encoding, quoting=quoting, pattern=pattern))
     found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))

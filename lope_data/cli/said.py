@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lope_common.shown import SafeConsole
+
 if TYPE_CHECKING:
-    from lope_common.shown import SafeConsole
     from lope_data.store.version import Version
 
 _EXAMPLES_SHOWN = 5
 
 
-def show(console: SafeConsole, version: Version) -> None:
+def tell(versions: Mapping[str, Version], *, each: bool, as_json: bool) -> None:
+    """Shows versions by split, or the only one, and prints them for scripts where that was asked for."""
+    console = SafeConsole(stderr=as_json)
+    for version in versions.values():
+        _show(console, version)
+    if as_json:
+        said = {split: _summary(version) for split, version in versions.items()}
+        print(json.dumps({"splits": said} if each else next(iter(said.values()))))
+
+
+def _show(console: SafeConsole, version: Version) -> None:
     """A clean version in two lines; of a noisy one also the rates, and some rows of one that is new."""
     manifest = version.manifest
     if manifest.kind == "build":
@@ -33,7 +46,7 @@ def show(console: SafeConsole, version: Version) -> None:
     console.print(str(version.folder), markup=False, soft_wrap=True)
 
 
-def summary(version: Version) -> dict[str, Any]:
+def _summary(version: Version) -> dict[str, Any]:
     """The same as plain data."""
     manifest = version.manifest
     said = {

@@ -55,7 +55,7 @@ def verify(
         raise StoreError("--source is for --replay, which reads it")
     if imports and not replay:
         raise StoreError("--import is for --replay, which makes the noise again")
-    import_ops(imports or ())
+    import_ops(imports)
     console = SafeConsole()
     where = Store(store)
     checked: list[Version] = []

@@ -82,7 +82,7 @@ def find_op(name: str) -> Op | None:
         (offer,) = offers
         if not is_module(offer.module):
             raise RecipeError(
-                f"{offer.package} says that {name} is in {shown(offer.module)}, which is no module's name"
+                f"{offer.package} says that {name} is in {shown(offer.module)}, which is not the name of a module"
             )
         _import_module(offer.module, f"{offer.package}, which has the op {name}")
         if name not in all_ops():
@@ -94,7 +94,7 @@ def named_op(name: str) -> Op:
     """The op of that name, as `find_op`.
 
     Raises:
-        RecipeError: there is none, too.
+        RecipeError: as `find_op`; also if there is no such op.
     """
     found = find_op(name)
     if found is None:

@@ -286,7 +286,7 @@ def named_recipe(typed: str | None, overrides: Mapping[str, Any]) -> Recipe:
     """The recipe of that name, which comes with LoPE, or of that file (None: the default one); as `load_recipe`.
 
     Raises:
-        RecipeError: there is none, too.
+        RecipeError: as `load_recipe`; also if there is no such recipe.
     """
     if typed is None:
         return load_recipe(None, overrides)

@@ -34,7 +34,7 @@ class Columns(BaseModel):
         """`text=body,label=category` as a recipe has it; `choices` may stand there several times.
 
         Raises:
-            RecipeError: a part is not NAME=COLUMN, or a name stands there twice.
+            RecipeError: a part is not NAME=COLUMN, or a name is given twice.
         """
         if text is None:
             return None
@@ -44,7 +44,7 @@ class Columns(BaseModel):
             if not (name and separator and column):
                 raise RecipeError(f"--columns {shown(text)}: {shown(part)} is not NAME=COLUMN, as in text=body")
             if name in found and name != "choices":
-                raise RecipeError(f"--columns {shown(text)}: {shown(name)} stands there twice")
+                raise RecipeError(f"--columns {shown(text)}: {shown(name)} is given twice")
             found[name] = (*found.get(name, ()), column) if name == "choices" else column
         if len(found.get("choices", ())) == 1:
             (found["choices"],) = found["choices"]

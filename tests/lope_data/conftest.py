@@ -29,6 +29,13 @@ class Run:
     err: str
 
     @property
+    def refusal(self) -> str:
+        """The one line of a user's error."""
+        assert (self.code, self.out) == (2, "")
+        (line,) = self.err.splitlines()
+        return line
+
+    @property
     def json(self) -> dict[str, Any]:
         return dict(json.loads(self.out.strip().splitlines()[-1]))
 

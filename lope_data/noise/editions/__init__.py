@@ -59,7 +59,7 @@ def get_edition(number: int) -> Edition:
     """The edition of that number.
 
     Raises:
-        RecipeError: there is none; says which there are.
+        RecipeError: there is no such edition; says which there are.
     """
     known = editions()
     if not isinstance(number, int) or isinstance(number, bool):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lope_data.sources.reading import Reading
-
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lope_data.sources.reading import Reading
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,6 @@ def write(path: Path, says: str, count: int = 8) -> Path:
     return path
 
 
-def refused(run: Any) -> str:
-    assert (run.code, run.out) == (2, "")
-    (line,) = run.err.splitlines()
-    return str(line)
-
-
 def latest(store: str = "lope-store") -> dict[str, str]:
     found = Store(Path(store))
     return {name: found.refs(name)["latest"] for name in found.names()}
@@ -48,8 +42,8 @@ def latest(store: str = "lope-store") -> dict[str, str]:
 
 def test_several_splits_are_refused_in_every_verb(lope_data: Cli, imdb: Path) -> None:
     for verb in (("ingest", "imdb"), ("build", "--source", "imdb"), ("preview", "--source", "imdb")):
-        assert "imdb: holds the splits train, validation, test, and a version holds one" in refused(lope_data(*verb))
-        assert "did you mean 'train'?" in refused(lope_data(*verb, "--split", "trian"))
+        assert "imdb: holds the splits train, validation, test, and a version holds one" in lope_data(*verb).refusal
+        assert "did you mean 'train'?" in lope_data(*verb, "--split", "trian").refusal
     assert not Path("lope-store").exists()
 
 
@@ -83,7 +77,7 @@ def test_a_split_is_read_again_by_a_replay(lope_data: Cli, imdb: Path) -> None:
     assert lope_data("verify", "imdb-test-hynoise", "--replay", "--source", moved).code == 0
     write(moved / "train.jsonl", "another train")
     assert lope_data("verify", "imdb-test-hynoise", "--replay", "--source", moved).code == 0
-    assert "fingerprint" in refused(lope_data("verify", "imdb-train-hynoise", "--replay", "--source", moved))
+    assert "fingerprint" in lope_data("verify", "imdb-train-hynoise", "--replay", "--source", moved).refusal
 
 
 def test_ingest_makes_a_version_of_each(lope_data: Cli, imdb: Path) -> None:
@@ -138,7 +132,7 @@ def test_a_saved_dict_from_end_to_end(lope_data: Cli, imdb: Path) -> None:
 def test_what_is_wrong_with_one_split_stops_all(lope_data: Cli, imdb: Path) -> None:
     (imdb / "validation.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": null, "label": "x"}\n')
     for verb in (("ingest", "imdb"), ("build", "--source", "imdb")):
-        assert "validation.jsonl, row 1: 'text' is null" in refused(lope_data(*verb, "--split", "all"))
+        assert "validation.jsonl, row 1: 'text' is null" in lope_data(*verb, "--split", "all").refusal
         assert latest() == {}
 
 
@@ -160,7 +154,7 @@ def test_what_is_wrong_with_one_split_stops_all(lope_data: Cli, imdb: Path) -> N
     ],
 )
 def test_what_cannot_be_asked_for(lope_data: Cli, imdb: Path, args: tuple[str, ...], message: str) -> None:
-    assert message in refused(lope_data("build", *args))
+    assert message in lope_data("build", *args).refusal
     assert not Path("lope-store").exists()
 
 

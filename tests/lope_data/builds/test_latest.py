@@ -24,12 +24,6 @@ def write(path: Path, says: str) -> Path:
     return path
 
 
-def refused(run: Any) -> str:
-    assert (run.code, run.out) == (2, "")
-    (line,) = run.err.splitlines()
-    return str(line)
-
-
 def latest(store: Path | str = "lope-store") -> dict[str, str]:
     found = Store(Path(store))
     return {name: found.refs(name)["latest"] for name in found.names()}
@@ -51,7 +45,7 @@ def test_a_name_is_not_taken_by_another_source(lope_data: Cli, tmp_path: Path) -
         "another --name, or --name rows if it is the same data in a new place"
     )
     for verb in (("ingest", "b/rows.jsonl"), ("build", "--source", "b/rows.jsonl")):
-        assert refused(lope_data(*verb)) == expected
+        assert lope_data(*verb).refusal == expected
         assert latest() == before
     assert package.ingest("b/rows.jsonl", name="other").manifest.name == "other"
     assert latest()["rows"] == before["rows"]
@@ -61,7 +55,7 @@ def test_a_name_that_is_given_is_meant(lope_data: Cli) -> None:
     package.ingest("a/rows.jsonl")
     moved = lope_data("ingest", "b/rows.jsonl", "--name", "rows", "--json").json
     assert latest() == {"rows": moved["version"]}
-    assert "'rows' is the name of" in refused(lope_data("ingest", "a/rows.jsonl"))
+    assert "'rows' is the name of" in lope_data("ingest", "a/rows.jsonl").refusal
     write(Path("b/rows.jsonl"), "b again")
     assert package.ingest("b/rows.jsonl").manifest.name == "rows"
 
@@ -92,7 +86,7 @@ def test_a_copy_has_the_same_version_and_does_not_take_the_name(lope_data: Cli) 
     shutil.copy("a/rows.jsonl", "b/rows.jsonl")
     assert package.ingest("a/rows.jsonl").ref == package.ingest("b/rows.jsonl").ref
     write(Path("b/rows.jsonl"), "b again")
-    assert "'rows' is the name of" in refused(lope_data("ingest", "b/rows.jsonl"))
+    assert "'rows' is the name of" in lope_data("ingest", "b/rows.jsonl").refusal
     write(Path("a/rows.jsonl"), "a again")
     assert package.ingest("a/rows.jsonl").manifest.name == "rows"
 
@@ -142,7 +136,7 @@ def test_a_damaged_latest_stops_nobody() -> None:
 def test_a_clean_source_does_not_take_the_name_of_noise(lope_data: Cli) -> None:
     package.build(name="rows", limit=50)
     before = latest()
-    assert "'rows' is the name of a noisy version in this store" in refused(lope_data("ingest", "a/rows.jsonl"))
+    assert "'rows' is the name of a noisy version in this store" in lope_data("ingest", "a/rows.jsonl").refusal
     assert latest() == before
 
 
@@ -163,7 +157,7 @@ def test_a_name_that_another_process_takes_meanwhile(monkeypatch: pytest.MonkeyP
 def test_the_sample_is_a_source_like_others(lope_data: Cli) -> None:
     write(Path("sample.jsonl"), "a")
     package.ingest("sample.jsonl")
-    assert "'sample' is the name of" in refused(lope_data("build", "--ratio", "0.1"))
+    assert "'sample' is the name of" in lope_data("build", "--ratio", "0.1").refusal
 
 
 def test_each_split_of_another_dataset_is_refused_before_one_is_made(lope_data: Cli) -> None:
@@ -172,7 +166,7 @@ def test_each_split_of_another_dataset_is_refused_before_one_is_made(lope_data: 
             write(Path(place) / "imdb" / f"{split}.jsonl", place + split)
     package.ingest("a/imdb/test.jsonl")
     before = latest()
-    assert "'imdb-test' is the name of" in refused(lope_data("ingest", "b/imdb", "--split", "all"))
+    assert "'imdb-test' is the name of" in lope_data("ingest", "b/imdb", "--split", "all").refusal
     assert latest() == before
     assert package.ingest("a/imdb", split="test").manifest.name == "imdb-test"  # the same file, by its split
     assert package.ingest_splits("b/imdb", name="films").keys() == {"train", "test"}
@@ -181,5 +175,5 @@ def test_each_split_of_another_dataset_is_refused_before_one_is_made(lope_data: 
 def test_a_limit_has_a_name_of_its_own(lope_data: Cli) -> None:
     assert package.ingest("a/rows.jsonl", limit=3).manifest.name == "rows-3"
     assert package.ingest("b/rows.jsonl").manifest.name == "rows"
-    assert "'rows-3' is the name of" in refused(lope_data("ingest", "b/rows.jsonl", "--limit", "3"))
+    assert "'rows-3' is the name of" in lope_data("ingest", "b/rows.jsonl", "--limit", "3").refusal
     assert package.ingest("b/rows.jsonl", limit=3, name="three").manifest.name == "three"

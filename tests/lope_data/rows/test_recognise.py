@@ -176,7 +176,7 @@ def test_several_columns_are_choices(lope_data: Callable[..., Any], tmp_path: Pa
     [
         ("text", "--columns 'text': 'text' is not NAME=COLUMN, as in text=body"),
         ("text=", "'text=' is not NAME=COLUMN"),
-        ("text=a,text=b", "'text' stands there twice"),
+        ("text=a,text=b", "'text' is given twice"),
         ("txt=body", "columns: txt: unknown key 'txt'; did you mean 'text'?"),
         ("text=bdy,label=cat", "no column 'bdy', which [columns] or --columns names; did you mean 'body'?"),
     ],
