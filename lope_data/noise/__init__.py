@@ -14,7 +14,7 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_data.noise.catalogue import list_ops
     from lope_data.noise.data.tables import vocabulary
-    from lope_data.noise.editions import Edition, get_edition, newest_edition
+    from lope_data.noise.editions import Edition, EditionNumber, get_edition, newest_edition
     from lope_data.noise.imports import import_ops
     from lope_data.noise.op import Ground, Hits, LabelOp, Params, TextOp
     from lope_data.noise.registry import LEVELS, all_ops, get_op, label_op, text_op
@@ -26,6 +26,7 @@ __all__ = [
     "LEVELS",
     "Cells",
     "Edition",
+    "EditionNumber",
     "Edits",
     "Ground",
     "Hits",
@@ -49,6 +50,7 @@ __getattr__ = lazy(
     {
         "Cells": "op",
         "Edition": "editions",
+        "EditionNumber": "editions",
         "Edits": "op",
         "Ground": "op",
         "Hits": "op",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,7 +26,7 @@ from lope_common.recipes import Recipes
 from lope_data.errors import RecipeError
 from lope_data.names import PATTERN
 from lope_data.noise.checked import check_params
-from lope_data.noise.editions import FIRST, get_edition, newest_edition
+from lope_data.noise.editions import FIRST, EditionNumber, get_edition, newest_edition
 from lope_data.noise.imports import find_op, hint
 from lope_data.noise.op import Op, Params
 from lope_data.noise.registry import LEVELS, all_ops, get_op
@@ -55,15 +54,7 @@ def _weight(value: Any) -> Fraction:
     return Fraction(str(value))
 
 
-def _known_edition(number: int) -> int:
-    try:
-        return get_edition(number).number
-    except RecipeError as error:
-        raise ValueError(str(error)) from None
-
-
 Weight = Annotated[Fraction, BeforeValidator(_weight)]
-EditionNumber = Annotated[int, Field(strict=True), AfterValidator(_known_edition)]
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lope_common.errors import LopeError, suggest
-from lope_data.noise import get_edition
+from lope_common.errors import suggest
+from lope_data.noise import EditionNumber
 from lope_train.tuner import Inference
 from pipelines.errors import PipelineError
 
@@ -129,20 +129,13 @@ class Scale(_Strict):
     about: str = ""
 
 
-def _known_edition(number: int) -> int:
-    try:
-        return get_edition(number).number
-    except LopeError as error:
-        raise ValueError(str(error)) from None
-
-
 class Study(_Strict):
     """A whole recipe. `reference` is the arm that others are compared with, by the same seeds and questions.
 
     `edition` is that of all its noise: what levels and presets stand for.
     """
 
-    edition: Annotated[int, Field(strict=True), AfterValidator(_known_edition)] = 1
+    edition: EditionNumber = 1
     title: str
     about: str
     source: Source

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from lope_common.errors import shown
 from lope_data.errors import RecipeError
@@ -70,3 +73,14 @@ def get_edition(number: int) -> Edition:
         todo = "upgrade it" if number > newest else f"editions count from {FIRST}"
         raise RecipeError(f"there is no edition {shown(number)} of recipes: {there}; {todo}")
     return known[number]
+
+
+def _known(number: int) -> int:
+    try:
+        return get_edition(number).number
+    except RecipeError as error:
+        raise ValueError(str(error)) from None
+
+
+EditionNumber = Annotated[int, Field(strict=True), AfterValidator(_known)]
+"""A field of a model: the number of an edition that there is."""
