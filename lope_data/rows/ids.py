@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import xxhash
 
 from lope_common.errors import shown
 from lope_data.errors import SourceError
+from lope_data.rows.json_type import is_json, is_unicode, loads
 from lope_data.text.buffers import whole
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
@@ -99,12 +101,18 @@ def _occurrences(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
 
 
 def _text(column: pa.Array) -> pa.Array:
-    """A canonical text of each value: strings as they are, the rest as JSON."""
+    """A text of each value that does not hang on the type of its column: strings as they are, the rest as JSON."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column.cast(pa.large_string())
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
         return column.cast(pa.large_string())
-    return pa.array(
-        [None if value is None else json.dumps(value, sort_keys=True, default=str) for value in column.to_pylist()],
-        pa.large_string(),
-    )
+    values = column.to_pylist()
+    if is_json(column.type):
+        values = [None if text is None else loads(text) for text in values]
+    return pa.array([None if value is None else _value_text(value) for value in values], pa.large_string())
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, str) and is_unicode(value):
+        return value
+    return json.dumps(value, sort_keys=True, default=str)

@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_data.rows.documents import document_leaves, text_of_part
+from lope_data.rows.json_type import as_json, is_json, json_texts
+from lope_data.rows.roles import usual_roles
 from lope_data.text.buffers import Mask
 from lope_data.text.draws import I64, ranges
 
@@ -21,14 +24,14 @@ class Leaves:
         values: the texts, large_string; null where the column has none.
         row: the row of each, ascending.
         path: where each is, from the column on: `input`, `messages[3].content`.
-        role: for texts of chat messages, whose each is.
+        role: who says it, as `roles` has it; null where it stands in no message.
         put: other texts in these places -> the whole column.
     """
 
     values: pa.Array
     row: I64
     path: pa.Array
-    role: pa.Array | None
+    role: pa.Array
     put: Callable[[pa.Array], pa.Array]
 
     def select(self, keep: Mask) -> Leaves:
@@ -41,43 +44,88 @@ class Leaves:
             source[index] = len(self.values) + np.arange(len(index))
             return self.put(pa.concat_arrays([self.values, values]).take(pa.array(source)))
 
-        role = None if self.role is None else self.role.take(chosen)
-        return Leaves(self.values.take(chosen), self.row[index], self.path.take(chosen), role, put)
+        return Leaves(self.values.take(chosen), self.row[index], self.path.take(chosen), self.role.take(chosen), put)
 
     def present(self, keep: Mask) -> Leaves:
         """The leaves that hold text, where `keep`, a mask of the column's rows, is true."""
         return self.select(np.asarray(self.values.is_valid()) & keep[self.row])
 
+    def by(self, role: str) -> Leaves:
+        """Those that stand in no message, or in one by this role."""
+        return self.select(np.asarray(pc.fill_null(pc.equal(self.role, role), True)))
 
-def leaves(name: str, column: pa.Array) -> Leaves:
-    """The texts of a column: its values, or the contents of chat messages in any nesting of lists around
-    `{role, content}`, where a content is a text, or a list of texts or of `{type, text}` parts.
+
+def leaves(name: str, column: pa.Array, *, written: bool = False) -> Leaves:
+    """The texts of a column: its values, or the contents of messages in any nesting of lists around `{role, content}`
+    or `{from, value}`, where a content is a text, or a list of texts or of `{type, text}` parts.
+
+    Args:
+        written: whether its strings are conversations, as JSON.
     """
-    found = _walk(column)
+    if is_json(column.type):
+        found = _of_documents(json_texts(column), as_json)
+    elif written and _is_text(column.type):
+        found = _of_documents(column, lambda texts: texts)
+    else:
+        found = _walk(column).leaves
     path = pc.binary_join_element_wise(pa.scalar(name, pa.string()), found.path, "")
     return Leaves(found.values, found.row, path, found.role, found.put)
 
 
-def _walk(column: pa.Array) -> Leaves:
+def holds_texts(kind: pa.DataType) -> bool:
+    """Whether `leaves` may find texts in a column of the type."""
+    while _is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        child = text_of_part([part.name for part in kind])
+        return child is not None and holds_texts(kind.field(child).type)
+    return is_json(kind) or _is_text(kind)
+
+
+def _of_documents(texts: pa.Array, wrapped: Callable[[pa.Array], pa.Array]) -> Leaves:
+    found = document_leaves(texts.to_pylist())
+
+    def put(values: pa.Array) -> pa.Array:
+        return wrapped(pa.array(found.put(values.to_pylist()), texts.type))
+
+    return Leaves(
+        pa.array(found.values, pa.large_string()),
+        np.array(found.row, np.int64),
+        pa.array(found.path, pa.string()),
+        pa.array(found.role, pa.string()),
+        put,
+    )
+
+
+@dataclass(frozen=True)
+class _Walked:
+    """Leaves of a nested array; `item`: of a list, which of all its items each stands in."""
+
+    leaves: Leaves
+    item: I64
+
+
+def _walk(column: pa.Array) -> _Walked:
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    rows = np.arange(len(column))
+    if _is_text(kind):
         path = pa.array([""]).take(pa.array(np.zeros(len(column), np.int64)))
-        rows = np.arange(len(column))
-        return Leaves(column.cast(pa.large_string()), rows, path, None, lambda values: values.cast(kind))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        none = pa.nulls(len(column), pa.string())
+        return _Walked(Leaves(column.cast(pa.large_string()), rows, path, none, lambda v: v.cast(kind)), rows)
+    if _is_list(kind):
         return _walk_list(column)
     if pa.types.is_struct(kind):
-        names = [field.name for field in kind]
-        for child in ("content", "text"):
-            if child in names:
-                return _walk_struct(column, names, child)
-    none = pa.array([], pa.large_string())
-    return Leaves(none, np.empty(0, np.int64), pa.array([], pa.string()), None, lambda values: column)  # noqa: ARG005
+        names = [part.name for part in kind]
+        if (child := text_of_part(names)) is not None:
+            return _walk_struct(column, names, child)
+    nothing = pa.array([], pa.string())
+    empty = np.empty(0, np.int64)
+    return _Walked(Leaves(nothing.cast(pa.large_string()), empty, nothing, nothing, lambda _: column), empty)
 
 
-def _walk_list(column: pa.Array) -> Leaves:
+def _walk_list(column: pa.Array) -> _Walked:
     lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
-    inner = _walk(column.flatten())
+    inner = _walk(column.flatten()).leaves
     owner, place = np.repeat(np.arange(len(column)), lengths), ranges(lengths)
     number = pc.binary_join_element_wise("[", pa.array(place[inner.row]).cast(pa.string()), "]", inner.path, "")
     large = pa.types.is_large_list(column.type)
@@ -88,15 +136,19 @@ def _walk_list(column: pa.Array) -> Leaves:
     def put(values: pa.Array) -> pa.Array:
         return build(offsets, inner.put(values), type=column.type, mask=mask)
 
-    return Leaves(inner.values, owner[inner.row], number, inner.role, put)
+    return _Walked(Leaves(inner.values, owner[inner.row], number, inner.role, put), inner.row)
 
 
-def _walk_struct(column: pa.Array, names: list[str], child: str) -> Leaves:
+def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
     children = column.flatten()
-    inner = _walk(children[names.index(child)])
-    role = inner.role
-    if "role" in names:
-        role = children[names.index("role")].cast(pa.string()).take(pa.array(inner.row))
+    walked = _walk(children[names.index(child)])
+    inner, role = walked.leaves, walked.leaves.role
+    if said_by := next((name for name in ("role", "from") if name in names), None):
+        roles = children[names.index(said_by)]
+        # Of a struct of lists, one role for each item of the other list.
+        role = usual_roles(roles.flatten() if _is_list(roles.type) else roles).take(
+            pa.array(walked.item if _is_list(roles.type) else inner.row)
+        )
     mask = column.is_null() if column.null_count else None
 
     def put(values: pa.Array) -> pa.Array:
@@ -104,4 +156,12 @@ def _walk_struct(column: pa.Array, names: list[str], child: str) -> Leaves:
         return pa.StructArray.from_arrays(new, fields=list(column.type), mask=mask)
 
     path = pc.binary_join_element_wise(pa.scalar(f".{child}", pa.string()), inner.path, "")
-    return Leaves(inner.values, inner.row, path, role, put)
+    return _Walked(Leaves(inner.values, inner.row, path, role, put), inner.row)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

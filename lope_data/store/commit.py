@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from lope_common.files import canonical, described
+from lope_data.rows.json_type import is_json
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
 from lope_data.store.draft import Draft
@@ -37,7 +38,7 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     """
     folder = draft.version
     schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
-    _write_datasets_files(draft, schema, facts.content_digest)
+    _write_datasets_files(draft, features(schema, facts.layout.classes), facts.content_digest)
     (folder / "README.md").write_bytes(card(facts, schema).encode())
     files = [File(**entry) for note in notes for entry in note["files"]]
     files += [File(**described(folder, name)) for name in ("README.md", "dataset_info.json", "state.json")]
@@ -57,8 +58,8 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     return Version(target, manifest, existed=False)
 
 
-def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:
-    info = {"features": features(schema)}
+def _write_datasets_files(draft: Draft, found: dict[str, Any], digest: str) -> None:
+    info = {"features": found}
     state: dict[str, Any] = {
         "_data_files": [{"filename": draft.data_name(i)} for i in range(draft.count)],
         "_fingerprint": digest.removeprefix("sha256:")[:16],
@@ -93,16 +94,24 @@ def _flush_folder(path: Path) -> None:
         os.close(handle)
 
 
-def features(schema: pa.Schema) -> dict[str, Any]:
-    """What `datasets.Features.from_arrow_schema(schema).to_dict()` gives."""
-    return {field.name: _feature(field.type) for field in schema}
+def features(schema: pa.Schema, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What `datasets.Features.to_dict()` gives for the columns.
+
+    Args:
+        classes: path of numbers, `label` or `tags[]` -> the names of the classes that they stand for.
+    """
+    return {field.name: _feature(field.type, field.name, classes) for field in schema}
 
 
-def _feature(kind: pa.DataType) -> dict[str, Any]:
+def _feature(kind: pa.DataType, path: str, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    if path in classes:
+        return {"names": list(classes[path]), "_type": "ClassLabel"}
+    if is_json(kind):
+        return {"decode": True, "_type": "Json"}
     if pa.types.is_struct(kind):
-        return {field.name: _feature(field.type) for field in kind}
+        return {field.name: _feature(field.type, f"{path}.{field.name}", classes) for field in kind}
     if pa.types.is_list(kind):
-        return {"feature": _feature(kind.value_type), "_type": "List"}
+        return {"feature": _feature(kind.value_type, f"{path}[]", classes), "_type": "List"}
     if pa.types.is_large_list(kind):
-        return {"feature": _feature(kind.value_type), "_type": "LargeList"}
+        return {"feature": _feature(kind.value_type, f"{path}[]", classes), "_type": "LargeList"}
     return {"dtype": _TYPES.get(kind, str(kind)), "_type": "Value"}

@@ -16,7 +16,8 @@ from lope_data.errors import StoreError
 if TYPE_CHECKING:
     from lope_data.store.manifest_model import Manifest
 
-FORMAT = 1
+FORMAT = 2
+BLOCK = 2000  # rows that are hashed alone, and of a record batch: what a random read has to touch
 INGEST = 1  # of the rules by which the rows of a source become those of a version; part of its id
 NAME = "manifest.json"
 _LIBRARIES = ("datasets", "nlpaug", "numpy", "pyarrow", "regex")

@@ -105,8 +105,8 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
 
     manifest = version.manifest
     try:
-        rows, digest = version.rows, content_digest(version.rows, version.edits)
-    except StoreError as error:
+        rows, digest = version.rows, content_digest(version.rows, version.edits, version.layout)
+    except (StoreError, ValueError) as error:
         yield "rows and edits", str(error)
         return
     if digest != manifest.content_digest:
@@ -123,7 +123,7 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
             yield NAME, f"says {key} {said}, the files hold {found}"
     for name, key, wanted in (
         ("state.json", "_data_files", [{"filename": name} for name in version.data_files]),
-        ("dataset_info.json", "features", features(rows.schema)),
+        ("dataset_info.json", "features", features(rows.schema, version.layout.classes)),
     ):
         try:
             same = json.loads((version.folder / name).read_bytes())[key] == wanted

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+    from lope_data.rows.layout import Layout
     from lope_data.store.manifest_model import Link, Manifest
 
 
@@ -48,8 +49,15 @@ class Version:
         return [file.path for file in self.manifest.files if re.fullmatch(r"data-[\w-]+\.arrow", file.path)]
 
     @cached_property
+    def layout(self) -> Layout:
+        """Which columns hold what a shape has, what class numbers mean, where null means absent."""
+        from lope_data.rows.layout import Layout
+
+        return Layout.from_plain(self.manifest.layout.plain)
+
+    @cached_property
     def rows(self) -> pa.Table:
-        """All rows, memory-mapped; the text is read when it is used.
+        """All rows, memory-mapped, with their layout; the text is read when it is used.
 
         Raises:
             StoreError: a data file is missing or cannot be read.
@@ -60,7 +68,7 @@ class Version:
             files = [str(self.folder / name) for name in self.data_files]
             rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
             rows.validate(full=True)  # a changed offset would lead outside the file
-            return rows
+            return self.layout.on(rows)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
 
@@ -90,7 +98,11 @@ class Version:
         """The rows as a `datasets.Dataset` whose caches stay out of the version's folder."""
         import datasets
 
-        return datasets.Dataset(self.rows)
+        from lope_data.store.commit import features
+
+        rows = self.rows.replace_schema_metadata(None)
+        found = datasets.Features.from_dict(features(rows.schema, self.layout.classes))
+        return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
 
     @cached_property
     def parent(self) -> Version | None:

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from lope_common.progress import Notice, Progress
 from lope_data.errors import StoreError
 from lope_data.inject.apply import EDITS
-from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, storable
+from lope_data.rows.layout import Layout
+from lope_data.rows.shapes import OPS, ROW_ID, SHAPE
+from lope_data.rows.stored import storable
 from lope_data.store.commit import commit
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
@@ -71,13 +73,15 @@ def _write(folder: Path, manifest: Manifest, parts: Iterator[pa.Table], store: S
     size = shard_rows(count)
     with drafted(store, name, version, count, size, "import") as draft:
         notes: list[dict[str, Any]] = []
-        digest, touched, shapes = ContentDigest(), 0, Counter[str]()
+        digest, touched, shapes = ContentDigest(count), 0, Counter[str]()
+        schema: pa.Schema = None
         done = 0
         for rows in _shards(_checked(folder, parts), size):
             done += len(rows)
             if done > count:
                 break
             mine = edits.of(rows[ROW_ID])
+            schema = rows.schema
             digest.add(rows, mine)
             touched += pc.sum(pc.greater(pc.list_value_length(rows[OPS]), 0)).as_py() or 0
             shapes.update({entry["values"]: entry["counts"] for entry in pc.value_counts(rows[SHAPE]).to_pylist()})
@@ -85,7 +89,8 @@ def _write(folder: Path, manifest: Manifest, parts: Iterator[pa.Table], store: S
             progress(f"import {name}", done, count)
         if done != count:
             raise StoreError(f"{folder}: its manifest says {count:,} rows, which is not how many there are")
-        if edits.left() or digest.finish() != manifest.content_digest:
+        layout = Layout.from_plain(manifest.layout.plain)
+        if edits.left() or digest.finish(schema, layout) != manifest.content_digest:
             raise StoreError(f"the rows or edits of {folder} are not those of its manifest: their digest is another")
         for key, said, counted in (
             ("touched", manifest.touched, touched),

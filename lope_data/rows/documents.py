@@ -1,0 +1,84 @@
+"""The texts in JSON documents, one a row, and the way back. Where they lie is the same as in columns of structs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lope_data.rows.json_type import dumps, loads, read_quickly
+from lope_data.rows.roles import usual_role
+
+
+@dataclass
+class Documents:
+    """The texts of some documents: for each its row, its path from the document on, and its role or None."""
+
+    documents: Sequence[str | None]
+    values: list[str | None] = field(default_factory=list)
+    row: list[int] = field(default_factory=list)
+    path: list[str] = field(default_factory=list)
+    role: list[str | None] = field(default_factory=list)
+
+    def put(self, values: Sequence[str | None]) -> list[str | None]:
+        """The documents with other texts in the same places; those whose texts are the same stay as they are."""
+        put = list(self.documents)
+        changed = {self.row[i] for i, value in enumerate(values) if value != self.values[i]}
+        mine: dict[int, list[str | None]] = {row: [] for row in changed}
+        for row, value in zip(self.row, values, strict=True):
+            if row in mine:
+                mine[row].append(value)
+        for row, texts in mine.items():
+            document = self.documents[row]
+            assert document is not None
+            put[row] = dumps(_replaced(loads(document), iter(texts)))
+        return put
+
+
+def document_leaves(documents: Sequence[str | None]) -> Documents:
+    """The texts of some JSON texts: a string that is the whole document, or the contents of messages."""
+    found = Documents(documents)
+    for row, document in enumerate(documents):
+        if document is None:
+            continue
+        for path, role, text in _texts(read_quickly(document), "", None):
+            found.values.append(text)
+            found.row.append(row)
+            found.path.append(path)
+            found.role.append(role)
+    return found
+
+
+def text_of_part(names: Sequence[str]) -> str | None:
+    """The field of a message or of a part of one that holds its text."""
+    if "from" in names and "value" in names and not {"role", "content"} <= set(names):
+        return "value"
+    return next((name for name in ("content", "text") if name in names), None)
+
+
+def role_of(message: dict[str, Any]) -> Any:
+    """Who says a message, as it is written there."""
+    return message.get("role", message.get("from"))
+
+
+def _texts(value: Any, path: str, role: str | None) -> Iterator[tuple[str, str | None, str | None]]:
+    if isinstance(value, str):
+        yield path, role, value
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _texts(item, f"{path}[{number}]", role)
+    elif isinstance(value, dict) and (child := text_of_part(list(value))) is not None:
+        if role is None and ("role" in value or "from" in value):
+            role = usual_role(role_of(value))
+        yield from _texts(value[child], f"{path}.{child}", role)
+
+
+def _replaced(value: Any, texts: Iterator[str | None]) -> Any:
+    """The same value with its texts, in the order of `_texts`, exchanged."""
+    if isinstance(value, str):
+        return next(texts)
+    if isinstance(value, list):
+        value[:] = [_replaced(item, texts) for item in value]
+    elif isinstance(value, dict) and (child := text_of_part(list(value))) is not None:
+        value[child] = _replaced(value[child], texts)
+    return value

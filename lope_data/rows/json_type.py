@@ -1,0 +1,83 @@
+"""Values that Arrow has no type for, as JSON text in a column of its extension type `arrow.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from lope_data.text.buffers import whole
+
+
+def is_json(kind: pa.DataType) -> bool:
+    """Whether it is Arrow's type for JSON."""
+    return isinstance(kind, pa.JsonType)
+
+
+def json_texts(column: pa.Array) -> pa.Array:
+    """The texts of a column of JSON."""
+    return column.storage
+
+
+def as_json(texts: pa.Array) -> pa.Array:
+    """JSON texts, of either width, as a column of JSON."""
+    return pa.ExtensionArray.from_storage(pa.json_(texts.type), texts)
+
+
+def json_column(values: list[Any]) -> pa.Array:
+    """Python values as a column of JSON; None is null."""
+    texts = [None if value is None else dumps(value) for value in values]
+    try:
+        return as_json(pa.array(texts, pa.string()))
+    except pa.ArrowException:  # more than 32 bits can count
+        return as_json(pa.array(texts, pa.large_string()))
+
+
+def storage(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece, JSON as its text."""
+    array = whole(column)
+    return json_texts(array) if is_json(array.type) else array
+
+
+def bare(table: pa.Table) -> pa.Table:
+    """The table with columns of JSON as text, for libraries that have no such type."""
+    for number, field in enumerate(table.schema):
+        if is_json(field.type):
+            texts = pa.chunked_array([chunk.storage for chunk in table[number].chunks], field.type.storage_type)
+            table = table.set_column(number, field.name, texts)
+    return table
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text, integers of any size as they are.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text)
+
+
+def dumps(value: Any) -> str:
+    """The JSON text of a value, without white space; NaN and the infinities as Python writes them."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if is_unicode(text) else json.dumps(value, separators=(",", ":"))
+
+
+def read_quickly(text: str) -> Any:
+    """As `loads`, where it does not matter that an integer beyond 64 bits becomes a double."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return loads(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold it: an escape of JSON can be half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

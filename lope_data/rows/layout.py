@@ -1,0 +1,63 @@
+"""The layout of a table: which columns hold what a shape has, what class numbers mean, where null means absent.
+
+It stands in the metadata of a table's schema while the rows are in memory, and in a version's manifest (FORMAT.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from lope_common.files import canonical
+
+Names = str | tuple[str, ...]
+"""A column, or several of one value each (choices)."""
+ABSENT = b"lope.absent"
+"""In the metadata of a source's schema: the columns in which null means that the row has no such key, as JSON."""
+_KEY = b"lope"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Attributes:
+    columns: shape -> what it has -> the column of the source that holds it.
+    classes: path of class numbers, `label` or `tags[]` -> the classes' names.
+    absent: columns in which null means that the source's object had no such key.
+    """
+
+    columns: Mapping[str, Mapping[str, Names]]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Layout:
+        """The layout that the table carries."""
+        return cls.from_plain(json.loads(table.schema.metadata[_KEY]))
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Layout:
+        """The layout of a manifest."""
+        columns = {
+            shape: {one: tuple(name) if isinstance(name, list) else name for one, name in has.items()}
+            for shape, has in plain["columns"].items()
+        }
+        classes = {path: tuple(names) for path, names in plain["classes"].items()}
+        return cls(columns, classes, tuple(plain["absent"]))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As a manifest has it."""
+        columns = {
+            shape: {one: list(name) if isinstance(name, tuple) else name for one, name in has.items()}
+            for shape, has in self.columns.items()
+        }
+        classes = {path: list(names) for path, names in self.classes.items()}
+        return {"columns": columns, "classes": classes, "absent": list(self.absent)}
+
+    def on(self, table: pa.Table) -> pa.Table:
+        """The table with this layout, and no other metadata."""
+        return table.replace_schema_metadata({_KEY: canonical(self.plain)})
