@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lope_common.files import canonical
+from lope_common.files import canonical, is_sealed
+from lope_common.files import seal as seal  # whoever writes a manifest finds it here
 from lope_data.errors import StoreError
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ INGEST = 1  # of the rules by which the rows of a source become those of a versi
 NAME = "manifest.json"
 _LIBRARIES = ("datasets", "nlpaug", "numpy", "pyarrow", "regex")
 _MAX_BYTES = 64 * 2**20
-
-
-def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with its hash."""
-    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    return body | {"manifest_sha256": hashlib.sha256(canonical(body)).hexdigest()}
 
 
 def version_id(kind: str, recipe: Mapping[str, Any], seed: int, ops: Mapping[str, str], source: str, depth: int) -> str:
@@ -69,19 +64,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreError(f"{path} is not a manifest; remove {folder} and build it again")
     if manifest["format"] > FORMAT:
         raise StoreError(f"{path} has format {manifest['format']}; this lope_data reads up to {FORMAT}, upgrade it")
-    if not _is_sealed(manifest, data):
+    if not is_sealed(manifest, data):
         raise StoreError(f"{path} does not match its own hash; remove {folder} and build it again")
     from lope_data.store.manifest_model import as_manifest  # pydantic, which only readers need
 
     return as_manifest(manifest, path)
-
-
-def _is_sealed(manifest: dict[str, Any], data: bytes) -> bool:
-    """Whether the bytes are the canonical JSON of the manifest with its right hash: one changed byte is seen."""
-    try:
-        return canonical(seal(manifest)) == data
-    except (ValueError, RecursionError):  # NaN, half a surrogate pair, or too deep: never canonical
-        return False
 
 
 def libraries() -> dict[str, str]:
