@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from lope_common.files import canonical, is_sealed
 from lope_common.files import seal as seal  # whoever writes a manifest finds it here
-from lope_data.errors import StoreError
+from lope_data.errors import OldFormatError, StoreError
 
 if TYPE_CHECKING:
     from lope_data.store.manifest_model import Manifest
+    from lope_data.store.old import OldManifest
 
-FORMAT = 1
+FORMAT = 2
 INGEST = 1  # of the rules by which the rows of a source become those of a version; part of its id
 NAME = "manifest.json"
 _LIBRARIES = ("datasets", "nlpaug", "numpy", "pyarrow", "regex")
@@ -42,7 +43,25 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a version, checked against its own hash and its schema. Unknown keys are kept.
 
     Raises:
+        OldFormatError: it is of an older format; says how to build the version again.
         StoreError: it is missing, broken, changed, of a newer format, or a key has a value that it cannot have.
+    """
+    found = read_any(folder)
+    from lope_data.store.old import OldManifest, again
+
+    if isinstance(found, OldManifest):
+        raise OldFormatError(
+            f"{folder} has format {found.format}, and this lope_data reads format {FORMAT}; "
+            f"{again(folder / NAME, found, read_any).told()}"
+        )
+    return found
+
+
+def read_any(folder: Path) -> Manifest | OldManifest:
+    """The manifest of a version of any format up to ours; of an older one what is known without reading its rows.
+
+    Raises:
+        StoreError: as `read_manifest`.
     """
     path = folder / NAME
     try:
@@ -67,8 +86,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not is_sealed(manifest, data):
         raise StoreError(f"{path} does not match its own hash; remove {folder} and build it again")
     from lope_data.store.manifest_model import as_manifest  # pydantic, which only readers need
+    from lope_data.store.old import as_old
 
-    return as_manifest(manifest, path)
+    return as_manifest(manifest, path) if manifest["format"] == FORMAT else as_old(manifest, path)
 
 
 def libraries() -> dict[str, str]:
