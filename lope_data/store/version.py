@@ -35,7 +35,7 @@ class Version:
 
     @classmethod
     def at(cls, folder: Path) -> Version:
-        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of a newer format."""
+        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of another format."""
         return cls(folder, read_manifest(folder))
 
     @property
