@@ -15,7 +15,7 @@ from lope_data.rows.checking import check_choices, check_column
 from lope_data.rows.classes import class_names
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import content_ids, given_ids
-from lope_data.rows.json_type import as_json, is_json
+from lope_data.rows.json_type import as_json, is_json, is_raw
 from lope_data.rows.layout import ABSENT, Layout, Names
 from lope_data.rows.recognise import no_shape, recognised
 from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES, Kind
@@ -70,7 +70,8 @@ def ingest_table(
         table, ids = table.take(order), ids.take(order)
     else:
         ids = content_ids(table.select(own), where)
-    layout = Layout(found, classes, absent)
+    raw = [name for name in own if is_json(table[name].type) and is_raw(whole(table[name]))]
+    layout = Layout(found, classes, absent, tuple(raw))
     _check(table, layout, where)
     table = table.append_column(ROW_ID, ids)
     table = table.append_column(SHAPE, _marks(table, layout, where, shape))

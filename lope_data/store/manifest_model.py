@@ -123,11 +123,12 @@ class Hints(_Model):
 
 
 class Layout(_Model):
-    """Which columns hold what a shape has, what class numbers mean, and where null means absent."""
+    """Which columns hold what a shape has, and what types do not say of the others."""
 
     columns: Annotated[dict[str, dict[str, str | ColumnNames]], AfterValidator(_known)]
     classes: dict[str, list[str]]
     absent: list[str]
+    raw: list[str]
 
 
 class Step(_Model):

@@ -128,7 +128,7 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
             yield NAME, f"says {key} {said}, the files hold {found}"
     for name, key, wanted in (
         ("state.json", "_data_files", [{"filename": name} for name in version.data_files]),
-        ("dataset_info.json", "features", features(rows.schema, version.layout.classes)),
+        ("dataset_info.json", "features", features(rows.schema, version.layout)),
     ):
         try:
             same = json.loads((version.folder / name).read_bytes())[key] == wanted

@@ -101,7 +101,7 @@ class Version:
         from lope_data.store.commit import features
 
         rows = self.rows.replace_schema_metadata(None)
-        found = datasets.Features.from_dict(features(rows.schema, self.layout.classes))
+        found = datasets.Features.from_dict(features(rows.schema, self.layout))
         return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
 
     @cached_property
