@@ -51,8 +51,9 @@ def document_leaves(documents: Sequence[str | None]) -> Documents:
 
 def text_of_part(names: Sequence[str]) -> str | None:
     """The field of a message or of a part of one that holds its text."""
-    if "from" in names and "value" in names and not {"role", "content"} <= set(names):
-        return "value"
+    if "role" in names or "from" in names:
+        usual = "content" if "content" in names and ("role" in names or "value" not in names) else "value"
+        return usual if usual in names else None
     return next((name for name in ("content", "text") if name in names), None)
 
 

@@ -55,7 +55,7 @@ def bare(table: pa.Table) -> pa.Table:
 
 
 def is_raw(column: pa.Array) -> bool:
-    """Whether a column of JSON holds what readers of JSON differ about: integers beyond 64 bits, NaN and the infinities,
+    """Whether a column of JSON holds what readers of JSON differ about: integers beyond 64 bits, NaN, the infinities,
     half a surrogate pair.
     """
     suspect = column.storage.filter(pc.match_substring_regex(column.storage, _SUSPECT))

@@ -96,8 +96,8 @@ def _flush_folder(path: Path) -> None:
 
 
 def features(schema: pa.Schema, layout: Layout) -> dict[str, Any]:
-    """What `datasets.Features.to_dict()` gives for the columns: with names of classes, and with JSON as its text where it
-    could not be read exactly.
+    """What `datasets.Features.to_dict()` gives for the columns: with names of classes, and with JSON as its text where
+    it could not be read exactly.
     """
     return {
         field.name: {"decode": False, "_type": "Json"}
