@@ -168,10 +168,10 @@ def test_the_page_shows_hostile_text_as_text(run: Path, tiny_store: Path, monkey
     from lope_train.detector import lines as detector_lines
     from lope_train.detector import scores as detector
 
-    def spoilt(rows: Any, *rest: Any) -> Any:
+    def spoilt(rows: Any, layout: Any, _marks: Any, *rest: Any) -> Any:
         rows = [{**row, "instruction": hostile} if row["instruction"] else row for row in rows]
         rows[0]["lope_row_id"] = "<b>id"
-        return detector_lines.make_lines(rows, {}, *rest[1:])
+        return detector_lines.make_lines(rows, layout, {}, *rest)
 
     monkeypatch.setattr(detector, "make_lines", spoilt)
     scored = score(request)
