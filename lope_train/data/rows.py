@@ -59,15 +59,19 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns hold what each shape has, and what class numbers mean: the manifest's `layout`."""
+    """Which columns hold what each shape has, what class numbers mean, and which columns are JSON that `datasets` gives
+    as its text: the manifest's `layout`.
+    """
 
     columns: Mapping[str, Mapping[str, str | list[str]]]
     classes: Mapping[str, Sequence[str]]
+    raw: Sequence[str] = ()
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Layout:
         """The layout of a version whose manifest this is."""
-        return cls(manifest["layout"]["columns"], manifest["layout"]["classes"])
+        layout = manifest["layout"]
+        return cls(layout["columns"], layout["classes"], layout["raw"])
 
     @property
     def names(self) -> list[str]:
@@ -91,6 +95,7 @@ class Layout:
         shape = row[SHAPE]
         if shape not in SHAPES or shape not in self.columns:
             raise VersionError(f"row {row.get(ROW_ID)!r} has shape {shape!r}, which its manifest lacks; build it again")
+        row = self._read(row)
         view: dict[str, Any] = {ROW_ID: row.get(ROW_ID), SHAPE: shape}
         for key in SHAPES[shape].keys:
             name = self.columns[shape].get(key)
@@ -106,6 +111,7 @@ class Layout:
 
     def path(self, row: Mapping[str, Any], keys: Keys) -> str:
         """The path of a text of the row's view, as edits have it: `context`, `conversations[3].value`."""
+        row = self._read(row)
         first, *rest = keys
         columns = self.columns[row[SHAPE]]
         if first == MESSAGES and MESSAGES not in columns:
@@ -123,19 +129,20 @@ class Layout:
         name, number = (prompt, int(number)) if int(number) < asked else (completion, int(number) - asked)
         return name if isinstance(row[name], str) else name + _spelled(row[name], [number, *rest])
 
-    def _label(self, value: Any, name: str) -> str | None:
-        """The text of a label: class numbers by their names, all else but strings as JSON."""
-        named = self._named(value, name)
-        if named is None or isinstance(named, str):
-            return named
-        return json.dumps(named, ensure_ascii=False, separators=(",", ":"), default=str)
+    def _read(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row with the JSON that came as its text read."""
+        texts = {name: row[name] for name in self.raw if isinstance(row.get(name), str)}
+        return {**row, **{name: json.loads(text) for name, text in texts.items()}} if texts else row
 
-    def _named(self, value: Any, path: str) -> Any:
-        if isinstance(value, list):
-            return [self._named(one, f"{path}[]") for one in value]
-        names = self.classes.get(path, ())
-        is_class = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names)
-        return names[value] if is_class else value
+    def _label(self, value: Any, name: str) -> str | None:
+        """The text of a label: class numbers by their names, all else but strings as JSON; of a number that is no
+        class's (-1), none.
+        """
+        if (names := self.classes.get(name)) is not None and isinstance(value, int):
+            return names[value] if 0 <= value < len(names) else None
+        if value is None or isinstance(value, str):
+            return value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def texts_of(view: Mapping[str, Any]) -> list[Text]:

@@ -260,7 +260,8 @@ def _check_layout(file: Path, layout: dict[str, Any], shapes: dict[str, Any]) ->
             known = ", ".join(SHAPES)
             raise VersionError(f"{file}: has rows of shape {shape!r}, this lope knows {known}; install a newer lope")
     columns: Any = layout.get("columns")
-    if not _is_columns(columns) or not _is_classes(layout.get("classes")) or not _is_names(layout.get("absent")):
+    lists = (layout.get("absent"), layout.get("raw"))
+    if not _is_columns(columns) or not _is_classes(layout.get("classes")) or not all(map(_is_names, lists)):
         raise VersionError(f"{file}: 'layout' lacks something or has it of the wrong type")
     for shape in shapes:
         if missing := [key for key in SHAPES[shape].required if key not in columns.get(shape, {})]:

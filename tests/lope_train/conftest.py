@@ -194,6 +194,7 @@ def _write_version(
             "columns": {shape: columns for shape, columns in LAYOUT.items() if shape in shapes},
             "classes": {},
             "absent": [],
+            "raw": [],
         },
         "content_digest": digest,
         "parents": [{key: parent[key] for key in ("name", "version", "content_digest")}] if parent else [],

@@ -46,7 +46,7 @@ class Rows(Version):
 def version_of(*rows: dict[str, Any]) -> Rows:
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     columns = {"instruction": {name: name for name in ("instruction", "input", "output")}}
-    layout = {"columns": columns, "classes": {}, "absent": []}
+    layout = {"columns": columns, "classes": {}, "absent": [], "raw": []}
     manifest = {"name": "given", "version": "0" * 16, "rows": len(rows), "content_digest": digest, "layout": layout}
     return Rows(Path("given"), manifest, rows_given=rows)
 
@@ -128,7 +128,7 @@ def test_labels_are_the_completion_alone(
 
 @pytest.mark.parametrize("packing", [False, True])
 def test_of_a_text_every_token_is_learned(tokenizer: PreTrainedTokenizerBase, cache: Path, packing: bool) -> None:
-    layout = {"columns": {"text": {"text": "body"}}, "classes": {}, "absent": []}
+    layout = {"columns": {"text": {"text": "body"}}, "classes": {}, "absent": [], "raw": []}
     given = version_of({"lope_row_id": "a", "lope_shape": "text", "body": "Once upon a time"})
     version = Rows(given.path, given.manifest | {"layout": layout}, rows_given=given.rows_given)
     ids = tokenizer("Once upon a time", add_special_tokens=False)["input_ids"]
