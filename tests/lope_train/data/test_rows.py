@@ -284,7 +284,10 @@ def test_columns_of_json_and_classes_as_datasets_gives_them(tmp_path: Path) -> N
     filled = [{name: one.get(name) for name in features} for one in rows]
     datasets.Dataset.from_list(filled, features=features).save_to_disk(tmp_path)
     columns = {"chat": {"messages": "talk"}, "classification": {"text": "body", "label": "mood"}}
-    manifest = {"rows": 3, "layout": {"columns": columns, "classes": {"mood": ["bad", "good"]}, "absent": [], "raw": []}}
+    manifest = {
+        "rows": 3,
+        "layout": {"columns": columns, "classes": {"mood": ["bad", "good"]}, "absent": [], "raw": []},
+    }
     first, second, third = Version(tmp_path, manifest).views()
     assert [message["content"] for message in first["messages"]] == ["Hi", None, "ok"]
     assert third["messages"] == first["messages"]

@@ -39,7 +39,7 @@ def run(tiny_runs: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def test_the_whole_command(run: Path, tiny_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    golden = GOLDEN / "golden" / "2ae7db431eacc5f9"
+    golden = GOLDEN / "golden" / "3c5e80312d1d3abd"
     arguments = ["score", str(run), "--data", str(golden), "--choose-on", "tiny-noisy", "--store", str(tiny_store)]
     main([*arguments, "--json"])
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
