@@ -1,4 +1,4 @@
-"""Versions to and from other places: exporting to a folder in another format, importing one, pushing to the hub."""
+"""Versions to and from other places: exporting rows or whole versions, importing these, pushing to the hub."""
 
 from __future__ import annotations
 
