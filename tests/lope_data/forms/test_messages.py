@@ -24,6 +24,8 @@ FORM = "messages"
         ({"prompt": said("a b")["messages"], "completion": "c"}, said("a b", "c")),
         ({"messages": '[{"from": "human", "value": "a b"}, {"from": "gpt", "value": "c"}]'}, said("a b", "c")),
         ({"messages": {"role": ["user", "assistant"], "content": ["a b", "c"]}}, said("a b", "c")),
+        ({"messages": [{"role": "user", "content": "a b", "name": None, "tool_calls": []}]}, said("a b")),
+        (said([{"type": "text", "text": "a b", "image": None}], "c"), said([{"type": "text", "text": "a b"}], "c")),
         (said([{"type": "image"}, {"type": "text", "text": "a b"}], "c"),) * 2,
     ],
 )

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from lope_data.builds import Options, build
+from lope_data.builds import Options, build, ingest
 from lope_data.forms import FORMS, shaping
 from lope_data.recipe import Recipe
-from lope_data.rows.shapes import SHAPES
+from lope_data.rows import Columns
 from lope_data.store import Version
-from lope_data.transfer.rows_out import export_rows
+from lope_data.transfer import export_rows
 from tests.lope_data.forms.rows import CALLS, CHOICE, HISTORY, INSTRUCTION, LABELLED, TALK, said
 
 
@@ -42,6 +44,19 @@ def test_rows_of_several_shapes(version_of: Callable[..., Version], tmp_path: Pa
     table = version.to_dataset("messages")
     assert table.column_names == ["messages", "source", "id", "choices", "answer"]
     assert [len(row["messages"]) for row in table] == [2, 5, 2, 5]
+
+
+def test_rows_of_several_shapes_from_a_table(tmp_path: Path, options: Options) -> None:
+    """Where no row lacks a key: null in the columns of other shapes."""
+    rows = {"instruction": ["Add.", None], "output": ["5", None], "prompt": [None, "a b"], "completion": [None, "c"]}
+    pq.write_table(pa.table({**rows, "n": pa.array([None, 1])}), tmp_path / "rows.parquet")
+    version = ingest(str(tmp_path / "rows.parquet"), Recipe(), None, options)
+    found = lines(version, "alpaca", tmp_path / "out.jsonl")
+    assert found == [
+        {"instruction": "Add.", "input": "", "output": "5", "n": None},
+        {"instruction": "a b", "input": "", "output": "c", "n": 1},
+    ]
+    assert version.to_dataset("alpaca").to_list() == found
 
 
 def test_a_column_with_a_name_of_the_form_is_refused(refused: Callable[..., str]) -> None:
@@ -73,6 +88,5 @@ def test_noise_is_in_it(version_of: Callable[..., Version], options: Options) ->
 
 @pytest.mark.parametrize("form", [form for form in FORMS.values() if not form.is_source], ids=lambda form: form.name)
 def test_a_form_takes_what_shapes_have(form: Any) -> None:
-    for shape, taken in form.takes.items():
-        assert {*taken} <= SHAPES[shape].kinds.keys()
+    assert {name for taken in form.takes.values() for name in taken} <= Columns.model_fields.keys()
     assert (form.keys, form.about) != ((), "")

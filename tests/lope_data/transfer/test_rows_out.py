@@ -18,7 +18,6 @@ from lope_data.builds import Options, build, ingest
 from lope_data.errors import StoreError
 from lope_data.forms import FORMS
 from lope_data.recipe import Recipe
-from lope_data.rows.json_type import json_column
 from lope_data.store import Store, Version, verify_version
 from lope_data.transfer.exporting import export
 from lope_data.transfer.importing import import_folder
@@ -94,8 +93,7 @@ def test_json_in_every_format(tmp_path: Path, options: Options) -> None:
 
 
 def test_json_of_arrow_stays_on_its_line(tmp_path: Path, options: Options) -> None:
-    meta = json_column([{"a": 1}, None])
-    pretty = pa.ExtensionArray.from_storage(meta.type, pa.array(['{\r\n "a": 1.0\n}', None]))
+    pretty = pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(['{\r\n "a": 1.0\n}', None]))
     pq.write_table(pa.table({"text": ["a b", "c d"], "label": ["x", "y"], "meta": pretty}), tmp_path / "rows.parquet")
     version = ingest(str(tmp_path / "rows.parquet"), Recipe(), None, options)
     export_rows(version, FORMS["source"], "jsonl", tmp_path / "out.jsonl", silent)
