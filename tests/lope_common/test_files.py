@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lope_common.files import HashedFile, canonical, described, new_folder, sha256_of, write_whole
+from lope_common.files import HashedFile, canonical, described, new_file, new_folder, sha256_of, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -84,3 +84,15 @@ def test_canonical_json_has_one_form() -> None:
     assert canonical({"b": [1, 2.5, None], "a": "é\u2028"}) == '{"a":"é\u2028","b":[1,2.5,null]}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical(float("nan"))
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "rows.jsonl"
+    with pytest.raises(TypeError), new_file(out) as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
+    assert not [*out.parent.iterdir()]
+    with new_file(out) as file:
+        file.write(b"whole")
+        assert not out.exists()
+    assert [path.name for path in out.parent.iterdir()] == ["rows.jsonl"]
+    assert out.read_bytes() == b"whole"
