@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ def text_of_part(names: Sequence[str]) -> str | None:
     return next((name for name in ("content", "text") if name in names), None)
 
 
-def role_of(message: dict[str, Any]) -> Any:
+def role_of(message: Mapping[str, Any]) -> Any:
     """Who says a message, as it is written there."""
     return message.get("role", message.get("from"))
 
