@@ -40,7 +40,8 @@ def _of_message(message: Mapping[str, Any]) -> str:
     child = text_of_part(list(message))
     said = [] if child is None or message[child] is None else message[child]
     rest = {name: one for name, one in message.items() if name not in ("role", "from", child) and one is not None}
-    lines = [value_text(part) for part in (said if isinstance(said, list) else [said])]
+    text = "\n".join(map(value_text, said if isinstance(said, list) else [said]))
+    lines = [text] if text else []
     lines += [f"{name}: {one if isinstance(one, str) else _as_json(one)}" for name, one in rest.items()]
     return f"{role_of(message)}: " + "\n  ".join(lines)
 
