@@ -39,7 +39,7 @@ def test_it_says_what_was_asked_and_done_and_from_what() -> None:
         version.manifest.source.fingerprint,
         "| hynoise | `char.delete` | 1.2 | 2 | 10.0% | 10.0% | 10.1% | 7.3% to 12.9% | 10.1% | 89 × character |",
         "| hynoise | `label.flip` | 1.2 | 1 | 10.0% | 100.0% | 100.0% | – | – | 1 × target |",
-        "| choices | list\\<item: string\\> |  |",
+        "| choices | list\\<item: string\\> | choices of multiple\\_choice |",
         "embedding\\_alpha 0.05",
         f'lope_data.open("{version.ref}")',
         f"verify {version.ref} --replay",
@@ -69,7 +69,8 @@ def test_hostile_names_stay_text() -> None:
     said = version.manifest.plain
     changes = {
         "source": said["source"] | {"name": evil},
-        "shapes": {evil: 24},
+        "shapes": {"text": 24},
+        "layout": {"columns": {"text": {"text": evil}}, "classes": {evil: [evil]}, "absent": [evil]},
         "ops": {evil: evil},
         "recipe": said["recipe"] | {"name": evil},
         "hints": {evil: evil},
@@ -79,8 +80,8 @@ def test_hostile_names_stay_text() -> None:
     schema = pa.schema([(evil, pa.struct([(evil, pa.string())]))])
     text = card(manifest, schema)
     plain = card(as_manifest(said | {"report": said["report"][:1]}, version.folder), pa.schema([("a", pa.string())]))
-    assert len(text.splitlines()) == len(plain.splitlines()) - 4  # no task is known
+    assert len(text.splitlines()) == len(plain.splitlines()) - 2  # of three tasks one
     assert all(char.isprintable() or char == "\n" for char in text)
     for tag in ("<script", "[a](", "![i](", "*b*", "$d$", "|y"):
         assert text.count(tag) == text.count("\\" + tag), tag
-    assert _front(text).keys() == {"pretty_name", "tags", "size_categories", "configs"}
+    assert _front(text).keys() == {"pretty_name", "tags", "size_categories", "task_categories", "configs"}

@@ -93,6 +93,8 @@ def test_unknown_keys_are_kept_at_every_level(written: Callable[..., Path]) -> N
         changed = copy.deepcopy(manifest)
         for path in [(), *places(manifest)]:
             there = at(changed, path)
+            if path[:1] == ("layout",) and len(path) > 1:
+                continue  # names of columns
             if isinstance(there, dict) and path[-1:] not in [
                 ("ops",),
                 ("mix",),
@@ -163,8 +165,8 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(
 
 
 def test_a_newer_format_is_refused_and_says_what_to_do(written: Callable[..., Path]) -> None:
-    with pytest.raises(StoreError, match="has format 2; this lope_data reads up to 1, upgrade it"):
-        read_manifest(written({"format": 2, "all": "else may be different"}))
+    with pytest.raises(StoreError, match="has format 3; this lope_data reads up to 2, upgrade it"):
+        read_manifest(written({"format": 3, "all": "else may be different"}))
     for no_format in (True, "1", None, 1.0, 0, -3):
         with pytest.raises(StoreError, match="is not a manifest"):
             read_manifest(written({**MANIFESTS[0], "format": no_format}))
@@ -210,12 +212,12 @@ def test_one_changed_byte_anywhere_is_seen(folder: Path, tmp_path: Path) -> None
         b"[]",
         b"\xff\xfe",
         b"[" * 200_000,
-        b'{"format":1,"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
-        b'{"format":1,"rows":' + b"9" * 5000 + b"}",
-        b'{"format":1,"rows":NaN}',
-        b'{"format":1,"rows":1e999}',
-        b'{"format":1,"name":"\\ud800"}',
-        b'{"format":1,"format":1}',
+        b'{"format":2,"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"format":2,"rows":' + b"9" * 5000 + b"}",
+        b'{"format":2,"rows":NaN}',
+        b'{"format":2,"rows":1e999}',
+        b'{"format":2,"name":"\\ud800"}',
+        b'{"format":2,"format":2}',
         b'{"format":' + b"9" * 4000 + b"}",
         b" " * (64 * 2**20 + 1),
     ],
