@@ -55,7 +55,12 @@ def test_class_names_are_those_of_datasets() -> None:
     names = ["no", "yes", "é|`"]
     label = datasets.ClassLabel(names=names)
     wanted = datasets.Features(
-        {"label": label, "tags": datasets.List(label), "deep": {"in": datasets.List(label)}, "n": datasets.Value("int64")}
+        {
+            "label": label,
+            "tags": datasets.List(label),
+            "deep": {"in": datasets.List(label)},
+            "n": datasets.Value("int64"),
+        }
     )
     classes = {"label": names, "tags[]": names, "deep.in[]": names}
     assert features(wanted.arrow_schema, classes) == wanted.to_dict()
