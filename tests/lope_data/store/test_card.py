@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from lope_data.store.card import card
-from lope_data.store.manifest_model import as_manifest
+from lope_data.store.manifest_model import Layout, as_manifest
 from lope_data.store.store import Store
 
 GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")
@@ -46,6 +46,43 @@ def test_it_says_what_was_asked_and_done_and_from_what() -> None:
     ):
         assert said in text
     assert "## Noise" not in card(parent.manifest, parent.rows.schema)
+
+
+@pytest.mark.parametrize(
+    ("shape", "task"),
+    [("prompt_completion", "text-generation"), ("text", "text-generation"), ("chat", "text-generation")],
+)
+def test_every_shape_has_its_task(shape: str, task: str) -> None:
+    manifest = GOLDEN.resolve("rows").manifest.model_copy(update={"shapes": {shape: 24}})
+    assert _front(card(manifest, pa.schema([])))["task_categories"] == [task]
+
+
+def test_it_says_what_columns_hold() -> None:
+    layout = {
+        "columns": {
+            "chat": {"messages": "talk"},
+            "multiple_choice": {"question": "q", "choices": ["a", "b"], "answer": "right"},
+            "classification": {"text": "q", "label": "kind"},
+        },
+        "classes": {"kind": ["no", "ye|s"], "tags[]": [f"t{i}" for i in range(23)]},
+        "absent": [],
+    }
+    manifest = GOLDEN.resolve("rows").manifest
+    facts = manifest.model_copy(update={"layout": Layout.model_validate(layout)})
+    strings = [(name, pa.string()) for name in ("q", "a", "b", "right", "note")]
+    tags = ("tags", pa.list_(pa.int64()))
+    keys = ("lope_keys", pa.list_(pa.string()))
+    text = card(facts, pa.schema([("talk", pa.json_()), ("kind", pa.int64()), tags, *strings, keys]))
+    for line in (
+        "| talk | JSON | messages of chat |",
+        "| q | string | text of classification; question of multiple\\_choice |",
+        "| b | string | choices of multiple\\_choice |",
+        "| kind | int64 | label of classification; numbers from 0 of the classes no, ye\\|s |",
+        "| note | string |  |",
+        "| lope\\_keys | list\\<item: string\\> | the keys that the row's object has in the source, in order |",
+    ):
+        assert line in text
+    assert "t18, t19, and 3 more |" in text
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,14 @@ def test_the_golden_manifests_are_of_the_schema(folder: Path) -> None:
         {"messages": [{"role": "user", "content": "hello there"}, {"role": "assistant", "content": "good day"}]},
         {"conversations": [{"from": "human", "value": "hello"}, {"from": "gpt", "value": "good", "calls": [{}]}]},
         {"prompt": "Say something", "completion": "There it is"},
-        {"text": "a good film", "number": None},
+        {"text": "a good film"},
     ],
     ids=["instruction", "multiple_choice", "classification", "chat", "sharegpt", "prompt_completion", "text"],
 )
 def test_new_manifests_of_every_shape_are_of_the_schema(row: dict[str, Any], tmp_path: Path, options: Options) -> None:
-    rows = [row if "number" in row else {**row, "number": i} for i in range(8)]
+    rows = [{**row, "number": i} for i in range(8)]
     (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
-    columns = {"columns": {"text": "text"}} if len(row) == 2 and "number" in row else {}
+    columns = {"columns": {"text": "text"}} if row.keys() == {"text"} else {}
     recipe = Recipe.model_validate({"steps": [{"ratio": 0.5, "mix": "char.delete"}]} | columns)
     clean = ingest(str(tmp_path / "rows.json"), recipe, None, options)
     noisy = build(clean, recipe, None, options)
