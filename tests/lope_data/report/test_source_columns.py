@@ -263,7 +263,9 @@ def test_label_noise_says_what_was_asked_and_what_changed(
     for i in range(ROWS):
         assert f"prompt {case.asked(i).replace('⏎', ' ')} {case.target} clean " in page
         assert case.before(i) in page
-    flips = edit_statistics(noisy).flips
+    found = edit_statistics(noisy)
+    flips = found.flips
+    assert bool(found.length) == (name not in ("choices", "bool", "names", "mixed"))  # whose targets are no text
     if op == "label.flip":
         assert sum(flips.values()) == ROWS
         assert {before for before, _ in flips} == {case.before(i) for i in range(ROWS)}
