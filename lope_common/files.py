@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,20 @@ def canonical(value: Any) -> bytes:
     newline."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
+
+
+def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A version's manifest with the hash over itself, `manifest_sha256`."""
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return body | {"manifest_sha256": hashlib.sha256(canonical(body)).hexdigest()}
+
+
+def is_sealed(manifest: Mapping[str, Any], data: bytes) -> bool:
+    """Whether the bytes are the canonical JSON of the manifest with its right hash: one changed byte is seen."""
+    try:
+        return canonical(seal(manifest)) == data
+    except (ValueError, RecursionError):  # NaN, half a surrogate pair, or too deep: never canonical
+        return False
 
 
 def sha256_of(path: Path) -> str:

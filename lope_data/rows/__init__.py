@@ -13,20 +13,42 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_data.rows.canonical import ingest_table
     from lope_data.rows.columns import Columns
-    from lope_data.rows.fields import targets_of
-    from lope_data.rows.shapes import OPS, ROW_ID, SHAPE
+    from lope_data.rows.fields import inputs_of, put_targets, targets_of
+    from lope_data.rows.json_type import is_json
+    from lope_data.rows.layout import ABSENT, Layout
+    from lope_data.rows.shapes import KEYS, OPS, ROW_ID, SHAPE
     from lope_data.rows.stored import storable
 
-__all__ = ["OPS", "ROW_ID", "SHAPE", "Columns", "ingest_table", "storable", "targets_of"]
+__all__ = [
+    "ABSENT",
+    "KEYS",
+    "OPS",
+    "ROW_ID",
+    "SHAPE",
+    "Columns",
+    "Layout",
+    "ingest_table",
+    "inputs_of",
+    "is_json",
+    "put_targets",
+    "storable",
+    "targets_of",
+]
 
 __getattr__ = lazy(
     __name__,
     {
+        "ABSENT": "layout",
         "Columns": "columns",
+        "KEYS": "shapes",
+        "Layout": "layout",
         "OPS": "shapes",
         "ROW_ID": "shapes",
         "SHAPE": "shapes",
         "ingest_table": "canonical",
+        "inputs_of": "fields",
+        "is_json": "json_type",
+        "put_targets": "fields",
         "storable": "stored",
         "targets_of": "fields",
     },

@@ -15,7 +15,7 @@ from lope_data.rows.checking import check_choices, check_column
 from lope_data.rows.classes import class_names
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import content_ids, given_ids
-from lope_data.rows.json_type import as_json, is_json
+from lope_data.rows.json_type import as_json, is_json, is_raw
 from lope_data.rows.layout import ABSENT, Layout, Names
 from lope_data.rows.recognise import no_shape, recognised
 from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES, Kind
@@ -63,14 +63,15 @@ def ingest_table(
         recognised(own, shape, where, {"id": columns.id})
     if not found:
         raise no_shape(own, shape, where, _roles(table), given)
-    _say(found, given, where, notice)
+    _say(found, given, own, where, notice)
     if columns.id is not None:  # in the order of their ids, so that the order of the source decides nothing
         ids = given_ids(whole(table[columns.id]), where)
         order = pc.sort_indices(whole(table[columns.id]))
         table, ids = table.take(order), ids.take(order)
     else:
         ids = content_ids(table.select(own), where)
-    layout = Layout(found, classes, absent)
+    raw = [name for name in own if is_json(table[name].type) and is_raw(whole(table[name]))]
+    layout = Layout(found, classes, absent, tuple(raw))
     _check(table, layout, where)
     table = table.append_column(ROW_ID, ids)
     table = table.append_column(SHAPE, _marks(table, layout, where, shape))
@@ -92,12 +93,19 @@ def _has_keys(table: pa.Table) -> bool:
     return ABSENT in (table.schema.metadata or {})
 
 
-def _say(found: Mapping[str, Mapping[str, Names]], given: Mapping[str, Names], where: str, notice: Notice) -> None:
+def _say(
+    found: Mapping[str, Mapping[str, Names]], given: Mapping[str, Names], own: list[str], where: str, notice: Notice
+) -> None:
+    """What of the columns was recognised, and where it may be that a label was not."""
     said = {
         column: name for has in found.values() for column, name in has.items() if column != name and column not in given
     }
     if said:
         notice(f"{where}: reading {', '.join(f'{name!r} as {column}' for column, name in said.items())}")
+    if list(found) == ["text"] and len(own) > 1:
+        name = found["text"]["text"]
+        todo = f"to give one, --columns text={name},label=COLUMN"
+        notice(f"{where}: reading {name!r} as plain text, without a label; {todo}")
 
 
 def _whole(column: pa.ChunkedArray, place: str) -> pa.Array:

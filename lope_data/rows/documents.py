@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lope_data.rows.json_type import dumps, loads, read_quickly
-from lope_data.rows.roles import usual_role
+from lope_data.rows.roles import NOBODY, usual_role
 
 
 @dataclass
@@ -51,8 +51,9 @@ def document_leaves(documents: Sequence[str | None]) -> Documents:
 
 def text_of_part(names: Sequence[str]) -> str | None:
     """The field of a message or of a part of one that holds its text."""
-    if "from" in names and "value" in names and not {"role", "content"} <= set(names):
-        return "value"
+    if "role" in names or "from" in names:
+        usual = "content" if "content" in names and ("role" in names or "value" not in names) else "value"
+        return usual if usual in names else None
     return next((name for name in ("content", "text") if name in names), None)
 
 
@@ -69,7 +70,8 @@ def _texts(value: Any, path: str, role: str | None) -> Iterator[tuple[str, str |
             yield from _texts(item, f"{path}[{number}]", role)
     elif isinstance(value, dict) and (child := text_of_part(list(value))) is not None:
         if role is None and ("role" in value or "from" in value):
-            role = usual_role(role_of(value))
+            said = role_of(value)
+            role = (usual_role(said) if isinstance(said, str) else None) or NOBODY
         yield from _texts(value[child], f"{path}.{child}", role)
 
 

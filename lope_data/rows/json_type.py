@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lope_data.text.buffers import whole
+
+_SUSPECT = r"[0-9]{19}|NaN|Infinity|\\u[dD]"
 
 
 def is_json(kind: pa.DataType) -> bool:
@@ -53,6 +57,26 @@ def bare(table: pa.Table) -> pa.Table:
             texts = pa.chunked_array([chunk.storage for chunk in table[number].chunks], field.type.storage_type)
             table = table.set_column(number, field.name, texts)
     return table
+
+
+def is_raw(column: pa.Array) -> bool:
+    """Whether a column of JSON holds what readers of JSON differ about: integers beyond 64 bits, NaN, the infinities,
+    half a surrogate pair.
+    """
+    suspect = column.storage.filter(pc.match_substring_regex(column.storage, _SUSPECT))
+    return any(_is_raw(loads(text)) for text in suspect.to_pylist() if text is not None)
+
+
+def _is_raw(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_is_raw(item) or not is_unicode(key) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_is_raw, value))
+    if isinstance(value, str):
+        return not is_unicode(value)
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**64
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def loads(text: str) -> Any:

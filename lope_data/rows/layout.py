@@ -1,4 +1,4 @@
-"""The layout of a table: which columns hold what a shape has, what class numbers mean, where null means absent.
+"""The layout of a table: which columns hold what a shape has, and what types do not say of the others.
 
 It stands in the metadata of a table's schema while the rows are in memory, and in a version's manifest (FORMAT.md).
 """
@@ -28,11 +28,13 @@ class Layout:
     columns: shape -> what it has -> the column of the source that holds it.
     classes: path of class numbers, `label` or `tags[]` -> the classes' names.
     absent: columns in which null means that the source's object had no such key.
+    raw: columns of JSON that readers with numbers of 64 bits would not give back exactly.
     """
 
     columns: Mapping[str, Mapping[str, Names]]
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: pa.Table) -> Layout:
@@ -47,7 +49,7 @@ class Layout:
             for shape, has in plain["columns"].items()
         }
         classes = {path: tuple(names) for path, names in plain["classes"].items()}
-        return cls(columns, classes, tuple(plain["absent"]))
+        return cls(columns, classes, tuple(plain["absent"]), tuple(plain["raw"]))
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -57,7 +59,7 @@ class Layout:
             for shape, has in self.columns.items()
         }
         classes = {path: list(names) for path, names in self.classes.items()}
-        return {"columns": columns, "classes": classes, "absent": list(self.absent)}
+        return {"columns": columns, "classes": classes, "absent": list(self.absent), "raw": list(self.raw)}
 
     def missing(self, columns: Collection[str]) -> list[str]:
         """The columns that a version of this layout needs and that are none of these."""

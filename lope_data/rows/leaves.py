@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lope_data.rows.documents import document_leaves, text_of_part
 from lope_data.rows.json_type import as_json, is_json, json_texts
-from lope_data.rows.roles import usual_roles
+from lope_data.rows.roles import NOBODY, usual_roles
 from lope_data.text.buffers import Mask
 from lope_data.text.draws import I64, ranges
 
@@ -146,9 +146,8 @@ def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
     if said_by := next((name for name in ("role", "from") if name in names), None):
         roles = children[names.index(said_by)]
         # Of a struct of lists, one role for each item of the other list.
-        role = usual_roles(roles.flatten() if _is_list(roles.type) else roles).take(
-            pa.array(walked.item if _is_list(roles.type) else inner.row)
-        )
+        said = pc.fill_null(usual_roles(roles.flatten() if _is_list(roles.type) else roles), NOBODY)
+        role = said.take(pa.array(walked.item if _is_list(roles.type) else inner.row))
     mask = column.is_null() if column.null_count else None
 
     def put(values: pa.Array) -> pa.Array:

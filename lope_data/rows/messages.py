@@ -83,6 +83,8 @@ def _check_message(message: dict[str, Any]) -> None:
         raise ValueError(unknown_role(role))
     if (child := text_of_part(list(message))) is not None:
         _check_content(message[child])
+    elif usual_role(role) in ("user", "system"):
+        raise ValueError(f"{_shown(message)} has no content, as what a {role} says must; {_TODO}")
 
 
 def _check_content(content: Any) -> None:

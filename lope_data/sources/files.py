@@ -57,9 +57,7 @@ def shards(folder: Path, reading: Reading) -> list[Path]:
     Raises:
         SourceError: there are none, or they are of several kinds.
     """
-    files = [path for path in _visible(folder) if path.is_file()]
-    if reading.pattern is None:
-        files = [path for path in files if is_known(path)]
+    files = _readable([path for path in _visible(folder) if path.is_file()], reading)
     if not files:
         raise SourceError(
             f"{folder}: a folder, but not one that datasets.Dataset.save_to_disk wrote, and without files of a kind "
@@ -90,8 +88,7 @@ def split_files(folder: Path, reading: Reading) -> Grouped:
     """
 
     def readable(paths: Iterable[Path]) -> list[Path]:
-        files = (path for path in paths if path.is_file() and path.name not in _ABOUT)
-        return [path for path in files if reading.pattern is not None or is_known(path)]
+        return _readable([path for path in paths if path.is_file() and path.name not in _ABOUT], reading)
 
     def named(files: Sequence[Path]) -> Grouped:
         return grouped([path.relative_to(folder).as_posix() for path in files], str(folder))
@@ -113,11 +110,19 @@ def matching(pattern: Path, reading: Reading) -> tuple[Path, list[Path]] | None:
     files = [
         path
         for path in found
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and (reading.pattern is not None or is_known(path))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+    files = _readable(files, reading)
     return (folder, files) if files else None
+
+
+def _readable(files: list[Path], reading: Reading) -> list[Path]:
+    """Those of some files that hold rows: of a known kind, unless a pattern says how lines are read."""
+    if reading.pattern is not None:
+        return files
+    kinds = {path: found for path in files if (found := _format(path)) is not None}
+    rows = [path for path in kinds if not kinds[path].notes]
+    return rows or list(kinds)
 
 
 def _below(folder: Path) -> Iterator[Path]:

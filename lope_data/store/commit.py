@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lope_common.files import canonical, described
 from lope_data.rows.json_type import is_json
+from lope_data.rows.layout import Layout
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
 from lope_data.store.draft import Draft
@@ -38,7 +39,7 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     """
     folder = draft.version
     schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
-    _write_datasets_files(draft, features(schema, facts.layout.classes), facts.content_digest)
+    _write_datasets_files(draft, features(schema, Layout.from_plain(facts.layout.plain)), facts.content_digest)
     (folder / "README.md").write_bytes(card(facts, schema).encode())
     files = [File(**entry) for note in notes for entry in note["files"]]
     files += [File(**described(folder, name)) for name in ("README.md", "dataset_info.json", "state.json")]
@@ -94,13 +95,16 @@ def _flush_folder(path: Path) -> None:
         os.close(handle)
 
 
-def features(schema: pa.Schema, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What `datasets.Features.to_dict()` gives for the columns.
-
-    Args:
-        classes: path of numbers, `label` or `tags[]` -> the names of the classes that they stand for.
+def features(schema: pa.Schema, layout: Layout) -> dict[str, Any]:
+    """What `datasets.Features.to_dict()` gives for the columns: with names of classes, and with JSON as its text where
+    it could not be read exactly.
     """
-    return {field.name: _feature(field.type, field.name, classes) for field in schema}
+    return {
+        field.name: {"decode": False, "_type": "Json"}
+        if field.name in layout.raw
+        else _feature(field.type, field.name, layout.classes)
+        for field in schema
+    }
 
 
 def _feature(kind: pa.DataType, path: str, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:

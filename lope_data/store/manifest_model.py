@@ -123,11 +123,12 @@ class Hints(_Model):
 
 
 class Layout(_Model):
-    """Which columns hold what a shape has, what class numbers mean, and where null means absent."""
+    """Which columns hold what a shape has, and what types do not say of the others."""
 
     columns: Annotated[dict[str, dict[str, str | ColumnNames]], AfterValidator(_known)]
     classes: dict[str, list[str]]
     absent: list[str]
+    raw: list[str]
 
 
 class Step(_Model):
@@ -270,7 +271,7 @@ def as_manifest(plain: dict[str, Any], where: Path) -> Manifest:
     try:
         found = _MANIFEST.validate_python(plain)
     except ValidationError as error:
-        raise StoreError(f"{where} is not a manifest: {_reason(error)}") from None
+        raise StoreError(f"{where} is not a manifest: {reason(error)}") from None
     if found.depth != len(found.parents):
         raise StoreError(f"{where} is not a manifest: depth: {found.depth}, with {len(found.parents)} parents")
     if unknown := sorted(set(found.shapes) - set(found.layout.columns)):
@@ -280,8 +281,8 @@ def as_manifest(plain: dict[str, Any], where: Path) -> Manifest:
     return found
 
 
-def _reason(error: ValidationError) -> str:
-    """The first thing that is wrong, and where it stands."""
+def reason(error: ValidationError) -> str:
+    """The first thing that is wrong with a manifest, and where it stands."""
     first = error.errors(include_url=False, include_input=False)[0]
     keys = first["loc"][1:] if first["loc"][:1] in (("ingest",), ("build",)) else first["loc"]
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:60]}" for key in keys).lstrip(".")[:200]

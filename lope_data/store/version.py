@@ -35,7 +35,7 @@ class Version:
 
     @classmethod
     def at(cls, folder: Path) -> Version:
-        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of a newer format."""
+        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of another format."""
         return cls(folder, read_manifest(folder))
 
     @property
@@ -103,7 +103,7 @@ class Version:
         from lope_data.store.commit import features
 
         rows = self.rows.replace_schema_metadata(None)
-        found = datasets.Features.from_dict(features(rows.schema, self.layout.classes))
+        found = datasets.Features.from_dict(features(rows.schema, self.layout))
         return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
 
     @cached_property

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from lope_common.files import HashedFile, canonical, described, new_folder, sha256_of, write_whole
+from lope_common.files import (
+    HashedFile,
+    canonical,
+    described,
+    is_sealed,
+    new_folder,
+    seal,
+    sha256_of,
+    write_whole,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -84,3 +93,13 @@ def test_canonical_json_has_one_form() -> None:
     assert canonical({"b": [1, 2.5, None], "a": "é\u2028"}) == '{"a":"é\u2028","b":[1,2.5,null]}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical(float("nan"))
+
+
+def test_a_seal_is_over_every_byte() -> None:
+    sealed = seal({"b": [1, "ü"], "a": None})
+    data = canonical(sealed)
+    assert seal(sealed) == sealed
+    assert is_sealed(sealed, data)
+    assert not is_sealed(sealed | {"a": 0}, canonical(sealed | {"a": 0}))
+    assert not is_sealed(sealed, data.replace(b",", b", ", 1))
+    assert not is_sealed({"a": float("nan")}, b'{"a":NaN}')

@@ -24,9 +24,11 @@ class Format:
             gathered instead, since those of several files make one table.
         text: whether it holds text, which has an encoding and may be compressed; else it says all of that itself.
         quoted: whether fields may stand in quotes.
+        notes: whether such files in a folder may be about its rows, which others hold: a README.txt.
     """
 
     read: Callable[[Path, Reading], pa.Table] | None = None
     gather: Callable[[Path, Reading, Objects], None] | None = None
     text: bool = True
     quoted: bool = False
+    notes: bool = False

@@ -18,7 +18,7 @@ from lope_common.files import canonical
 from lope_data.builds import Options, build, ingest
 from lope_data.errors import StoreError
 from lope_data.recipe import Recipe
-from lope_data.store.manifest import NAME, read_manifest, seal
+from lope_data.store.manifest import FORMAT, NAME, read_manifest, seal
 from lope_data.store.manifest_model import SCHEMA, schema_text
 from lope_data.store.version import Version
 
@@ -217,8 +217,8 @@ def test_choices_may_be_several_columns(written: Callable[..., Path]) -> None:
 
 
 def test_a_newer_format_is_refused_and_says_what_to_do(written: Callable[..., Path]) -> None:
-    with pytest.raises(StoreError, match="has format 3; this lope_data reads up to 2, upgrade it"):
-        read_manifest(written({"format": 3, "all": "else may be different"}))
+    with pytest.raises(StoreError, match=f"has format {FORMAT + 1}; this lope_data reads up to {FORMAT}, upgrade it"):
+        read_manifest(written({"format": FORMAT + 1, "all": "else may be different"}))
     for no_format in (True, "1", None, 1.0, 0, -3):
         with pytest.raises(StoreError, match="is not a manifest"):
             read_manifest(written({**MANIFESTS[0], "format": no_format}))
