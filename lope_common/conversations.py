@@ -29,6 +29,12 @@ def role_key(names: Iterable[str]) -> str | None:
     return next((name for name in ("role", "from") if name in names), None)
 
 
+def role_of(message: Mapping[str, Any]) -> Any:
+    """Who says a message, as it is written there; of a struct of lists, who says each."""
+    key = role_key(message)
+    return None if key is None else message[key]
+
+
 def text_key(names: Iterable[str]) -> str | None:
     """Which of the names of a message, or of a part of one, is that of its text; None where there is none."""
     there = set(names)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.json_type import is_json, json_texts, read_quickly
+from lope_data.rows.json_type import is_json, json_texts, read_quickly, type_name
 from lope_data.rows.messages import check_messages
 from lope_data.rows.shapes import Kind
 from lope_data.rows.values import answers, is_label
@@ -104,7 +104,7 @@ def _first_misfit(column: pa.Array) -> int:
 
 def _wrong_type(column: pa.Array, at: Callable[[int | None], str], wanted: str) -> SourceError:
     row = int(pc.index(column.is_valid(), True).as_py())
-    kind = "JSON" if is_json(column.type) else column.type
+    kind = type_name(column.type)
     return SourceError(f"{at(max(row, 0))}: {_shown(column[max(row, 0)])} is {kind}, where {wanted} is needed")
 
 

@@ -20,6 +20,11 @@ def is_json(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.JsonType)
 
 
+def type_name(kind: pa.DataType) -> str:
+    """The name of a column's type, for people."""
+    return "JSON" if is_json(kind) else str(kind)
+
+
 def json_texts(column: pa.Array) -> pa.Array:
     """The texts of a column of JSON."""
     return column.storage

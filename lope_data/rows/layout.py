@@ -6,13 +6,14 @@ It stands in the metadata of a table's schema while the rows are in memory, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from lope_common.files import canonical
+from lope_data.rows.shapes import OPS, ROW_ID, SHAPE
 
 Names = str | tuple[str, ...]
 """A column, or several of one value each (choices)."""
@@ -59,6 +60,12 @@ class Layout:
         }
         classes = {path: list(names) for path, names in self.classes.items()}
         return {"columns": columns, "classes": classes, "absent": list(self.absent), "raw": list(self.raw)}
+
+    def missing(self, columns: Collection[str]) -> list[str]:
+        """The columns that a version of this layout needs and that are none of these."""
+        named = [name for has in self.columns.values() for name in has.values()]
+        flat = [one for name in named for one in ((name,) if isinstance(name, str) else name)]
+        return [name for name in (ROW_ID, SHAPE, OPS, *flat, *self.absent) if name not in columns]
 
     def on(self, table: pa.Table) -> pa.Table:
         """The table with this layout, and no other metadata."""

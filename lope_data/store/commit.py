@@ -118,7 +118,7 @@ def _feature(kind: pa.DataType, path: str, classes: Mapping[str, Sequence[str]])
     if path in classes:
         return {"names": list(classes[path]), "_type": "ClassLabel"}
     if is_json(kind):
-        return {"decode": True, "_type": "Json"}
+        return {"_type": "Json"}
     if pa.types.is_struct(kind):
         return {field.name: _feature(field.type, f"{path}.{field.name}", classes) for field in kind}
     if pa.types.is_list(kind):

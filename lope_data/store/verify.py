@@ -102,6 +102,7 @@ def _difference(folder: Path, file: File) -> str:
 
 def _content(version: Version) -> Iterator[tuple[str, str]]:
     """Whether what can be counted anew is what the manifest says: files may have been exchanged and hashed anew."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from lope_data.rows.shapes import OPS, SHAPE
@@ -111,7 +112,7 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
     manifest = version.manifest
     try:
         rows, digest = version.rows, content_digest(version.rows, version.edits, version.layout)
-    except (StoreError, ValueError) as error:
+    except (StoreError, LookupError, ValueError, pa.ArrowException) as error:
         yield "rows and edits", str(error)
         return
     if digest != manifest.content_digest:

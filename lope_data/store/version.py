@@ -62,7 +62,7 @@ class Version:
         """All rows, memory-mapped, with their layout; the text is read when it is used.
 
         Raises:
-            StoreError: a data file is missing or cannot be read.
+            StoreError: a data file is missing or cannot be read, or a column of the layout is not there.
         """
         import pyarrow as pa
 
@@ -70,6 +70,8 @@ class Version:
             files = [str(self.folder / name) for name in self.data_files]
             rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
             rows.validate(full=True)  # a changed offset would lead outside the file
+            if missing := self.layout.missing(rows.column_names):
+                raise ValueError(f"there is no column {missing[0]!r}")
             return self.layout.on(rows)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
