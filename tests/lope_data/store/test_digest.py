@@ -17,8 +17,7 @@ import pytest
 from lope_common.files import canonical
 from lope_data.builds import Options, build, ingest
 from lope_data.recipe import Recipe
-from lope_data.rows.json_type import as_json, is_json
-from lope_data.rows.layout import Layout
+from lope_data.rows import Layout, as_json, is_json
 from lope_data.store.digest import ContentDigest, content_digest
 from lope_data.store.store import Store
 from lope_data.store.version import Version
