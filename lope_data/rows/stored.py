@@ -35,12 +35,19 @@ def stored(column: pa.Array, place: str) -> pa.Array:
     wanted = _wanted(kind)
     if not storable(wanted):
         raise SourceError(f"{place}: a version cannot hold {kind}; drop or convert it")
-    if wanted == kind:
-        return column
     try:
-        return column.cast(wanted)
+        _check_zones(wanted)
+        return column if wanted == kind else column.cast(wanted)
     except pa.ArrowException as error:
         raise SourceError(f"{place}: a version cannot hold {kind} ({error}); drop or convert it") from error
+
+
+def _check_zones(kind: pa.DataType) -> None:
+    """Raises pa.ArrowException: a time has a zone that is not known, so that nobody could read it."""
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        pa.array([0], kind).cast(pa.string())
+    for number in range(kind.num_fields):
+        _check_zones(kind.field(number).type)
 
 
 def _wanted(kind: pa.DataType) -> pa.DataType:

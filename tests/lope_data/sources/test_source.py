@@ -202,6 +202,10 @@ def test_what_a_version_cannot_hold_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table(rows | {"raw": [b"a", b"b"]}), tmp_path / "r.parquet")
     with pytest.raises(SourceError, match="column 'raw': a version cannot hold binary; drop or convert it"):
         ingested(tmp_path / "r.parquet")
+    times = pa.array([0, 1], pa.timestamp("s", "Nowhere/Land"))
+    pq.write_table(pa.table(rows | {"at": times, "id": [1, 2]}), tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match=r"column 'at': a version cannot hold timestamp\[.*Nowhere/Land"):
+        ingested(tmp_path / "r.parquet", Columns(id="id"))
     vectors = pa.array([[0.0, 1.0]] * 2, pa.list_(pa.float32(), 2))
     pq.write_table(pa.table(rows | {"vector": vectors}), tmp_path / "r.parquet")
     assert ingested(tmp_path / "r.parquet")["vector"].type == pa.list_(pa.float32())
