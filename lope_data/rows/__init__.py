@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lope_data.rows.fields import inputs_of, put_targets, targets_of
     from lope_data.rows.json_type import is_json
     from lope_data.rows.layout import ABSENT, Layout
+    from lope_data.rows.paths import place_of, value_at
+    from lope_data.rows.plain import plain_rows
     from lope_data.rows.shapes import KEYS, OPS, ROW_ID, SHAPE
     from lope_data.rows.stored import storable
 
@@ -30,9 +32,12 @@ __all__ = [
     "ingest_table",
     "inputs_of",
     "is_json",
+    "place_of",
+    "plain_rows",
     "put_targets",
     "storable",
     "targets_of",
+    "value_at",
 ]
 
 __getattr__ = lazy(
@@ -48,8 +53,11 @@ __getattr__ = lazy(
         "ingest_table": "canonical",
         "inputs_of": "fields",
         "is_json": "json_type",
+        "place_of": "paths",
+        "plain_rows": "plain",
         "put_targets": "fields",
         "storable": "stored",
         "targets_of": "fields",
+        "value_at": "paths",
     },
 )

@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_data.report.statistics import column_statistics, edit_statistics
-from lope_data.rows.paths import place_of, value_at
-from lope_data.rows.plain import plain_rows
+from lope_data.rows import place_of, plain_rows, value_at
 from lope_data.store import Store, Version
 
 Cli = Callable[..., Any]

@@ -18,8 +18,7 @@ from lope_data.recipe import Recipe
 from lope_data.report.distribution import Distribution
 from lope_data.report.sample_rows import undone, version_samples
 from lope_data.report.statistics import column_statistics, edit_statistics
-from lope_data.rows.paths import value_at
-from lope_data.rows.plain import plain_rows
+from lope_data.rows import plain_rows, value_at
 from lope_data.store import Store, Version
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"
