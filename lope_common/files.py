@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def canonical(value: Any) -> bytes:
@@ -108,6 +108,22 @@ def new_folder(out: Path) -> Iterator[Path]:
         scratch.rename(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[BinaryIO]:
+    """Within the context a file to write into; it becomes `out` if all goes well, and goes away if not.
+
+    Raises OSError where it cannot be made.
+    """
+    scratch = beside(out)
+    try:
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.open("xb") as file:
+            yield file
+        scratch.rename(out)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def beside(path: Path) -> Path:

@@ -12,17 +12,16 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
+from lope_common.conversations import role_of, usual_role
 from lope_common.shown import changed, safe
 from lope_data.errors import StoreError
 from lope_data.noise.registry import level_of
 from lope_data.report.pieces import Piece
 from lope_data.report.statistics import EditStatistics, edit_shards
-from lope_data.rows.documents import role_of
 from lope_data.rows.fields import targets_of
 from lope_data.rows.layout import Layout
 from lope_data.rows.paths import value_at
 from lope_data.rows.plain import plain_rows, text_of_message, turns
-from lope_data.rows.roles import usual_role
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store.version import Version
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lope_data.rows.documents import role_of, text_of_part
+from lope_common.conversations import role_of, text_key
 from lope_data.rows.plain import turns
 
 
@@ -27,7 +27,7 @@ def choices_text(choices: Sequence[str | None]) -> str:
 
 
 def _of_mapping(value: Mapping[str, Any]) -> str:
-    child = text_of_part(list(value))
+    child = text_key(list(value))
     if "role" in value or "from" in value:
         return "\n".join(map(_of_message, turns(value)))
     if child == "text" and isinstance(value["text"], str):  # a part of a message
@@ -37,7 +37,7 @@ def _of_mapping(value: Mapping[str, Any]) -> str:
 
 def _of_message(message: Mapping[str, Any]) -> str:
     """What somebody said, and what else the message has, such as calls of tools."""
-    child = text_of_part(list(message))
+    child = text_key(list(message))
     said = [] if child is None or message[child] is None else message[child]
     rest = {name: one for name, one in message.items() if name not in ("role", "from", child) and one is not None}
     text = "\n".join(map(value_text, said if isinstance(said, list) else [said]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lope_common.conversations import NOBODY, role_key, text_key, usual_role
 from lope_data.rows.json_type import dumps, loads, read_quickly
-from lope_data.rows.roles import NOBODY, usual_role
 
 
 @dataclass
@@ -49,28 +49,15 @@ def document_leaves(documents: Sequence[str | None]) -> Documents:
     return found
 
 
-def text_of_part(names: Sequence[str]) -> str | None:
-    """The field of a message or of a part of one that holds its text."""
-    if "role" in names or "from" in names:
-        usual = "content" if "content" in names and ("role" in names or "value" not in names) else "value"
-        return usual if usual in names else None
-    return next((name for name in ("content", "text") if name in names), None)
-
-
-def role_of(message: Mapping[str, Any]) -> Any:
-    """Who says a message, as it is written there."""
-    return message.get("role", message.get("from"))
-
-
 def _texts(value: Any, path: str, role: str | None) -> Iterator[tuple[str, str | None, str | None]]:
     if isinstance(value, str):
         yield path, role, value
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from _texts(item, f"{path}[{number}]", role)
-    elif isinstance(value, dict) and (child := text_of_part(list(value))) is not None:
-        if role is None and ("role" in value or "from" in value):
-            said = role_of(value)
+    elif isinstance(value, dict) and (child := text_key(value)) is not None:
+        if role is None and (said_by := role_key(value)):
+            said = value[said_by]
             role = (usual_role(said) if isinstance(said, str) else None) or NOBODY
         yield from _texts(value[child], f"{path}.{child}", role)
 
@@ -81,6 +68,6 @@ def _replaced(value: Any, texts: Iterator[str | None]) -> Any:
         return next(texts)
     if isinstance(value, list):
         value[:] = [_replaced(item, texts) for item in value]
-    elif isinstance(value, dict) and (child := text_of_part(list(value))) is not None:
+    elif isinstance(value, dict) and (child := text_key(value)) is not None:
         value[child] = _replaced(value[child], texts)
     return value

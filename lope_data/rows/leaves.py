@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.rows.documents import document_leaves, text_of_part
+from lope_common.conversations import NOBODY, role_key, text_key
+from lope_data.rows.documents import document_leaves
 from lope_data.rows.json_type import as_json, is_json, json_texts
-from lope_data.rows.roles import NOBODY, usual_roles
+from lope_data.rows.roles import usual_roles
 from lope_data.text.buffers import Mask
 from lope_data.text.draws import I64, ranges
 
@@ -77,7 +78,7 @@ def holds_texts(kind: pa.DataType) -> bool:
     while _is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
-        child = text_of_part([part.name for part in kind])
+        child = text_key([part.name for part in kind])
         return child is not None and holds_texts(kind.field(child).type)
     return is_json(kind) or _is_text(kind)
 
@@ -116,7 +117,7 @@ def _walk(column: pa.Array) -> _Walked:
         return _walk_list(column)
     if pa.types.is_struct(kind):
         names = [part.name for part in kind]
-        if (child := text_of_part(names)) is not None:
+        if (child := text_key(names)) is not None:
             return _walk_struct(column, names, child)
     nothing = pa.array([], pa.string())
     empty = np.empty(0, np.int64)
@@ -143,7 +144,7 @@ def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
     children = column.flatten()
     walked = _walk(children[names.index(child)])
     inner, role = walked.leaves, walked.leaves.role
-    if said_by := next((name for name in ("role", "from") if name in names), None):
+    if said_by := role_key(names):
         roles = children[names.index(said_by)]
         # Of a struct of lists, one role for each item of the other list.
         said = pc.fill_null(usual_roles(roles.flatten() if _is_list(roles.type) else roles), NOBODY)

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_common.conversations import role_key, text_key, usual_role
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.documents import role_of, text_of_part
 from lope_data.rows.json_type import dumps, is_json, json_texts, read_quickly
-from lope_data.rows.roles import unknown_role, usual_role, usual_roles
+from lope_data.rows.roles import unknown_role, usual_roles
 from lope_data.text.draws import I64
 
 Place = Callable[[int | None], str]
@@ -74,14 +74,14 @@ def _check_value(value: Any) -> None:
 
 
 def _check_message(message: dict[str, Any]) -> None:
-    if "role" not in message and "from" not in message:
+    if (said_by := role_key(message)) is None:
         raise ValueError(f"{_shown(message)} has no role, as a message must; {_TODO}")
-    role = role_of(message)
+    role = message[said_by]
     if not isinstance(role, str | None):
         raise ValueError(f"the role {_shown(role)} is no text")
     if usual_role(role) is None:
         raise ValueError(unknown_role(role))
-    if (child := text_of_part(list(message))) is not None:
+    if (child := text_key(message)) is not None:
         _check_content(message[child])
     elif usual_role(role) in ("user", "system"):
         raise ValueError(f"{_shown(message)} has no content, as what a {role} says must; {_TODO}")
@@ -94,7 +94,7 @@ def _check_content(content: Any) -> None:
         for part in content:
             _check_content(part)
     elif isinstance(content, dict):
-        if (child := text_of_part(list(content))) is not None:
+        if (child := text_key(content)) is not None:
             _check_content(content[child])
     elif content is not None:
         raise ValueError(f"the content {_shown(content)} is neither text nor a list of texts or of parts with a 'text'")
@@ -111,7 +111,7 @@ def _check(column: pa.Array, row: I64, at: Place) -> None:
         _check(column.flatten(), np.repeat(row, _lengths(column)), at)
         return
     names = [part.name for part in kind] if pa.types.is_struct(kind) else []
-    child, said_by = text_of_part(names), next((name for name in ("role", "from") if name in names), None)
+    child, said_by = text_key(names), role_key(names)
     if child is None or said_by is None:
         if _is_string(kind) and pc.all(column.is_null()).as_py():  # nulls that have no type of their own
             return
@@ -157,7 +157,7 @@ def _is_content(kind: pa.DataType) -> bool:
     if _is_list(kind):
         return _is_content(kind.value_type)
     if pa.types.is_struct(kind):
-        child = text_of_part([part.name for part in kind])
+        child = text_key([part.name for part in kind])
         return child is None or _is_content(kind.field(child).type)
     return _is_string(kind)
 

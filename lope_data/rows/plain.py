@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lope_data.rows.documents import role_of, text_of_part
+from lope_common.conversations import role_of, text_key
 from lope_data.rows.json_type import is_json, loads
 from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import SHAPES
@@ -65,7 +65,7 @@ def text_of_message(message: Any) -> str:
     if isinstance(message, list):
         return "\n".join(text for text in map(text_of_message, message) if text)
     if isinstance(message, Mapping):
-        child = text_of_part(list(message))
+        child = text_key(list(message))
         return "" if child is None else text_of_message(message[child])
     return message or ""
 

@@ -39,7 +39,9 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     """
     folder = draft.version
     schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
-    _write_datasets_files(draft, features(schema, Layout.from_plain(facts.layout.plain)), facts.content_digest)
+    names = [draft.data_name(i) for i in range(draft.count)]
+    fingerprint = facts.content_digest.removeprefix("sha256:")[:16]
+    write_datasets_files(folder, features(schema, Layout.from_plain(facts.layout.plain)), names, fingerprint)
     (folder / "README.md").write_bytes(card(facts, schema).encode())
     files = [File(**entry) for note in notes for entry in note["files"]]
     files += [File(**described(folder, name)) for name in ("README.md", "dataset_info.json", "state.json")]
@@ -59,11 +61,16 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     return Version(target, manifest, existed=False)
 
 
-def _write_datasets_files(draft: Draft, found: dict[str, Any], digest: str) -> None:
+def write_datasets_files(folder: Path, found: Mapping[str, Any], names: Sequence[str], fingerprint: str) -> None:
+    """Writes what `datasets` needs beside files of rows: what `features` gives, and the names of these files.
+
+    Args:
+        fingerprint: what `datasets` keys its caches by.
+    """
     info = {"features": found}
     state: dict[str, Any] = {
-        "_data_files": [{"filename": draft.data_name(i)} for i in range(draft.count)],
-        "_fingerprint": digest.removeprefix("sha256:")[:16],
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": fingerprint,
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
@@ -71,7 +78,7 @@ def _write_datasets_files(draft: Draft, found: dict[str, Any], digest: str) -> N
         "_split": None,
     }
     for name, value in (("dataset_info.json", info), ("state.json", state)):
-        (draft.version / name).write_bytes(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
+        (folder / name).write_bytes(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def _flush(folder: Path, names: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ from lope_data.store.manifest import read_manifest
 
 if TYPE_CHECKING:
     import datasets
+    import pandas
+    import polars
     import pyarrow as pa
 
     from lope_data.rows.layout import Layout
@@ -105,6 +107,52 @@ class Version:
         rows = self.rows.replace_schema_metadata(None)
         found = datasets.Features.from_dict(features(rows.schema, self.layout))
         return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
+
+    def to_dataset(self, form: str = "source", *, lope_columns: bool = False) -> datasets.Dataset:
+        """The rows in a form, as a `datasets.Dataset`: by default as the source had them, names of classes too.
+
+        Args:
+            form: as `export --as` has it: `source`, `alpaca`, `messages`, `sharegpt`, `prompt-completion`, `text`.
+            lope_columns: add `lope_row_id`, `lope_shape` and `lope_ops`.
+
+        Raises:
+            StoreError: there is no such form, or it cannot hold some rows; says which.
+        """
+        import datasets
+
+        from lope_data.store.commit import features
+
+        rows = self._shaped(form, lope_columns)
+        found = datasets.Features.from_dict(features(rows.schema, self.layout))
+        return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
+
+    def to_polars(self, form: str = "source", *, lope_columns: bool = False) -> polars.DataFrame:
+        """The rows in a form, as a polars frame. Columns of JSON are its text, as polars has no type for it.
+
+        The arguments and errors are those of `to_dataset`.
+        """
+        import polars
+
+        from lope_data.rows.json_type import bare
+
+        frame = polars.from_arrow(bare(self._shaped(form, lope_columns)))
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def to_pandas(self, form: str = "source", *, lope_columns: bool = False) -> pandas.DataFrame:
+        """The rows in a form, as a pandas frame: integers and booleans in types that have nulls, JSON as its values.
+
+        The arguments and errors are those of `to_dataset`. Raises StoreError also where pandas is missing.
+        """
+        from lope_data.store.frames import to_pandas
+
+        return to_pandas(self._shaped(form, lope_columns))
+
+    def _shaped(self, form: str, lope_columns: bool) -> pa.Table:
+        from lope_data.forms.known import form_named
+        from lope_data.forms.shaping import shaped
+
+        return shaped(self.rows, form_named(form), lope_columns=lope_columns, what=self.ref)
 
     @cached_property
     def parent(self) -> Version | None:

@@ -40,6 +40,11 @@ def import_folder(folder: Path, store: Store, notice: Notice, progress: Progress
         StoreError: the folder is no exported version, or what is in it is not what its manifest says; the store has
             another version of that id, or cannot be written to. The store stays as it was.
     """
+    if folder.is_file() or (folder.is_dir() and not (folder / NAME).exists()):
+        raise StoreError(
+            f"{folder} is not a version: it has no {NAME}, which export --as version writes; rows alone are read with "
+            f"`python -m lope_data ingest {folder}`"
+        )
     manifest = read_manifest(folder)
     name, version = manifest.name, manifest.version
     if version != expected_id(manifest):
@@ -108,8 +113,6 @@ def _rows(folder: Path, manifest: Manifest) -> Iterator[pa.Table]:
         return _of_parquet(inner_file(folder, "rows.parquet"))
     if (folder / "rows.jsonl").exists():
         return _of_jsonl(inner_file(folder, "rows.jsonl"), inner_file(folder, SCHEMA))
-    if (folder / "rows.csv").exists():
-        raise StoreError(f"{folder} is an export to csv, which does not tell types; import one to parquet, jsonl or hf")
     return _of_arrow([inner_file(folder, name) for name in arrow])
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from lope_common.conversations import conversation, parsed, role_key, text_key, turns
 from lope_train.errors import VersionError
 
 ROW_ID, SHAPE = "lope_row_id", "lope_shape"
@@ -44,9 +45,6 @@ SEVERAL = "choices"
 
 _DIGITS = 18
 """Of an answer at most; Python refuses to read thousands."""
-_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
-_SPELLINGS = {"role": "from", "content": "value"}
-"""ShareGPT's names of what a message has."""
 
 
 class Text(NamedTuple):
@@ -105,7 +103,7 @@ class Layout:
             elif key == "answer":
                 value = _number(value)
             elif key == MESSAGES:
-                value = _conversation(_parsed(value))
+                value = conversation(parsed(value))
             view[key] = value
         return _joined(view) if shape == "prompt_completion" else view
 
@@ -119,13 +117,13 @@ class Layout:
         name = columns[str(first)]
         if isinstance(name, list):
             return name[int(rest[0])]
-        return name + _spelled(_parsed(row[name]) if first == MESSAGES else row[name], rest)
+        return name + _spelled(parsed(row[name]) if first == MESSAGES else row[name], rest)
 
     def _path_in_pair(self, row: Mapping[str, Any], keys: Sequence[str | int]) -> str:
         """The path of what stands in the joined messages of a prompt and its completion."""
         prompt, completion = (str(self.columns[row[SHAPE]][key]) for key in ("prompt", "completion"))
         number, *rest = keys
-        asked = len(_turns(row[prompt], "user") or ())
+        asked = len(turns(row[prompt], "user") or ())
         name, number = (prompt, int(number)) if int(number) < asked else (completion, int(number) - asked)
         return name if isinstance(row[name], str) else name + _spelled(row[name], [number, *rest])
 
@@ -138,7 +136,7 @@ class Layout:
         """The text of a label: class numbers by their names, all else but strings as JSON; of a number that is no
         class's (-1), none.
         """
-        if (names := self.classes.get(name)) is not None and isinstance(value, int):
+        if (names := self.classes.get(name)) is not None and type(value) is int:
             return names[value] if 0 <= value < len(names) else None
         if value is None or isinstance(value, str):
             return value
@@ -177,59 +175,21 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _parsed(value: Any) -> Any:
-    """Messages that the source wrote as a JSON text; None where it is not one."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _conversation(value: Any) -> list[Any] | None:
-    """Messages in canonical form, in the lists that they are in; None where there are none."""
-    found = _canonical(value)
-    return found if isinstance(found, list) else None
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_canonical(one) for one in value]
-    if not isinstance(value, Mapping):
-        return None
-    role, content = _spelling(value, "role"), _spelling(value, "content")
-    said = value.get(role)
-    if isinstance(said, list):  # a struct of lists
-        lists = {name: one for name, one in value.items() if isinstance(one, list) and len(one) == len(said)}
-        return [_canonical({name: one[number] for name, one in lists.items()}) for number in range(len(said))]
-    lower = said.lower() if isinstance(said, str) else None
-    rest = {name: one for name, one in value.items() if name not in (role, content)}
-    return {"role": _ROLES.get(lower, lower) if lower else None, "content": value.get(content), **rest}
-
-
 def _joined(view: dict[str, Any]) -> dict[str, Any]:
     """A prompt and its completion as one conversation, unless both are plain texts."""
     prompt, completion = view.pop("prompt"), view.pop("completion")
     if isinstance(prompt, str | None) and isinstance(completion, str | None):
         return view | {"prompt": prompt, "completion": completion}
-    asked, answered = _turns(prompt, "user"), _turns(completion, "assistant")
+    asked, answered = turns(prompt, "user"), turns(completion, "assistant")
     if asked is None or answered is None:
         return view | {MESSAGES: None}
     return view | {MESSAGES: asked + answered, ASKED: len(asked)}
 
 
-def _turns(value: Any, role: str) -> list[Any] | None:
-    """One conversation; a plain text is a message by `role`."""
-    if isinstance(value, str):
-        return [{"role": role, "content": value}]
-    found = _conversation(value)
-    return None if found is None or any(isinstance(one, list) for one in found) else found
-
-
 def _spelling(message: Mapping[str, Any], name: str) -> str:
     """What the message calls its role or content; other names are their own."""
-    return name if name in message or name not in _SPELLINGS else _SPELLINGS[name]
+    key = role_key(message) if name == "role" else text_key(message) if name == "content" else None
+    return key or name
 
 
 def _spelled(value: Any, keys: Sequence[str | int]) -> str:

@@ -14,6 +14,7 @@ from lope_common.files import (
     canonical,
     described,
     is_sealed,
+    new_file,
     new_folder,
     seal,
     sha256_of,
@@ -103,3 +104,15 @@ def test_a_seal_is_over_every_byte() -> None:
     assert not is_sealed(sealed | {"a": 0}, canonical(sealed | {"a": 0}))
     assert not is_sealed(sealed, data.replace(b",", b", ", 1))
     assert not is_sealed({"a": float("nan")}, b'{"a":NaN}')
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "rows.jsonl"
+    with pytest.raises(TypeError), new_file(out) as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
+    assert not [*out.parent.iterdir()]
+    with new_file(out) as file:
+        file.write(b"whole")
+        assert not out.exists()
+    assert [path.name for path in out.parent.iterdir()] == ["rows.jsonl"]
+    assert out.read_bytes() == b"whole"

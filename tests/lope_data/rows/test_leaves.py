@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lope_common.conversations import NOBODY
 from lope_data.rows.json_type import json_column
 from lope_data.rows.leaves import leaves
-from lope_data.rows.roles import NOBODY
 
 PART = pa.struct([("type", pa.string()), ("text", pa.large_string())])
 
