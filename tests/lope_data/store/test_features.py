@@ -6,7 +6,7 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from lope_data.rows import storable
+from lope_data.rows import Layout, storable
 from lope_data.store.commit import features
 
 PLAIN = [
@@ -41,14 +41,16 @@ def test_they_are_those_of_datasets(kind: pa.DataType) -> None:
     for made in (kind, pa.list_(kind), pa.large_list(kind), pa.struct([("x", kind), ("y", pa.list_(kind))])):
         assert storable(made)
         schema = pa.schema([("column", made)])
-        assert features(schema, {}) == datasets.Features.from_arrow_schema(schema).to_dict()
+        assert features(schema, Layout({})) == datasets.Features.from_arrow_schema(schema).to_dict()
 
 
 @pytest.mark.parametrize("text", [pa.string(), pa.large_string()], ids=str)
 def test_json_is_that_of_datasets(text: pa.DataType) -> None:
     schema = pa.schema([("column", pa.json_(text))])
     assert storable(schema.field("column").type)
-    assert features(schema, {}) == datasets.Features({"column": datasets.Json()}).to_dict()
+    assert features(schema, Layout({})) == datasets.Features({"column": datasets.Json()}).to_dict()
+    raw = datasets.Features({"column": datasets.Json(decode=False)}).to_dict()
+    assert features(schema, Layout({}, raw=("column",))) == raw
 
 
 def test_class_names_are_those_of_datasets() -> None:
@@ -62,8 +64,8 @@ def test_class_names_are_those_of_datasets() -> None:
             "n": datasets.Value("int64"),
         }
     )
-    classes = {"label": names, "tags[]": names, "deep.in[]": names}
-    assert features(wanted.arrow_schema, classes) == wanted.to_dict()
+    classes = dict.fromkeys(("label", "tags[]", "deep.in[]"), tuple(names))
+    assert features(wanted.arrow_schema, Layout({}, classes)) == wanted.to_dict()
 
 
 @pytest.mark.parametrize("kind", NOT, ids=str)
