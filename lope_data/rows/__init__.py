@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lope_data.rows.canonical import ingest_table
     from lope_data.rows.columns import Columns
     from lope_data.rows.fields import inputs_of, put_targets, targets_of
-    from lope_data.rows.json_type import is_json
+    from lope_data.rows.json_type import as_json, is_json
     from lope_data.rows.layout import ABSENT, Layout
     from lope_data.rows.paths import place_of, value_at
     from lope_data.rows.plain import plain_rows
@@ -29,6 +29,7 @@ __all__ = [
     "SHAPE",
     "Columns",
     "Layout",
+    "as_json",
     "ingest_table",
     "inputs_of",
     "is_json",
@@ -50,6 +51,7 @@ __getattr__ = lazy(
         "OPS": "shapes",
         "ROW_ID": "shapes",
         "SHAPE": "shapes",
+        "as_json": "json_type",
         "ingest_table": "canonical",
         "inputs_of": "fields",
         "is_json": "json_type",

@@ -17,16 +17,12 @@ import pytest
 from lope_common.files import canonical
 from lope_data.builds import Options, build, ingest
 from lope_data.recipe import Recipe
-from lope_data.rows import Layout, is_json
+from lope_data.rows import Layout, as_json, is_json
 from lope_data.store.digest import ContentDigest, content_digest
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 
 ROWS = 4100  # two blocks and a part of one
-
-
-def as_json(texts: pa.Array) -> pa.Array:
-    return pa.ExtensionArray.from_storage(pa.json_(texts.type), texts)
 
 
 def _row(i: int) -> dict[str, Any]:
