@@ -91,8 +91,9 @@ def _layout_text(layout: Layout) -> str:
         for shape, has in sorted(layout.columns.items())
     ]
     parts += [f"classes of {path}: {', '.join(names)}" for path, names in sorted(layout.classes.items())]
-    if layout.absent:
-        parts.append(f"absent: {', '.join(layout.absent)}")
+    for what, columns in (("absent", layout.absent), ("raw", layout.raw)):
+        if columns:
+            parts.append(f"{what}: {', '.join(columns)}")
     return "; ".join(parts)
 
 

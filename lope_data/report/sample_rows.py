@@ -21,7 +21,7 @@ from lope_data.report.statistics import EditStatistics, edit_shards
 from lope_data.rows.fields import targets_of
 from lope_data.rows.layout import Layout
 from lope_data.rows.paths import value_at
-from lope_data.rows.plain import plain_rows, text_of_message, turns
+from lope_data.rows.plain import messages_of, plain_rows, text_of_message
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store.version import Version
 
@@ -225,7 +225,7 @@ def _asked(value: Any) -> str:
     if isinstance(value, str):
         return value
     said = ""
-    for message in turns(value):
+    for message in messages_of(value):
         if usual_role(role_of(message)) == "user":
             said = text_of_message(message) or said
     return said

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lope_common.conversations import role_of, text_key
-from lope_data.rows.plain import turns
+from lope_data.rows.plain import messages_of
 
 
 def value_text(value: Any) -> str:
@@ -29,7 +29,7 @@ def choices_text(choices: Sequence[str | None]) -> str:
 def _of_mapping(value: Mapping[str, Any]) -> str:
     child = text_key(list(value))
     if "role" in value or "from" in value:
-        return "\n".join(map(_of_message, turns(value)))
+        return "\n".join(map(_of_message, messages_of(value)))
     if child == "text" and isinstance(value["text"], str):  # a part of a message
         return str(value["text"])
     return _as_json(value)

@@ -65,7 +65,7 @@ class Layout:
         """The columns that a version of this layout needs and that are none of these."""
         named = [name for has in self.columns.values() for name in has.values()]
         flat = [one for name in named for one in ((name,) if isinstance(name, str) else name)]
-        return [name for name in (ROW_ID, SHAPE, OPS, *flat, *self.absent) if name not in columns]
+        return [name for name in (ROW_ID, SHAPE, OPS, *flat, *self.absent, *self.raw) if name not in columns]
 
     def on(self, table: pa.Table) -> pa.Table:
         """The table with this layout, and no other metadata."""

@@ -46,11 +46,11 @@ def conversations(layout: Layout) -> set[str]:
     }
 
 
-def turns(value: Any) -> Iterator[Mapping[str, Any]]:
+def messages_of(value: Any) -> Iterator[Mapping[str, Any]]:
     """The messages of a conversation, or of several: of a list, of lists of lists, of a struct of lists."""
     if isinstance(value, list):
         for item in value:
-            yield from turns(item)
+            yield from messages_of(item)
     elif isinstance(value, Mapping):
         roles = role_of(value)
         if not isinstance(roles, list):

@@ -11,7 +11,7 @@ import pytest
 from lope_data.rows.json_type import as_json
 from lope_data.rows.layout import Layout
 from lope_data.rows.paths import place_of, value_at
-from lope_data.rows.plain import plain_rows, text_of_message, turns
+from lope_data.rows.plain import messages_of, plain_rows, text_of_message
 
 COLUMNS = ["a", "a.b", "a.b[0]", "user.text", "messages", "text", "user"]
 
@@ -110,6 +110,6 @@ def test_turns_of_every_spelling() -> None:
         [{"role": role, "content": [{"type": "text", "text": text}, {"type": "image"}]} for role, text in said],
     ]
     for value in spellings:
-        assert [text_of_message(message) for message in turns(value)] == ["a", "b"]
-    assert list(turns(None)) == list(turns([])) == list(turns("text")) == []
+        assert [text_of_message(message) for message in messages_of(value)] == ["a", "b"]
+    assert list(messages_of(None)) == list(messages_of([])) == list(messages_of("text")) == []
     assert text_of_message({"role": "assistant", "tool_calls": [{"id": 1}]}) == ""
