@@ -12,13 +12,35 @@ from lope_data.rows.json_type import dumps, loads, read_quickly
 
 @dataclass
 class Documents:
-    """The texts of some documents: for each its row, its path from the document on, and its role or None."""
+    """The texts of some documents: for each its row, its path from the document on, and its message or -1; and for each
+    message its row and who says it.
+    """
 
     documents: Sequence[str | None]
     values: list[str | None] = field(default_factory=list)
     row: list[int] = field(default_factory=list)
     path: list[str] = field(default_factory=list)
-    role: list[str | None] = field(default_factory=list)
+    message: list[int] = field(default_factory=list)
+    message_row: list[int] = field(default_factory=list)
+    role: list[str] = field(default_factory=list)
+
+    def read(self, row: int, value: Any, path: str = "", message: int = -1) -> None:
+        """Takes the texts and messages of a row's document, or of a part of it."""
+        if isinstance(value, str):
+            self.values.append(value)
+            self.row.append(row)
+            self.path.append(path)
+            self.message.append(message)
+        elif isinstance(value, list):
+            for number, item in enumerate(value):
+                self.read(row, item, f"{path}[{number}]", message)
+        elif isinstance(value, dict):
+            if message < 0 and (said_by := role_key(value)):
+                message, said = len(self.role), value[said_by]
+                self.message_row.append(row)
+                self.role.append((usual_role(said) if isinstance(said, str) else None) or NOBODY)
+            if (child := text_key(value)) is not None:
+                self.read(row, value[child], f"{path}.{child}", message)
 
     def put(self, values: Sequence[str | None]) -> list[str | None]:
         """The documents with other texts in the same places; those whose texts are the same stay as they are."""
@@ -39,31 +61,13 @@ def document_leaves(documents: Sequence[str | None]) -> Documents:
     """The texts of some JSON texts: a string that is the whole document, or the contents of messages."""
     found = Documents(documents)
     for row, document in enumerate(documents):
-        if document is None:
-            continue
-        for path, role, text in _texts(read_quickly(document), "", None):
-            found.values.append(text)
-            found.row.append(row)
-            found.path.append(path)
-            found.role.append(role)
+        if document is not None:
+            found.read(row, read_quickly(document))
     return found
 
 
-def _texts(value: Any, path: str, role: str | None) -> Iterator[tuple[str, str | None, str | None]]:
-    if isinstance(value, str):
-        yield path, role, value
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _texts(item, f"{path}[{number}]", role)
-    elif isinstance(value, dict) and (child := text_key(value)) is not None:
-        if role is None and (said_by := role_key(value)):
-            said = value[said_by]
-            role = (usual_role(said) if isinstance(said, str) else None) or NOBODY
-        yield from _texts(value[child], f"{path}.{child}", role)
-
-
 def _replaced(value: Any, texts: Iterator[str | None]) -> Any:
-    """The same value with its texts, in the order of `_texts`, exchanged."""
+    """The same value with its texts, in the order in which `read` takes them, exchanged."""
     if isinstance(value, str):
         return next(texts)
     if isinstance(value, list):

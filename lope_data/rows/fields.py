@@ -159,10 +159,13 @@ def _paths(name: str, rows: int) -> pa.Array:
 
 
 def _last_answers(name: str, column: pa.Array, shape: Shape) -> Leaves:
-    """Of each row's texts by the assistant, or in no message, the last."""
+    """Of each row's last message by the assistant the last text; or the text that stands in no message. A message that
+    only calls a tool has none.
+    """
     assert shape.target is not None
-    found = leaves(name, column, written=shape.kinds[shape.target] == "messages").by("assistant")
-    found = found.select(np.asarray(found.values.is_valid()))
+    found = leaves(name, column, written=shape.kinds[shape.target] == "messages")
+    last = np.isin(found.message, found.messages.last("assistant")) | (found.message < 0)
+    found = found.select(last & np.asarray(found.values.is_valid()))
     return found.select(np.append(found.row[1:] != found.row[:-1], True)[: len(found.row)])
 
 

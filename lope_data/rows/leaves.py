@@ -18,6 +18,23 @@ from lope_data.text.draws import I64, ranges
 
 
 @dataclass(frozen=True)
+class Messages:
+    """The messages in a column, those without text too: for each its row, and who says it, as `roles` has it."""
+
+    row: I64
+    role: pa.Array
+
+    def last(self, role: str) -> I64:
+        """For each row that has one the last message by this role, ascending."""
+        mine: I64 = np.flatnonzero(np.asarray(pc.equal(self.role, role)))
+        last: I64 = mine[np.append(np.diff(self.row[mine]) != 0, True)[: len(mine)]]
+        return last
+
+
+_NO_MESSAGES = Messages(np.empty(0, np.int64), pa.array([], pa.string()))
+
+
+@dataclass(frozen=True)
 class Leaves:
     """Texts of a column.
 
@@ -25,15 +42,22 @@ class Leaves:
         values: the texts, large_string; null where the column has none.
         row: the row of each, ascending.
         path: where each is, from the column on: `input`, `messages[3].content`.
-        role: who says it, as `roles` has it; null where it stands in no message.
+        message: in which of the messages it stands; -1 where in none.
+        messages: all that the column has.
         put: other texts in these places -> the whole column.
     """
 
     values: pa.Array
     row: I64
     path: pa.Array
-    role: pa.Array
+    message: I64
+    messages: Messages
     put: Callable[[pa.Array], pa.Array]
+
+    @property
+    def role(self) -> pa.Array:
+        """Who says each text; null where it stands in no message."""
+        return self.messages.role.take(pa.array(self.message, mask=self.message < 0))
 
     def select(self, keep: Mask) -> Leaves:
         """The leaves where `keep` is true; `put` then leaves the others as they are."""
@@ -45,7 +69,8 @@ class Leaves:
             source[index] = len(self.values) + np.arange(len(index))
             return self.put(pa.concat_arrays([self.values, values]).take(pa.array(source)))
 
-        return Leaves(self.values.take(chosen), self.row[index], self.path.take(chosen), self.role.take(chosen), put)
+        path, message = self.path.take(chosen), self.message[index]
+        return Leaves(self.values.take(chosen), self.row[index], path, message, self.messages, put)
 
     def present(self, keep: Mask) -> Leaves:
         """The leaves that hold text, where `keep`, a mask of the column's rows, is true."""
@@ -70,7 +95,7 @@ def leaves(name: str, column: pa.Array, *, written: bool = False) -> Leaves:
     else:
         found = _walk(column).leaves
     path = pc.binary_join_element_wise(pa.scalar(name, pa.string()), found.path, "")
-    return Leaves(found.values, found.row, path, found.role, found.put)
+    return Leaves(found.values, found.row, path, found.message, found.messages, found.put)
 
 
 def holds_texts(kind: pa.DataType) -> bool:
@@ -93,7 +118,8 @@ def _of_documents(texts: pa.Array, wrapped: Callable[[pa.Array], pa.Array]) -> L
         pa.array(found.values, pa.large_string()),
         np.array(found.row, np.int64),
         pa.array(found.path, pa.string()),
-        pa.array(found.role, pa.string()),
+        np.array(found.message, np.int64),
+        Messages(np.array(found.message_row, np.int64), pa.array(found.role, pa.string())),
         put,
     )
 
@@ -111,8 +137,9 @@ def _walk(column: pa.Array) -> _Walked:
     rows = np.arange(len(column))
     if _is_text(kind):
         path = pa.array([""]).take(pa.array(np.zeros(len(column), np.int64)))
-        none = pa.nulls(len(column), pa.string())
-        return _Walked(Leaves(column.cast(pa.large_string()), rows, path, none, lambda v: v.cast(kind)), rows)
+        none = np.full(len(column), -1)
+        values = column.cast(pa.large_string())
+        return _Walked(Leaves(values, rows, path, none, _NO_MESSAGES, lambda v: v.cast(kind)), rows)
     if _is_list(kind):
         return _walk_list(column)
     if pa.types.is_struct(kind):
@@ -121,7 +148,8 @@ def _walk(column: pa.Array) -> _Walked:
             return _walk_struct(column, names, child)
     nothing = pa.array([], pa.string())
     empty = np.empty(0, np.int64)
-    return _Walked(Leaves(nothing.cast(pa.large_string()), empty, nothing, nothing, lambda _: column), empty)
+    values = nothing.cast(pa.large_string())
+    return _Walked(Leaves(values, empty, nothing, empty, _NO_MESSAGES, lambda _: column), empty)
 
 
 def _walk_list(column: pa.Array) -> _Walked:
@@ -137,18 +165,22 @@ def _walk_list(column: pa.Array) -> _Walked:
     def put(values: pa.Array) -> pa.Array:
         return build(offsets, inner.put(values), type=column.type, mask=mask)
 
-    return _Walked(Leaves(inner.values, owner[inner.row], number, inner.role, put), inner.row)
+    messages = Messages(owner[inner.messages.row], inner.messages.role)
+    return _Walked(Leaves(inner.values, owner[inner.row], number, inner.message, messages, put), inner.row)
 
 
 def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
     children = column.flatten()
     walked = _walk(children[names.index(child)])
-    inner, role = walked.leaves, walked.leaves.role
+    inner = walked.leaves
+    message, messages = inner.message, inner.messages
     if said_by := role_key(names):
         roles = children[names.index(said_by)]
-        # Of a struct of lists, one role for each item of the other list.
-        said = pc.fill_null(usual_roles(roles.flatten() if _is_list(roles.type) else roles), NOBODY)
-        role = said.take(pa.array(walked.item if _is_list(roles.type) else inner.row))
+        row, message = np.arange(len(column)), inner.row
+        if _is_list(roles.type):  # a struct of lists: one role for each item of the other list
+            lengths = np.asarray(pc.fill_null(pc.list_value_length(roles), 0)).astype(np.int64)
+            row, message, roles = np.repeat(row, lengths), walked.item, roles.flatten()
+        messages = Messages(row, pc.fill_null(usual_roles(roles), NOBODY))
     mask = column.is_null() if column.null_count else None
 
     def put(values: pa.Array) -> pa.Array:
@@ -156,7 +188,7 @@ def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
         return pa.StructArray.from_arrays(new, fields=list(column.type), mask=mask)
 
     path = pc.binary_join_element_wise(pa.scalar(f".{child}", pa.string()), inner.path, "")
-    return _Walked(Leaves(inner.values, inner.row, path, role, put), inner.row)
+    return _Walked(Leaves(inner.values, inner.row, path, message, messages, put), inner.row)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from lope_data.builds import Options, build, ingest
 from lope_data.errors import SourceError
 from lope_data.recipe import Recipe
-from lope_data.rows.fields import inputs_of
+from lope_data.rows.fields import inputs_of, targets_of
 from lope_data.rows.json_type import json_column
 from lope_data.rows.leaves import leaves
 from lope_data.rows.messages import check_messages
@@ -102,7 +102,7 @@ FORMS: dict[str, pa.Array] = {
     ),
     "nulls and empties": pa.array(
         [
-            [None, {"role": None, "content": "who?"}, *rows, {"role": "assistant", "content": None}]
+            [None, {"role": None, "content": "who?"}, *rows, *[{"role": "assistant", "content": None}] * (i % 4 == 1)]
             if i % 4
             else ([] if i % 8 else [None, {"role": "user", "content": ""}])
             for i, rows in enumerate(CONVERSATIONS)
@@ -235,13 +235,23 @@ def test_label_noise_changes_the_last_answer(
         assert sorted(answers) == sorted(rows[4]["content"] for rows in CONVERSATIONS)
 
 
-def test_an_answer_without_text_gives_way_to_the_one_before(
-    tmp_path: Path, options: Options, make_recipe: MakeRecipe
-) -> None:
-    rows = [[*turn(i), {"role": "assistant", "content": None}, {"role": "user", "content": "?"}] for i in range(4)]
-    clean = ingested(tmp_path, pa.array(rows, pa.list_(MESSAGE)), options)
-    noisy = build(clean, make_recipe(ratio=1.0, mix={"label.truncate_response": 1}), None, options)
-    assert set(noisy.edits["path"].to_pylist()) == {"messages[1].content"}
+@pytest.mark.parametrize("kind", ["structs", "JSON", "a struct of lists", "parts"])
+def test_a_last_answer_without_text_is_no_target(kind: str, tmp_path: Path, options: Options) -> None:
+    """It may call a tool; an earlier answer is not the row's target, whatever it says."""
+    said: Any = [{"role": "assistant", "content": None}, {"role": "user", "content": "?"}]
+    rows = [[*turn(0), *said], turn(1), said]
+    column = pa.array(rows, pa.list_(MESSAGE))
+    if kind == "JSON":
+        call = {"role": "assistant", "tool_calls": [{"name": "f"}]}  # without a content
+        column = json_column([[*turn(0), call, said[1]], turn(1), [call]])
+    elif kind == "a struct of lists":
+        column = pa.array([lists_of(row) for row in rows])
+    elif kind == "parts":
+        parts = [[m | {"content": [{"text": m["content"]}] if m["content"] else None} for m in row] for row in rows]
+        column = pa.array(parts)
+    clean = ingested(tmp_path, column, options)
+    targets = targets_of(clean.rows, "response")
+    assert targets.table["target"].to_pylist() == [None, "Number 1 is a fine one", None]
 
 
 def test_sharegpt_through_columns(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
