@@ -212,6 +212,8 @@ def read_shards(files: Sequence[Path], reading: Reading) -> pa.Table:
 
 
 def _read(path: Path, reading: Reading) -> pa.Table:
+    from lope_data.rows.layout import ABSENT
+
     if reading.pattern is not None:
         from lope_data.sources.lines import read_lines
 
@@ -223,6 +225,8 @@ def _read(path: Path, reading: Reading) -> pa.Table:
         assert found.read is not None
         with _reading(path, suffix_of(path)[1:]):
             table = found.read(path, reading)
+    if metadata := table.schema.metadata:  # what only our reader of JSON may say
+        table = table.replace_schema_metadata({key: value for key, value in metadata.items() if key != ABSENT})
     if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
         raise SourceError(f"{path}: has two columns {twice[0]!r}; rename one")
     return table

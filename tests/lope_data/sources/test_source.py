@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows import ROW_ID, SHAPE, Columns, Layout, ingest_table, is_json, put_targets, targets_of
+from lope_data.rows import ABSENT, KEYS, ROW_ID, SHAPE, Columns, Layout, ingest_table, is_json, put_targets, targets_of
 from lope_data.sources import open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.sources.sample_data import SPLITS
@@ -256,6 +256,17 @@ def test_arrow_text_that_is_not_text(tmp_path: Path) -> None:
         writer.write_table(pa.table({"text": text}))
     with pytest.raises(SourceError, match=r"r.arrow: damaged \(.*UTF8"):
         open_source(str(tmp_path / "r.arrow")).read()
+
+
+def test_a_file_says_nothing_of_keys_that_are_absent(tmp_path: Path) -> None:
+    """That is noted in metadata by the reader of JSON, and by no stranger."""
+    for said in (b"[", b'["text"]'):
+        rows = pa.table({"text": ["a", "b"], "label": ["x", None]}).replace_schema_metadata({ABSENT: said})
+        pq.write_table(rows, tmp_path / "r.parquet")
+        assert Layout.of(ingested(tmp_path / "r.parquet")).absent == ()
+    pq.write_table(rows.append_column(KEYS, pa.array([["text"]] * 2)), tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match="'lope_keys' has a name that versions use"):
+        ingested(tmp_path / "r.parquet")
 
 
 def test_choices_from_several_columns(ingest_rows: Callable[..., pa.Table]) -> None:
