@@ -9,7 +9,8 @@ import pyarrow as pa
 from lope_data.errors import SourceError
 from lope_data.rows.json_type import is_json, json_column, loads
 
-_DEPTH = 40  # of lists and structs; Arrow's files hold some 60
+DEPTH = 40
+"""How deep lists and structs may nest, with the values in them; Arrow's files hold some 60."""
 
 
 def stored(column: pa.Array, place: str) -> pa.Array:
@@ -26,7 +27,7 @@ def stored(column: pa.Array, place: str) -> pa.Array:
     if is_json(kind):
         return column
     if _is_deep(kind):
-        raise SourceError(f"{place}: nested more than {_DEPTH} deep; drop or flatten it")
+        raise SourceError(f"{place}: nested more than {DEPTH} deep; drop or flatten it")
     if _has_json(kind):
         try:
             return json_column([_decoded(value, kind) for value in column.to_pylist()])
@@ -84,7 +85,7 @@ def _decoded(value: Any, kind: pa.DataType) -> Any:
 
 def _is_deep(kind: pa.DataType) -> bool:
     level = [kind]
-    for _ in range(_DEPTH):
+    for _ in range(DEPTH):
         level = [part.field(i).type for part in level for i in range(part.num_fields)]
     return bool(level)
 
