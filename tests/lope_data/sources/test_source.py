@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -99,6 +100,19 @@ def test_class_labels_keep_their_numbers_and_names(tmp_path: Path) -> None:
         assert rows["label"].to_pylist() == [1, -1]
         assert Layout.of(rows).classes == {"label": ("neg", "pos")}
         assert targets_of(rows, "class").table["target"].to_pylist() == ["pos", None]
+
+
+def test_an_answer_counts_the_choices_whatever_its_classes_are_called(tmp_path: Path) -> None:
+    """As in MMLU on the hub."""
+    answer = datasets.ClassLabel(names=["A", "B", "C"])
+    text = datasets.Value("string")
+    features = datasets.Features({"question": text, "choices": datasets.List(text), "answer": answer})
+    columns = {"question": ["q", "r"], "choices": [["x", "y", "z"]] * 2, "answer": [1, 2]}
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "s")
+    rows = ingested(tmp_path / "s")
+    assert targets_of(rows, "choice").table["target"].to_pylist() == ["1", "2"]
+    changed = put_targets(rows, "choice", np.array([1]), pa.array(["0"], pa.large_string()))
+    assert changed["answer"].to_pylist() == [1, 0]
 
 
 def test_files_whose_class_labels_mean_different_things(tmp_path: Path) -> None:
