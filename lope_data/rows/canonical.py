@@ -15,7 +15,7 @@ from lope_data.rows.checking import check_choices, check_column
 from lope_data.rows.classes import class_names
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import content_ids, given_ids
-from lope_data.rows.json_type import as_json, is_json, is_raw
+from lope_data.rows.json_type import as_json, is_json, is_raw, loads
 from lope_data.rows.layout import ABSENT, Layout, Names
 from lope_data.rows.recognise import no_shape, recognised
 from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES, Kind
@@ -73,6 +73,7 @@ def ingest_table(
     raw = [name for name in own if is_json(table[name].type) and is_raw(whole(table[name]))]
     layout = Layout(found, classes, absent, tuple(raw))
     _check(table, layout, where)
+    table = _with_texts(table, layout)
     table = table.append_column(ROW_ID, ids)
     table = table.append_column(SHAPE, _marks(table, layout, where, shape))
     table = table.append_column(
@@ -141,6 +142,17 @@ def _check(table: pa.Table, layout: Layout, where: str) -> None:
             elif (named, kind) not in checked:
                 checked.add((named, kind))
                 check_column(whole(table[named]), kind, role, where, named)
+
+
+def _with_texts(table: pa.Table, layout: Layout) -> pa.Table:
+    """The table with its texts as strings: a column of JSON may hold nothing else."""
+    for shape, has in layout.columns.items():
+        for role, name in has.items():
+            if SHAPES[shape].kinds[role] == "text" and isinstance(name, str) and is_json(table[name].type):
+                texts = [None if text is None else loads(text) for text in table[name].to_pylist()]
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, pa.array(texts, pa.large_string()))
+    return table
 
 
 def _marks(table: pa.Table, layout: Layout, where: str, asked: str | None) -> pa.Array:

@@ -115,6 +115,15 @@ def test_an_answer_counts_the_choices_whatever_its_classes_are_called(tmp_path: 
     assert changed["answer"].to_pylist() == [1, 0]
 
 
+def test_texts_in_a_column_of_json_are_texts(tmp_path: Path) -> None:
+    features = datasets.Features({"text": datasets.Json(), "label": datasets.Value("string")})
+    made = datasets.Dataset.from_dict({"text": ["a b", "ü"], "label": ["x", "y"]}, features=features)
+    made.to_parquet(tmp_path / "r.parquet")
+    rows = ingested(tmp_path / "r.parquet")
+    assert rows.schema.field("text").type == pa.large_string()
+    assert rows["text"].to_pylist() == ["a b", "ü"]
+
+
 def test_files_whose_class_labels_mean_different_things(tmp_path: Path) -> None:
     for number, names in enumerate((["neg", "pos"], ["pos", "neg"])):
         features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
