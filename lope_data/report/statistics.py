@@ -127,9 +127,9 @@ def edit_statistics(version: Version) -> EditStatistics:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a version, those whose edits are in texts, and those of classes."""
+    """The columns that noise goes to, those whose edits are in texts, and those of classes."""
 
-    names: list[str]
+    names: set[str]
     texts: set[str]
     classes: set[str]
 
@@ -139,7 +139,7 @@ class _Columns:
         classes = _targets(layout, "class")
         texts = {field.name for field in schema if holds_texts(field.type)} - _targets(layout, "choice")
         texts -= {name for name in classes if is_json(schema.field(name).type)}
-        return cls(schema.names, texts, classes)
+        return cls(layout.noisy, texts, classes)
 
 
 def _targets(layout: Layout, kind: str) -> set[str]:

@@ -24,6 +24,9 @@ class Place(NamedTuple):
 def place_of(path: str, columns: Iterable[str]) -> Place:
     """The place that a path names: it begins with the longest name of a column that it can.
 
+    Args:
+        columns: those where noise goes, `Layout.noisy`: another may be called as a path into one of them.
+
     Raises:
         LookupError: it is in none of the columns.
     """
