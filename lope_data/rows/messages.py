@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from lope_common.conversations import role_key, text_key, usual_role
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.json_type import dumps, is_json, json_texts, read_quickly
+from lope_data.rows.json_type import DEEPEST, dumps, is_json, json_texts, read_quickly, too_deep
 from lope_data.rows.roles import unknown_role, usual_roles
 from lope_data.text.draws import I64
 
@@ -42,6 +42,8 @@ def check_messages(column: pa.Array, at: Place, *, written: bool, or_text: bool)
 
 
 def _check_documents(texts: pa.Array, at: Place, *, or_text: bool) -> None:
+    if (deep := too_deep(texts)) is not None:
+        raise SourceError(f"{at(deep)}: nested more than {DEEPEST} deep, which no conversation is; {_TODO}")
     for row, text in enumerate(texts.to_pylist()):
         if text is None:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows import ABSENT, KEYS, Columns, ingest_table, is_json
+from lope_data.rows import ABSENT, KEYS, Columns, as_json, ingest_table, is_json
 from lope_data.sources import Reading, open_source, text
 from lope_data.sources.formats import json_lines
 
@@ -143,16 +144,41 @@ def test_a_key_that_is_half_a_surrogate_pair(tmp_path: Path) -> None:
     assert json.loads(table["a"].to_pylist()[0]) == {"\ud800": 1}
 
 
-@pytest.mark.parametrize("levels", [30, 39, 40, 500])
+@pytest.mark.parametrize("levels", [30, 39, 40, 250])
 @pytest.mark.parametrize("around", [("[", "]"), ('{"a":', "}")])
-def test_nesting_of_any_depth(tmp_path: Path, levels: int, around: tuple[str, str]) -> None:
-    """Beyond what Arrow's files hold it is JSON."""
+def test_nesting_beyond_what_arrow_holds(tmp_path: Path, levels: int, around: tuple[str, str]) -> None:
+    """There it is JSON."""
     value = around[0] * levels + "1" + around[1] * levels
     table = read(tmp_path / "r.jsonl", f'{{"text": "a", "label": "b", "a": {value}}}')
     column = ingest_table(table, "rows", None, Columns(), None, 0)["a"]
     assert is_json(column.type) == (levels > 39)
     held = column[0].as_py()
     assert (json.loads(held) if is_json(column.type) else held) == json.loads(value)
+
+
+@pytest.mark.parametrize("levels", [251, 500, 980, 1010, 5000])
+@pytest.mark.parametrize("name", ["a", "messages"])
+def test_nesting_beyond_what_python_bears(tmp_path: Path, levels: int, name: str) -> None:
+    """Also of JSON that another program wrote, in text and in a column of its own."""
+    value = "[" * levels + "]" * levels
+    rest = {} if name == "messages" else {"text": "a", "label": "b"}
+    row = json.dumps(rest)[:-1] + (", " if rest else "") + f'"{name}": {value}}}'
+
+    tables: list[Callable[[], pa.Table]] = [
+        lambda: read(tmp_path / "r.jsonl", row),
+        lambda: pa.table({**{key: [one] for key, one in rest.items()}, name: as_json(pa.array([value]))}),
+    ]
+    if name == "messages":
+        tables.append(lambda: pa.table({name: [value]}))
+    for table in tables:
+        with pytest.raises(SourceError, match=r"nested (too deeply|more than 250 deep)"):
+            ingest_table(table(), "rows", None, Columns(), None, 0)
+
+
+def test_brackets_in_strings_nest_nothing() -> None:
+    texts = [json.dumps({"a": '\\"' + "[" * 300 + '"', "b": [[]] * 300})]
+    table = pa.table({"text": ["a"], "label": ["b"], "m": as_json(pa.array(texts))})
+    assert len(ingest_table(table, "rows", None, Columns(), None, 0)) == 1
 
 
 def test_the_last_of_equal_keys_and_rows_without_any(tmp_path: Path) -> None:
