@@ -50,7 +50,7 @@ def check_choices(columns: Sequence[pa.Array], where: str, names: Sequence[str])
     """Checks several columns of one choice each."""
     for column, name in zip(columns, names, strict=True):
         if not _is_string(column.type):
-            raise SourceError(f"{where}, column {name!r}: a choice is text, not {column.type}")
+            raise SourceError(f"{where}, column {name!r}: a choice is text, not {type_name(column.type)}")
         if column.null_count:
             row = pc.index(column.is_null(), True).as_py()
             raise SourceError(f"{where}, row {row}: {name!r} is null, where [columns] expects a choice")

@@ -14,7 +14,7 @@ import xxhash
 
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.json_type import is_json, is_unicode, loads
+from lope_data.rows.json_type import is_json, is_unicode, loads, type_name
 from lope_data.text.buffers import whole
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
@@ -51,7 +51,7 @@ def given_ids(ids: pa.Array, where: str) -> pa.Array:
     if ids.null_count:
         raise SourceError(f"{where}, row {pc.index(ids.is_null(), True).as_py()}: the id is null; give every row one")
     if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
-        raise SourceError(f"{where}: ids must be strings or integers, not {ids.type}")
+        raise SourceError(f"{where}: ids must be strings or integers, not {type_name(ids.type)}")
     text = ids.cast(pa.string())
     counts = pc.value_counts(text)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))

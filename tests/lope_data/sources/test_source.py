@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows import ROW_ID, SHAPE, Columns, Layout, ingest_table, is_json, put_targets, targets_of
+from lope_data.rows import ROW_ID, SHAPE, Columns, Layout, as_json, ingest_table, is_json, put_targets, targets_of
 from lope_data.sources import open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.sources.sample_data import SPLITS
@@ -288,6 +288,16 @@ def test_choices_from_several_columns(ingest_rows: Callable[..., pa.Table]) -> N
         ingest_rows(rows, columns=Columns(choices=("a", "b")))
     with pytest.raises(SourceError, match="column 'n': a choice is text, not int64"):
         ingest_rows([row | {"n": 1} for row in rows], columns=Columns(choices=("a", "n")))
+
+
+def test_what_is_json_is_called_so() -> None:
+    mixed = as_json(pa.array(["1", '"a"']))
+    table = pa.table({"text": ["a", "b"], "label": ["x", "y"], "key": mixed})
+    with pytest.raises(SourceError, match="ids must be strings or integers, not JSON"):
+        ingest_table(table, "rows", None, Columns(id="key"), None, 0)
+    table = pa.table({"question": ["a", "b"], "x": ["x", "y"], "y": mixed, "answer": [0, 1]})
+    with pytest.raises(SourceError, match="column 'y': a choice is text, not JSON"):
+        ingest_table(table, "rows", None, Columns(choices=("x", "y")), None, 0)
 
 
 def test_an_answer_that_is_no_number(ingest_rows: Callable[..., pa.Table]) -> None:
