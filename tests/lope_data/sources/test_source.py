@@ -124,6 +124,15 @@ def test_texts_in_a_column_of_json_are_texts(tmp_path: Path) -> None:
     assert rows["text"].to_pylist() == ["a b", "ü"]
 
 
+@pytest.mark.parametrize("text", ["{bad", "", "1 2"])
+def test_json_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    """Also where the rows have ids, so that nothing else reads it."""
+    table = pa.table({"key": ["b", "a"], "text": ["a", "b"], "m": as_json(pa.array(["1", text]))})
+    pq.write_table(table, tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match=r"r.parquet, column 'm': row 1 is not valid JSON"):
+        open_source(str(tmp_path / "r.parquet")).read()
+
+
 def test_files_whose_class_labels_mean_different_things(tmp_path: Path) -> None:
     for number, names in enumerate((["neg", "pos"], ["pos", "neg"])):
         features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
