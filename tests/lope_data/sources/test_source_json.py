@@ -194,7 +194,10 @@ def test_an_object_around_the_rows(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"one object, whose 'data' holds 1 rows; write that list alone, as in jq"):
         read(tmp_path / "r.json", json.dumps({"version": 1, "data": [{"text": "a"}]}, indent=2))
     chat = {"messages": [{"role": "user", "content": "a"}]}
-    assert read(tmp_path / "r.json", json.dumps(chat)).to_pylist() == [chat]
+    for indent in (None, 2):
+        assert read(tmp_path / "r.json", json.dumps(chat, indent=indent)).to_pylist() == [chat]
+    wide = json.dumps({"a": 10**30}, indent=2)
+    assert read(tmp_path / "r.json", wide)["a"].to_pylist() == [str(10**30)]
 
 
 @pytest.mark.parametrize(
