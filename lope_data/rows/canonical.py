@@ -63,7 +63,6 @@ def ingest_table(
         recognised(own, shape, where, {"id": columns.id})
     if not found:
         raise no_shape(own, shape, where, _roles(table), given)
-    _say(found, given, own, where, notice)
     if columns.id is not None:  # in the order of their ids, so that the order of the source decides nothing
         ids = given_ids(whole(table[columns.id]), where)
         order = pc.sort_indices(whole(table[columns.id]))
@@ -79,6 +78,7 @@ def ingest_table(
     table = table.append_column(
         OPS, pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(len(table), np.int64)))
     )
+    _say(found, given, own, where, notice)  # not before: what is refused is one line
     if limit is not None and limit < len(table):
         rank = Draw((seed, "limit"), row_hashes(table[ROW_ID])).bits("rank")
         table = table.take(pa.array(np.sort(np.argsort(rank)[:limit])))
