@@ -248,7 +248,7 @@ def column_statistics(version: Version) -> list[ColumnStatistics]:
     fields = [field for field in rows.schema if field.name not in OURS]
     written = conversations(layout)
     known = {name for has in layout.columns.values() for name in has.values() if isinstance(name, str)}
-    known -= _targets(layout, "class")  # of JSON in other columns nobody knows what is text
+    known -= _targets(layout, "class")  # in JSON of other columns, what is text is unknown
     lengths: dict[str, list[Distribution]] = {
         field.name: []
         for field in fields

@@ -70,7 +70,7 @@ def _digests(columns: list[tuple[str, pa.ChunkedArray]], where: str) -> bytes:
     for name, column in columns:  # a null says nothing, so a row's id does not hang on others' columns
         try:
             text = _text(whole(column))
-        except (pa.ArrowException, OverflowError, ValueError) as error:  # a time zone that is none, a date out of range
+        except (pa.ArrowException, OverflowError, ValueError) as error:  # an unknown time zone, a date out of range
             raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
         length = pc.binary_length(text).cast(wide)
         cell = pc.binary_join_element_wise(pa.scalar(f"{name}=:", wide), length, text, _NOTHING)

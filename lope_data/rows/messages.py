@@ -65,7 +65,7 @@ def _reason(error: ValueError) -> str:
 
 
 def _check_value(value: Any) -> None:
-    """A conversation, or a list of them. Raises ValueError: it is none; says why."""
+    """A conversation, or a list of them. Raises ValueError: it is neither; says why."""
     if not isinstance(value, list):
         raise ValueError(f"{_shown(value)} is not {_WANTED}; {_TODO}")
     for item in value:

@@ -42,7 +42,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
     """The value that a path names in a row of `plain_rows`.
 
     Raises:
-        LookupError: there is none.
+        LookupError: there is no such value.
         TypeError: the path leads into a value that has no parts.
     """
     place = place_of(path, row)

@@ -44,7 +44,7 @@ class Objects:
         Args:
             where: the source, for messages.
             lines: the line of each, for messages.
-            again: parses the rows anew, keeping integers of any size; used where they may have become doubles.
+            again: parses the rows again, keeping integers of any size; used where they may have become doubles.
             first: the number of the first in its file, for messages.
 
         Raises:
