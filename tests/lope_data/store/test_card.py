@@ -66,6 +66,7 @@ def test_it_says_what_columns_hold() -> None:
         },
         "classes": {"kind": ["no", "ye|s"], "tags[]": [f"t{i}" for i in range(23)]},
         "absent": [],
+        "raw": [],
     }
     manifest = GOLDEN.resolve("rows").manifest
     facts = manifest.model_copy(update={"layout": Layout.model_validate(layout)})
@@ -107,7 +108,7 @@ def test_hostile_names_stay_text() -> None:
     changes = {
         "source": said["source"] | {"name": evil},
         "shapes": {"text": 24},
-        "layout": {"columns": {"text": {"text": evil}}, "classes": {evil: [evil]}, "absent": [evil]},
+        "layout": {"columns": {"text": {"text": evil}}, "classes": {evil: [evil]}, "absent": [evil], "raw": []},
         "ops": {evil: evil},
         "recipe": said["recipe"] | {"name": evil},
         "hints": {evil: evil},

@@ -87,7 +87,7 @@ def test_json_and_the_numbers_of_classes(tmp_path: Path) -> None:
     rows = pa.table({"lope_row_id": ["a", "b"], "meta": meta, "label": [0, 1], "tags": [[1], [0, 1]]})
     pq.write_table(rows.set_column(1, "meta", meta.storage), tmp_path / "rows.parquet")
     files = [File(**described(tmp_path, "rows.parquet"))]
-    layout = {"columns": {}, "classes": {"label": ["no", "yes"], "tags[]": ["x", "y"]}, "absent": []}
+    layout = {"columns": {}, "classes": {"label": ["no", "yes"], "tags[]": ["x", "y"]}, "absent": [], "raw": []}
     manifest = GOLDEN.resolve("rows").manifest.model_copy(update={"layout": Layout.model_validate(layout)})
     dataset = opened(croissant(manifest, rows.schema, files, "rows.parquet"), tmp_path)
     fields = {field.name: field for field in dataset.metadata.record_sets[0].fields}

@@ -193,7 +193,7 @@ PLAIN = {"text": {"text": "text"}}
 )
 def test_a_layout_that_cannot_be_is_refused(layout: dict[str, Any], said: str, written: Callable[..., Path]) -> None:
     changed = copy.deepcopy(MANIFESTS[0]) | {"shapes": {"text": 24}}
-    changed["layout"] = {"columns": PLAIN, "classes": {}, "absent": []} | layout
+    changed["layout"] = {"columns": PLAIN, "classes": {}, "absent": [], "raw": []} | layout
     with pytest.raises(StoreError, match=said) as error:
         read_manifest(written(changed))
     assert "\n" not in str(error.value)
@@ -201,7 +201,7 @@ def test_a_layout_that_cannot_be_is_refused(layout: dict[str, Any], said: str, w
 
 
 def test_a_layout_without_a_part_is_refused(written: Callable[..., Path]) -> None:
-    whole = {"columns": PLAIN, "classes": {}, "absent": []}
+    whole = {"columns": PLAIN, "classes": {}, "absent": [], "raw": []}
     for key in whole:
         layout = {name: value for name, value in whole.items() if name != key}
         changed = copy.deepcopy(MANIFESTS[0]) | {"shapes": {"text": 24}, "layout": layout}
@@ -211,7 +211,7 @@ def test_a_layout_without_a_part_is_refused(written: Callable[..., Path]) -> Non
 
 def test_choices_may_be_several_columns(written: Callable[..., Path]) -> None:
     has = {"question": "q", "choices": ["a", "b"], "answer": "right"}
-    layout = {"columns": {"multiple_choice": has}, "classes": {}, "absent": []}
+    layout = {"columns": {"multiple_choice": has}, "classes": {}, "absent": [], "raw": []}
     changed = copy.deepcopy(MANIFESTS[0]) | {"shapes": {"multiple_choice": 24}, "layout": layout}
     VALIDATOR.validate(read_manifest(written(changed)).plain)
 
