@@ -28,7 +28,7 @@ def dialogue(row: Row) -> list[Message]:
     of tools are `tool_calls`, their results messages by `tool`. Nulls in messages and in parts of them are left out.
 
     Raises:
-        Misfit: it is none, or several; says why.
+        Misfit: it is not one conversation; says why.
     """
     system = row.has.get("system")
     if system is not None and not isinstance(system, str):

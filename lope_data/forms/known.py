@@ -17,7 +17,7 @@ def forms_of(shape: str) -> str:
 
 
 def form_named(name: str) -> Form:
-    """The form of that name. Raises StoreError: there is none; names the nearest."""
+    """The form of that name. Raises StoreError: there is no such form; names the nearest."""
     if not isinstance(name, str) or name not in FORMS:
         raise StoreError(f"there is no form {shown(name)}{suggest(str(name), FORMS)}")
     return FORMS[name]

@@ -145,8 +145,9 @@ def _sample(
     row: Mapping[str, Any], edits: Sequence[Mapping[str, Any]], targets: Mapping[str, _Target], layout: Layout
 ) -> Sample:
     paths = dict.fromkeys(edit["path"] for edit in edits)
+    noisy = {name: row[name] for name in layout.noisy}
     texts = [
-        (path, _pieces(row, path, [edit for edit in edits if edit["path"] == path], targets.get(path)))
+        (path, _pieces(noisy, path, [edit for edit in edits if edit["path"] == path], targets.get(path)))
         for path in paths
     ]
     labels_only = all(level_of(edit["op"]) == "label" for edit in edits)

@@ -127,9 +127,9 @@ def edit_statistics(version: Version) -> EditStatistics:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a version, those whose edits are in texts, and those of classes."""
+    """The columns that noise goes to, those whose edits are in texts, and those of classes."""
 
-    names: list[str]
+    names: set[str]
     texts: set[str]
     classes: set[str]
 
@@ -139,7 +139,7 @@ class _Columns:
         classes = _targets(layout, "class")
         texts = {field.name for field in schema if holds_texts(field.type)} - _targets(layout, "choice")
         texts -= {name for name in classes if is_json(schema.field(name).type)}
-        return cls(schema.names, texts, classes)
+        return cls(layout.noisy, texts, classes)
 
 
 def _targets(layout: Layout, kind: str) -> set[str]:
@@ -248,7 +248,7 @@ def column_statistics(version: Version) -> list[ColumnStatistics]:
     fields = [field for field in rows.schema if field.name not in OURS]
     written = conversations(layout)
     known = {name for has in layout.columns.values() for name in has.values() if isinstance(name, str)}
-    known -= _targets(layout, "class")  # of JSON in other columns nobody knows what is text
+    known -= _targets(layout, "class")  # in JSON of other columns, what is text is unknown
     lengths: dict[str, list[Distribution]] = {
         field.name: []
         for field in fields

@@ -15,7 +15,7 @@ from lope_data.rows.checking import check_choices, check_column
 from lope_data.rows.classes import class_names
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import content_ids, given_ids
-from lope_data.rows.json_type import as_json, is_json, is_raw
+from lope_data.rows.json_type import as_json, is_json, is_raw, loads
 from lope_data.rows.layout import ABSENT, Layout, Names
 from lope_data.rows.recognise import no_shape, recognised
 from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES, Kind
@@ -59,11 +59,8 @@ def ingest_table(
     own = [name for name in table.column_names if name != KEYS]
     given = columns.given
     found = recognised(own, shape, where, given, columns.id)
-    if columns.id is not None and columns.id not in own:
-        recognised(own, shape, where, {"id": columns.id})
     if not found:
         raise no_shape(own, shape, where, _roles(table), given)
-    _say(found, given, own, where, notice)
     if columns.id is not None:  # in the order of their ids, so that the order of the source decides nothing
         ids = given_ids(whole(table[columns.id]), where)
         order = pc.sort_indices(whole(table[columns.id]))
@@ -73,11 +70,13 @@ def ingest_table(
     raw = [name for name in own if is_json(table[name].type) and is_raw(whole(table[name]))]
     layout = Layout(found, classes, absent, tuple(raw))
     _check(table, layout, where)
+    table = _with_texts(table, layout)
     table = table.append_column(ROW_ID, ids)
     table = table.append_column(SHAPE, _marks(table, layout, where, shape))
     table = table.append_column(
         OPS, pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(len(table), np.int64)))
     )
+    _say(found, given, own, where, notice)  # not before: what is refused is one line
     if limit is not None and limit < len(table):
         rank = Draw((seed, "limit"), row_hashes(table[ROW_ID])).bits("rank")
         table = table.take(pa.array(np.sort(np.argsort(rank)[:limit])))
@@ -141,6 +140,17 @@ def _check(table: pa.Table, layout: Layout, where: str) -> None:
             elif (named, kind) not in checked:
                 checked.add((named, kind))
                 check_column(whole(table[named]), kind, role, where, named)
+
+
+def _with_texts(table: pa.Table, layout: Layout) -> pa.Table:
+    """The table with its texts as strings: a column of JSON may hold nothing else."""
+    for shape, has in layout.columns.items():
+        for role, name in has.items():
+            if SHAPES[shape].kinds[role] == "text" and isinstance(name, str) and is_json(table[name].type):
+                texts = [None if text is None else loads(text) for text in table[name].to_pylist()]
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, pa.array(texts, pa.large_string()))
+    return table
 
 
 def _marks(table: pa.Table, layout: Layout, where: str, asked: str | None) -> pa.Array:

@@ -50,7 +50,7 @@ def check_choices(columns: Sequence[pa.Array], where: str, names: Sequence[str])
     """Checks several columns of one choice each."""
     for column, name in zip(columns, names, strict=True):
         if not _is_string(column.type):
-            raise SourceError(f"{where}, column {name!r}: a choice is text, not {column.type}")
+            raise SourceError(f"{where}, column {name!r}: a choice is text, not {type_name(column.type)}")
         if column.null_count:
             row = pc.index(column.is_null(), True).as_py()
             raise SourceError(f"{where}, row {row}: {name!r} is null, where [columns] expects a choice")
@@ -66,7 +66,7 @@ def _check_text(column: pa.Array, at: Callable[[int | None], str]) -> None:
                 _check_unicode(value, at(row))
             elif value is not None:
                 raise SourceError(f"{at(row)}: {shown(text)} is no text, as other rows have there; write it as text")
-        raise AssertionError("a column of texts alone is no JSON")
+        return
     raise _wrong_type(column, at, "text")
 
 

@@ -21,12 +21,6 @@ def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     return {path: names for path, names in found.items() if _is_integer(schema, path)}
 
 
-def feature_metadata(features: Any) -> dict[bytes, bytes]:
-    """The metadata from which `class_names` reads the names in a `datasets.Features`."""
-    metadata: dict[bytes, bytes] = features.arrow_schema.metadata
-    return metadata
-
-
 def _found(feature: Any, path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     if not isinstance(feature, dict):
         return

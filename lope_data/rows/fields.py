@@ -113,7 +113,7 @@ def targets_of(table: pa.Table, kind: str) -> Targets:
     """The targets of that kind, of all shapes that have them. The table carries its layout."""
     columns = [ROW_ID, "target", *(["choices"] if kind == "choice" else [])]
     places, tables, paths = [np.empty(0, np.int64)], [], [pa.array([], pa.string())]
-    classes = Layout.of(table).classes
+    classes = _classes(table, kind)
     for shape, has in _shapes(table):
         if shape.target is None or shape.target_kind != kind:
             continue
@@ -135,6 +135,11 @@ def targets_of(table: pa.Table, kind: str) -> Targets:
     place = np.concatenate(places)
     result = Targets(place, pa.concat_tables(tables).combine_chunks(), pa.concat_arrays(paths))
     return result if len(tables) == 1 else result.take(np.argsort(place))
+
+
+def _classes(table: pa.Table, kind: str) -> Mapping[str, Sequence[str]]:
+    """Column -> the names of its classes. An answer is a number whatever its choices are called."""
+    return Layout.of(table).classes if kind == "class" else {}
 
 
 def _choices(rows: pa.Table, named: Names) -> pa.Array:
@@ -171,7 +176,7 @@ def _last_answers(name: str, column: pa.Array, shape: Shape) -> Leaves:
 
 def put_targets(table: pa.Table, kind: str, places: I64, values: pa.Array) -> pa.Table:
     """The table with other targets of that kind at the places, ascending; `values` is large_string."""
-    classes = Layout.of(table).classes
+    classes = _classes(table, kind)
     for shape, has in _shapes(table):
         if shape.target is None or shape.target_kind != kind:
             continue

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_data.text.buffers import whole
 
+DEEPEST = 250
+"""How deep lists and objects may nest in a JSON text: far less than Python's readers and writers bear."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STEPS = bytes({"[": 1, "{": 1, "]": 255, "}": 255}.get(chr(byte), 0) for byte in range(256))  # as int8: 1 in, -1 out
 _SUSPECT = r"[0-9]{19}|NaN|Infinity|\\u[dD]"
 
 
@@ -65,6 +71,16 @@ def is_raw(column: pa.Array) -> bool:
     """
     suspect = column.storage.filter(pc.match_substring_regex(column.storage, _SUSPECT))
     return any(_is_raw(loads(text)) for text in suspect.to_pylist() if text is not None)
+
+
+def too_deep(texts: pa.Array) -> int | None:
+    """The first row whose JSON text nests lists and objects more than `DEEPEST` deep; None where none does."""
+    opened = pc.fill_null(pc.add(pc.count_substring(texts, "["), pc.count_substring(texts, "{")), 0)
+    for row in np.flatnonzero(np.asarray(opened) > DEEPEST).tolist():
+        steps = _STRING.sub(b"", texts[row].as_py().encode()).translate(_STEPS)
+        if np.frombuffer(steps, np.int8).cumsum(dtype=np.int64).max(initial=0) > DEEPEST:
+            return int(row)
+    return None
 
 
 def _is_raw(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lope_common.files import canonical
-from lope_data.rows.shapes import OPS, ROW_ID, SHAPE
+from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 
 Names = str | tuple[str, ...]
 """A column, or several of one value each (choices)."""
@@ -60,6 +60,13 @@ class Layout:
         }
         classes = {path: list(names) for path, names in self.classes.items()}
         return {"columns": columns, "classes": classes, "absent": list(self.absent), "raw": list(self.raw)}
+
+    @property
+    def noisy(self) -> set[str]:
+        """The columns that noise goes to, with which the paths of edits begin."""
+        shapes = [(SHAPES[shape], has) for shape, has in self.columns.items()]
+        named = {has.get(role) for shape, has in shapes for role in (*shape.inputs, shape.target) if role}
+        return {name for name in named if isinstance(name, str)}
 
     def missing(self, columns: Collection[str]) -> list[str]:
         """The columns that a version of this layout needs and that are none of these."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from lope_common.conversations import role_key, text_key, usual_role
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.json_type import dumps, is_json, json_texts, read_quickly
+from lope_data.rows.json_type import DEEPEST, dumps, is_json, json_texts, read_quickly, too_deep
 from lope_data.rows.roles import unknown_role, usual_roles
 from lope_data.text.draws import I64
 
@@ -42,6 +42,8 @@ def check_messages(column: pa.Array, at: Place, *, written: bool, or_text: bool)
 
 
 def _check_documents(texts: pa.Array, at: Place, *, or_text: bool) -> None:
+    if (deep := too_deep(texts)) is not None:
+        raise SourceError(f"{at(deep)}: nested more than {DEEPEST} deep, which no conversation is; {_TODO}")
     for row, text in enumerate(texts.to_pylist()):
         if text is None:
             continue
@@ -63,7 +65,7 @@ def _reason(error: ValueError) -> str:
 
 
 def _check_value(value: Any) -> None:
-    """A conversation, or a list of them. Raises ValueError: it is none; says why."""
+    """A conversation, or a list of them. Raises ValueError: it is neither; says why."""
     if not isinstance(value, list):
         raise ValueError(f"{_shown(value)} is not {_WANTED}; {_TODO}")
     for item in value:
@@ -113,7 +115,7 @@ def _check(column: pa.Array, row: I64, at: Place) -> None:
     names = [part.name for part in kind] if pa.types.is_struct(kind) else []
     child, said_by = text_key(names), role_key(names)
     if child is None or said_by is None:
-        if _is_string(kind) and pc.all(column.is_null()).as_py():  # nulls that have no type of their own
+        if _is_string(kind) and column.null_count == len(column):  # nothing, or nulls: they have no type of their own
             return
         raise SourceError(f"{at(None)}: {_named(kind)}, where {_WANTED} is needed; {_TODO}")
     children = dict(zip(names, column.flatten(), strict=True))

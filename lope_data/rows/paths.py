@@ -24,6 +24,9 @@ class Place(NamedTuple):
 def place_of(path: str, columns: Iterable[str]) -> Place:
     """The place that a path names: it begins with the longest name of a column that it can.
 
+    Args:
+        columns: those where noise goes, `Layout.noisy`: another may be called as a path into one of them.
+
     Raises:
         LookupError: it is in none of the columns.
     """
@@ -39,7 +42,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
     """The value that a path names in a row of `plain_rows`.
 
     Raises:
-        LookupError: there is none.
+        LookupError: there is no such value.
         TypeError: the path leads into a value that has no parts.
     """
     place = place_of(path, row)

@@ -18,7 +18,7 @@ def plain_rows(rows: pa.Table) -> list[dict[str, Any]]:
     names of classes for their numbers. The table carries its layout.
 
     Raises:
-        ValueError: a JSON text is none.
+        ValueError: a text that should be JSON is not.
     """
     layout = Layout.of(rows)
     written = conversations(layout)

@@ -39,6 +39,8 @@ def recognised(
         SourceError: a column that is not there, or is given twice; the names fit several shapes, or two columns could
             be one of a shape's.
     """
+    if ids is not None:
+        _taken(names, where, {"id": ids})
     taken = _taken(names, where, given)
     free = [name for name in names if name not in taken and name not in given]
     rest = [name for name in free if name != ids]

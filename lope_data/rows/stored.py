@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from lope_data.errors import SourceError
-from lope_data.rows.json_type import is_json, json_column, loads
+from lope_data.rows.json_type import DEEPEST, is_json, json_column, json_texts, loads, too_deep
 
-_DEPTH = 40  # of lists and structs; Arrow's files hold some 60
+DEPTH = 40
+"""How deep lists and structs may nest, with the values in them; Arrow's files hold some 60."""
 
 
 def stored(column: pa.Array, place: str) -> pa.Array:
@@ -24,14 +25,17 @@ def stored(column: pa.Array, place: str) -> pa.Array:
     """
     kind = column.type
     if is_json(kind):
+        _check_depth(column, place)
         return column
     if _is_deep(kind):
-        raise SourceError(f"{place}: nested more than {_DEPTH} deep; drop or flatten it")
+        raise SourceError(f"{place}: nested more than {DEPTH} deep; drop or flatten it")
     if _has_json(kind):
         try:
-            return json_column([_decoded(value, kind) for value in column.to_pylist()])
-        except (TypeError, ValueError) as error:
+            column = json_column([_decoded(value, kind) for value in column.to_pylist()])
+        except (TypeError, ValueError, RecursionError) as error:
             raise SourceError(f"{place}: a version cannot hold {kind} ({error}); drop or convert it") from error
+        _check_depth(column, place)
+        return column
     wanted = _wanted(kind)
     if not storable(wanted):
         raise SourceError(f"{place}: a version cannot hold {kind}; drop or convert it")
@@ -48,6 +52,12 @@ def _check_zones(kind: pa.DataType) -> None:
         pa.array([0], kind).cast(pa.string())
     for number in range(kind.num_fields):
         _check_zones(kind.field(number).type)
+
+
+def _check_depth(column: pa.Array, place: str) -> None:
+    """Raises SourceError: a text of a column of JSON is nested too deeply."""
+    if (row := too_deep(json_texts(column))) is not None:
+        raise SourceError(f"{place}: row {row} is nested more than {DEEPEST} deep; drop or flatten it")
 
 
 def _wanted(kind: pa.DataType) -> pa.DataType:
@@ -91,7 +101,7 @@ def _decoded(value: Any, kind: pa.DataType) -> Any:
 
 def _is_deep(kind: pa.DataType) -> bool:
     level = [kind]
-    for _ in range(_DEPTH):
+    for _ in range(DEPTH):
         level = [part.field(i).type for part in level for i in range(part.num_fields)]
     return bool(level)
 

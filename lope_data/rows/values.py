@@ -65,7 +65,7 @@ def is_label(kind: pa.DataType) -> bool:
 
 
 def answers(column: pa.Array) -> pa.Array:
-    """The numbers of right choices, int64. Raises pa.ArrowInvalid: one is none."""
+    """The numbers of right choices, int64. Raises pa.ArrowInvalid: one is not a number."""
     return column.cast(pa.int64())
 
 

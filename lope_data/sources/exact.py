@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from math import isfinite
 from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 
-_PLAIN = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
+from lope_data.rows.json_type import is_unicode
+from lope_data.rows.stored import DEPTH
+
+_PLAIN = {str: pa.string(), bool: pa.bool_()}
 
 
-def exact_type(values: Sequence[Any]) -> pa.DataType | None:
-    """The type; null where it is not known yet, at any depth; None where only JSON holds the values."""
+def exact_type(values: Sequence[Any], depth: int = 0) -> pa.DataType | None:
+    """The type; null where it is not known yet, at any depth; None where only JSON holds the values.
+
+    Args:
+        depth: of the lists and objects around the values.
+    """
+    if depth == DEPTH:
+        return None
     kinds = set(map(type, values))
     if type(None) in kinds:
         kinds.discard(type(None))
@@ -25,19 +35,21 @@ def exact_type(values: Sequence[Any]) -> pa.DataType | None:
     (kind,) = kinds
     if kind is int:
         return pa.int64() if min(values) >= -(2**63) and max(values) < 2**63 else None
+    if kind is float:  # of NaN and the infinities, which typed columns export as text, only JSON holds what was there
+        return pa.float64() if all(map(isfinite, values)) else None
     if kind is list:
-        item = exact_type(list(chain.from_iterable(values)))
+        item = exact_type(list(chain.from_iterable(values)), depth + 1)
         return None if item is None else pa.list_(item)
     if kind is dict:
-        return _struct(values)
+        return _struct(values, depth)
     return _PLAIN.get(kind)
 
 
-def _struct(values: Sequence[dict[str, Any]]) -> pa.DataType | None:
+def _struct(values: Sequence[dict[str, Any]], depth: int) -> pa.DataType | None:
     names = tuple(values[0])
-    if not names or any(map(names.__ne__, map(tuple, values))):
+    if not names or any(map(names.__ne__, map(tuple, values))) or not all(map(is_unicode, names)):
         return None
-    fields = [(name, exact_type(list(map(itemgetter(name), values)))) for name in names]
+    fields = [(name, exact_type(list(map(itemgetter(name), values)), depth + 1)) for name in names]
     return None if any(kind is None for _, kind in fields) else pa.struct(fields)
 
 

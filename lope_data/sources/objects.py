@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.json_type import is_json, json_column, json_texts
+from lope_data.rows.json_type import DEEPEST, is_json, json_column, json_texts
 from lope_data.rows.layout import ABSENT
 from lope_data.rows.shapes import KEYS
 from lope_data.sources.exact import exact_type, known, merged
@@ -44,11 +44,11 @@ class Objects:
         Args:
             where: the source, for messages.
             lines: the line of each, for messages.
-            again: parses the rows anew, keeping integers of any size; used where they may have become doubles.
+            again: parses the rows again, keeping integers of any size; used where they may have become doubles.
             first: the number of the first in its file, for messages.
 
         Raises:
-            SourceError: a row that is no object, or a name that is no Unicode; says which.
+            SourceError: a row that is no object or is nested too deeply, or a name that is no Unicode; says which.
         """
         if not rows:
             return
@@ -67,9 +67,12 @@ class Objects:
                 name.encode()
             except UnicodeEncodeError as error:
                 raise SourceError(f"{where}: the name {shown(name)} is not valid Unicode; rename it") from error
-        block = self._block(rows, names)
-        if again is not None and any(_beyond_integers(column) for column in block.values()):
-            block = self._block(again(), names)
+        try:
+            block = self._block(rows, names)
+            if again is not None and any(_beyond_integers(column) for column in block.values()):
+                block = self._block(again(), names)
+        except RecursionError as error:
+            raise SourceError(f"{where}: a row is nested more than {DEEPEST} deep; drop or flatten it") from error
         for name, column in block.items():
             self._keys.values(name, len(column) - column.null_count)
         self._blocks.append((len(rows), block))

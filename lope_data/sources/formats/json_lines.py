@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,22 @@ if TYPE_CHECKING:
     from lope_data.sources.objects import Objects
 
 _ROWS = 50_000  # that are made into columns at a time
+_ONE = 64  # blocks that one object may fill
 _TOO_DEEP = "nested too deeply"
 
 
 def read_json(path: Path, encoding: str, objects: Objects) -> None:
-    """A file with one array of objects; one that begins otherwise is read as JSON lines.
+    """A file with one array of objects, or with one object, on however many lines; any other is read as JSON lines.
 
     Raises:
         SourceError: it is not valid JSON, or a row is no object.
     """
     if next((block.lstrip()[:1] for block in blocks(path, encoding) if block.strip()), b"") != b"[":
-        _refuse_wrapped(path, encoding)
-        read_json_lines(path, encoding, objects)
+        one = _one_object(path, encoding)
+        if one is None:
+            read_json_lines(path, encoding, objects)
+        else:
+            objects.add([orjson.loads(one)], str(path), again=partial(_one_careful, one, str(path)))
         return
     text = b"".join(blocks(path, encoding))
     wide = False
@@ -87,15 +92,24 @@ def _careful(text: bytes, where: str) -> Any:
         raise SourceError(f"{where}: not valid JSON ({reason})") from error
 
 
-def _refuse_wrapped(path: Path, encoding: str) -> None:
-    """One object around the rows, as many tools write it, is no row."""
-    text = b"".join(islice(blocks(path, encoding), 64))
+def _one_careful(text: bytes, where: str) -> list[Any]:
+    return [_careful(text, where)]
+
+
+def _one_object(path: Path, encoding: str) -> bytes | None:
+    """The text of a file that is one object, and so one row.
+
+    Raises:
+        SourceError: it is an object around the rows, as many tools write it.
+    """
+    parts = list(islice(blocks(path, encoding), _ONE + 1))
+    text = b"".join(parts)
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return  # lines, most likely
-    if not isinstance(found, dict):
-        return
+        return None  # lines, most likely
+    if not isinstance(found, dict) or len(parts) > _ONE:
+        return None
     if _is_by_column(found):
         raise SourceError(
             f"{path}: one object of columns, where a row must be an object; write it row by row, in pandas "
@@ -107,6 +121,7 @@ def _refuse_wrapped(path: Path, encoding: str) -> None:
                 f"{path}: one object, whose {name!r} holds {len(value)} rows; write that list alone, as in "
                 f"jq '.{name}' {path.name}"
             )
+    return text
 
 
 def _is_by_column(found: dict[str, Any]) -> bool:

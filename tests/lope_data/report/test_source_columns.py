@@ -73,7 +73,20 @@ def _pair(i: int) -> list[dict[str, str]]:
     return [{"role": "user", "content": _said(i, "Ask")}, {"role": "assistant", "content": _said(i, "It is")}]
 
 
+def _called_like_paths(i: int) -> dict[str, Any]:
+    return {"messages": _pair(i), "messages[0]": "other", "messages[0].content": {"n": i}, "messages[1].content": [i]}
+
+
 CASES = {
+    "columns called like paths": Case(
+        _called_like_paths,
+        "messages[0].content",
+        "messages[1].content",
+        lambda i: _said(i, "It is"),
+        lambda i: _said(i, "Ask"),
+        ["messages[0].content", '{"n": 0}'],
+        lengths={"messages": 2 * ROWS, "messages[0]": ROWS},
+    ),
     "sharegpt": Case(
         _sharegpt,
         "conversations[2].value",
@@ -278,7 +291,11 @@ def test_text_noise_is_shown_where_it_is(name: str, lope_data: Cli, store: Store
     case = CASES[name]
     clean, noisy = _built(lope_data, store, made(name), "char.delete=1")
     assert case.text in noisy.edits["path"].to_pylist()
-    rows = [{row["lope_row_id"]: row for row in plain_rows(version.rows)} for version in (clean, noisy)]
+    columns = clean.layout.noisy
+    rows = [
+        {row["lope_row_id"]: {name: row[name] for name in columns} for row in plain_rows(version.rows)}
+        for version in (clean, noisy)
+    ]
     shown = _words(lope_data("show", "noisy", "--samples", ROWS, "--store", store.root).out)
     for edit in noisy.edits.to_pylist():
         if edit["path"] == case.text:
@@ -287,7 +304,7 @@ def test_text_noise_is_shown_where_it_is(name: str, lope_data: Cli, store: Store
             assert len(after) < len(before)
             assert f"{case.text}, clean: " in shown
     found = edit_statistics(noisy)
-    assert found.length[place_of(case.text, clean.rows.column_names).pattern].most < 0
+    assert found.length[place_of(case.text, columns).pattern].most < 0
     assert case.target not in found.length
     difference = lope_data("diff", "clean", "noisy", "--rows", ROWS, "--store", store.root)
     assert difference.code == 1

@@ -320,6 +320,10 @@ def test_a_column_of_nulls_holds_no_messages() -> None:
     check(pa.nulls(3))
 
 
+def test_conversations_may_all_be_empty() -> None:
+    check(pa.array([[], []], pa.list_(pa.string())))
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [

@@ -15,6 +15,7 @@ import pytest
 from lope_data.builds import Options, build, ingest
 from lope_data.recipe import Recipe
 from lope_data.rows import ROW_ID, is_json
+from lope_data.rows.ids import content_ids
 from lope_data.store import Version
 
 MakeRecipe = Callable[..., Recipe]
@@ -95,3 +96,24 @@ def test_ids_do_not_hang_on_how_a_column_is_held(
     assert is_json(held["messages"].type)
     assert is_json(held["meta"].type)
     assert held[ROW_ID].to_pylist()[:5] == plain[ROW_ID].to_pylist()
+
+
+def test_no_text_can_pass_for_another_column(ingest_rows: Callable[..., pa.Table]) -> None:
+    """Rows that are not equal have ids that are not those of equal rows."""
+    rows: list[dict[str, Any]] = [
+        {"text": "2", "u": "b=:8XXXXXXXX", "label": "l"},
+        {"text": "2b=:1x", "label": "l"},
+        {"text": "2", "b": "x", "label": "l"},
+        {"text": "2", "a": "2", "b=:8": "l"},
+        {"text": "2", "a": "2b=:81l"},
+        {"text": "XXXXXXXX", "a": "2", "b": "=:"},
+        {"text": "XXXXXXXX", "a": "2b=:2=:"},
+    ]
+    ids = ingest_rows([row | {"label": "l"} for row in rows])[ROW_ID].to_pylist()
+    assert len({row_id.partition("-")[0] for row_id in ids}) == len(rows)
+
+
+def test_ids_that_could_be_read_in_two_ways() -> None:
+    """The hash is over names, lengths and texts in a row, which could be other names, lengths and texts."""
+    ids = content_ids(pa.table({"a": ["2", "b=:8XXXXXXXX"], "b": ["XXXXXXXX", None]}), "here").to_pylist()
+    assert ids[0] != ids[1].partition("-")[0]

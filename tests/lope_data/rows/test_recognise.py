@@ -254,3 +254,11 @@ def test_columns_are_of_a_source(body: Path, lope_data: Callable[..., Any]) -> N
     assert "columns (--columns) are of a source" in lope_data("build", "--from", "body", "--columns", "text=body").err
     with pytest.raises(RecipeError, match=r'columns must be a dict such as {"text": "body"}, not 5'):
         library.ingest(body, columns=5)  # type: ignore[arg-type]
+
+
+def test_what_is_refused_is_not_said_to_be_read() -> None:
+    said: list[str] = []
+    table = pa.table({"sentence": [1, 2], "label": ["x", "y"]})
+    with pytest.raises(SourceError, match="where text is needed"):
+        ingest_table(table, "rows", None, Columns(), None, 0, said.append)
+    assert said == []

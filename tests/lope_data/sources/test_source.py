@@ -13,12 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows import ABSENT, KEYS, ROW_ID, SHAPE, Columns, Layout, ingest_table, is_json, put_targets, targets_of
+from lope_data.rows import (
+    ABSENT,
+    KEYS,
+    ROW_ID,
+    SHAPE,
+    Columns,
+    Layout,
+    as_json,
+    ingest_table,
+    is_json,
+    put_targets,
+    targets_of,
+)
 from lope_data.sources import open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.sources.sample_data import SPLITS
@@ -99,6 +112,37 @@ def test_class_labels_keep_their_numbers_and_names(tmp_path: Path) -> None:
         assert rows["label"].to_pylist() == [1, -1]
         assert Layout.of(rows).classes == {"label": ("neg", "pos")}
         assert targets_of(rows, "class").table["target"].to_pylist() == ["pos", None]
+
+
+def test_an_answer_counts_the_choices_whatever_its_classes_are_called(tmp_path: Path) -> None:
+    """As in MMLU on the hub."""
+    answer = datasets.ClassLabel(names=["A", "B", "C"])
+    text = datasets.Value("string")
+    features = datasets.Features({"question": text, "choices": datasets.List(text), "answer": answer})
+    columns = {"question": ["q", "r"], "choices": [["x", "y", "z"]] * 2, "answer": [1, 2]}
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "s")
+    rows = ingested(tmp_path / "s")
+    assert targets_of(rows, "choice").table["target"].to_pylist() == ["1", "2"]
+    changed = put_targets(rows, "choice", np.array([1]), pa.array(["0"], pa.large_string()))
+    assert changed["answer"].to_pylist() == [1, 0]
+
+
+def test_texts_in_a_column_of_json_are_texts(tmp_path: Path) -> None:
+    features = datasets.Features({"text": datasets.Json(), "label": datasets.Value("string")})
+    made = datasets.Dataset.from_dict({"text": ["a b", "ü"], "label": ["x", "y"]}, features=features)
+    made.to_parquet(tmp_path / "r.parquet")
+    rows = ingested(tmp_path / "r.parquet")
+    assert rows.schema.field("text").type == pa.large_string()
+    assert rows["text"].to_pylist() == ["a b", "ü"]
+
+
+@pytest.mark.parametrize("text", ["{bad", "", "1 2"])
+def test_json_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    """Also where the rows have ids, so that nothing else reads it."""
+    table = pa.table({"key": ["b", "a"], "text": ["a", "b"], "m": as_json(pa.array(["1", text]))})
+    pq.write_table(table, tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match=r"r.parquet, column 'm': row 1 is not valid JSON"):
+        open_source(str(tmp_path / "r.parquet")).read()
 
 
 def test_files_whose_class_labels_mean_different_things(tmp_path: Path) -> None:
@@ -280,6 +324,16 @@ def test_choices_from_several_columns(ingest_rows: Callable[..., pa.Table]) -> N
         ingest_rows(rows, columns=Columns(choices=("a", "b")))
     with pytest.raises(SourceError, match="column 'n': a choice is text, not int64"):
         ingest_rows([row | {"n": 1} for row in rows], columns=Columns(choices=("a", "n")))
+
+
+def test_what_is_json_is_called_so() -> None:
+    mixed = as_json(pa.array(["1", '"a"']))
+    table = pa.table({"text": ["a", "b"], "label": ["x", "y"], "key": mixed})
+    with pytest.raises(SourceError, match="ids must be strings or integers, not JSON"):
+        ingest_table(table, "rows", None, Columns(id="key"), None, 0)
+    table = pa.table({"question": ["a", "b"], "x": ["x", "y"], "y": mixed, "answer": [0, 1]})
+    with pytest.raises(SourceError, match="column 'y': a choice is text, not JSON"):
+        ingest_table(table, "rows", None, Columns(choices=("x", "y")), None, 0)
 
 
 def test_an_answer_that_is_no_number(ingest_rows: Callable[..., pa.Table]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows import ABSENT, KEYS
+from lope_data.rows import ABSENT, KEYS, Columns, as_json, ingest_table, is_json
 from lope_data.sources import Reading, open_source, text
 from lope_data.sources.formats import json_lines
 
@@ -123,7 +124,7 @@ def test_numbers_are_what_is_written(tmp_path: Path) -> None:
     table = read(tmp_path / "r.json", rows)
     assert table["a"].to_pylist() == [2**63 - 1, -1]
     assert table["b"].to_pylist() == [1e300, 2.0]
-    assert str(table["c"].to_pylist()) == "[nan, inf]"
+    assert table["c"].to_pylist() == ["NaN", "Infinity"]  # JSON, since typed columns export them as text
     assert table["d"].to_pylist() == ["1", "1.0"]
     wide = "99999999999999999999"
     for name, content in (
@@ -136,6 +137,48 @@ def test_numbers_are_what_is_written(tmp_path: Path) -> None:
     assert read(tmp_path / "r.jsonl", '{"a": 1e20}\n{"a": 1.5}')["a"].to_pylist() == [1e20, 1.5]
     surrogate = '{"a": "\\ud800"}'
     assert json.loads(read(tmp_path / "r.jsonl", surrogate)["a"].to_pylist()[0]) == "\ud800"
+
+
+def test_a_key_that_is_half_a_surrogate_pair(tmp_path: Path) -> None:
+    table = read(tmp_path / "r.jsonl", '{"a": {"\\ud800": 1}}')
+    assert json.loads(table["a"].to_pylist()[0]) == {"\ud800": 1}
+
+
+@pytest.mark.parametrize("levels", [30, 39, 40, 250])
+@pytest.mark.parametrize("around", [("[", "]"), ('{"a":', "}")])
+def test_nesting_beyond_what_arrow_holds(tmp_path: Path, levels: int, around: tuple[str, str]) -> None:
+    """There it is JSON."""
+    value = around[0] * levels + "1" + around[1] * levels
+    table = read(tmp_path / "r.jsonl", f'{{"text": "a", "label": "b", "a": {value}}}')
+    column = ingest_table(table, "rows", None, Columns(), None, 0)["a"]
+    assert is_json(column.type) == (levels > 39)
+    held = column[0].as_py()
+    assert (json.loads(held) if is_json(column.type) else held) == json.loads(value)
+
+
+@pytest.mark.parametrize("levels", [251, 500, 980, 1010, 5000])
+@pytest.mark.parametrize("name", ["a", "messages"])
+def test_nesting_beyond_what_python_bears(tmp_path: Path, levels: int, name: str) -> None:
+    """Also of JSON that another program wrote, in text and in a column of its own."""
+    value = "[" * levels + "]" * levels
+    rest = {} if name == "messages" else {"text": "a", "label": "b"}
+    row = json.dumps(rest)[:-1] + (", " if rest else "") + f'"{name}": {value}}}'
+
+    tables: list[Callable[[], pa.Table]] = [
+        lambda: read(tmp_path / "r.jsonl", row),
+        lambda: pa.table({**{key: [one] for key, one in rest.items()}, name: as_json(pa.array([value]))}),
+    ]
+    if name == "messages":
+        tables.append(lambda: pa.table({name: [value]}))
+    for table in tables:
+        with pytest.raises(SourceError, match=r"nested (too deeply|more than 250 deep)"):
+            ingest_table(table(), "rows", None, Columns(), None, 0)
+
+
+def test_brackets_in_strings_nest_nothing() -> None:
+    texts = [json.dumps({"a": '\\"' + "[" * 300 + '"', "b": [[]] * 300})]
+    table = pa.table({"text": ["a"], "label": ["b"], "m": as_json(pa.array(texts))})
+    assert len(ingest_table(table, "rows", None, Columns(), None, 0)) == 1
 
 
 def test_the_last_of_equal_keys_and_rows_without_any(tmp_path: Path) -> None:
@@ -151,7 +194,10 @@ def test_an_object_around_the_rows(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"one object, whose 'data' holds 1 rows; write that list alone, as in jq"):
         read(tmp_path / "r.json", json.dumps({"version": 1, "data": [{"text": "a"}]}, indent=2))
     chat = {"messages": [{"role": "user", "content": "a"}]}
-    assert read(tmp_path / "r.json", json.dumps(chat)).to_pylist() == [chat]
+    for indent in (None, 2):
+        assert read(tmp_path / "r.json", json.dumps(chat, indent=indent)).to_pylist() == [chat]
+    wide = json.dumps({"a": 10**30}, indent=2)
+    assert read(tmp_path / "r.json", wide)["a"].to_pylist() == [str(10**30)]
 
 
 @pytest.mark.parametrize(

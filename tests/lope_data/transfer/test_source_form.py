@@ -129,6 +129,7 @@ PLAIN = {
         '{"text": "a b", "label": "x", "m": "\\ud83d"}',
         '{"text": "c d", "label": "y", "m": ""}',
     ],
+    "no numbers": ['{"text": "a b", "label": "x", "m": NaN}', '{"text": "c d", "label": "y", "m": -Infinity}'],
     "chat as text": ['{"messages": "[{\\"role\\": \\"user\\", \\"content\\": \\"How tall?\\"}]", "text": "a"}'],
     "sharegpt": ['{"conversations": [{"from": "human", "value": "a b"}, {"from": "gpt", "value": "c"}], "id": 7}'],
     "struct of lists": ['{"messages": {"role": ["user", "assistant"], "content": ["a b", "c d"]}}'],
