@@ -177,7 +177,9 @@ class _Values:
 
 
 def _labels(column: pa.Array, named: str, layout: Layout) -> list[str | None]:
-    """The texts of labels, the names of classes in lists of their numbers too."""
+    """The texts of labels as a model reads them: strings in JSON without quotes, lists of classes by their names."""
+    if is_json(column.type):
+        return [value if value is None or isinstance(value, str) else dumps(value) for value in _plain(column)]
     names = layout.classes.get(f"{named}[]", ())
     if not names:
         texts: list[str | None] = text_of(column, layout.classes.get(named, ())).to_pylist()
