@@ -169,7 +169,7 @@ def _check_columns(folder: Path, schema: pa.Schema) -> None:
 
 
 def _shards(parts: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The parts cut anew."""
+    """The parts, cut into shards."""
     held: list[pa.Table] = []
     for part in parts:
         held.append(part)
