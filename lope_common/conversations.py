@@ -6,7 +6,7 @@ Plain Python values, as JSON or `datasets` gives them; `lope_data/store/FORMAT.m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 NOBODY = ""
@@ -24,9 +24,9 @@ def usual_role(role: str | None) -> str | None:
     return NOBODY if role is None else ROLES.get(role.lower())
 
 
-def role_key(names: Iterable[str]) -> str | None:
+def role_key(names: Collection[str]) -> str | None:
     """Which of a message's names is that of its role: `role`, or ShareGPT's `from`; None where there is neither."""
-    return next((name for name in ("role", "from") if name in names), None)
+    return "role" if "role" in names else "from" if "from" in names else None
 
 
 def role_of(message: Mapping[str, Any]) -> Any:
@@ -35,13 +35,12 @@ def role_of(message: Mapping[str, Any]) -> Any:
     return None if key is None else message[key]
 
 
-def text_key(names: Iterable[str]) -> str | None:
+def text_key(names: Collection[str]) -> str | None:
     """Which of the names of a message, or of a part of one, is that of its text; None where there is none."""
-    there = set(names)
-    if there & {"role", "from"}:
-        usual = "content" if "content" in there and ("role" in there or "value" not in there) else "value"
-        return usual if usual in there else None
-    return next((name for name in ("content", "text") if name in there), None)
+    if role_key(names) is not None:
+        usual = "content" if "content" in names and ("role" in names or "value" not in names) else "value"
+        return usual if usual in names else None
+    return "content" if "content" in names else "text" if "text" in names else None
 
 
 def parsed(value: Any) -> Any:

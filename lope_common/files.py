@@ -114,14 +114,19 @@ def new_folder(out: Path) -> Iterator[Path]:
 def new_file(out: Path) -> Iterator[BinaryIO]:
     """Within the context a file to write into; it becomes `out` if all goes well, and goes away if not.
 
-    Raises OSError where it cannot be made.
+    Raises OSError where it cannot be made, or `out` is there by then.
     """
     scratch = beside(out)
     try:
         scratch.parent.mkdir(parents=True, exist_ok=True)
         with scratch.open("xb") as file:
             yield file
-        scratch.rename(out)
+        try:
+            out.hardlink_to(scratch)  # a rename would overwrite what was put there meanwhile
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            scratch.rename(out)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -12,9 +12,9 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_data.forms.form import Form
     from lope_data.forms.known import FORMS, form_named
-    from lope_data.forms.shaping import Part, Shaping, shaped
+    from lope_data.forms.shaping import Part, Shaping, layout_of, shaped
 
-__all__ = ["FORMS", "Form", "Part", "Shaping", "form_named", "shaped"]
+__all__ = ["FORMS", "Form", "Part", "Shaping", "form_named", "layout_of", "shaped"]
 
 __getattr__ = lazy(
     __name__,
@@ -24,6 +24,7 @@ __getattr__ = lazy(
         "Part": "shaping",
         "Shaping": "shaping",
         "form_named": "known",
+        "layout_of": "shaping",
         "shaped": "shaping",
     },
 )

@@ -96,7 +96,7 @@ def _one(messages: Sequence[Any] | None) -> Sequence[Any]:
     if messages is None:
         raise Misfit("it holds no messages")
     if any(isinstance(one, list) for one in messages):
-        raise Misfit("it holds several conversations")
+        raise Misfit("it holds several conversations", "--as source holds every row")
     return messages
 
 

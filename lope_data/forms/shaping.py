@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lope_data.errors import StoreError
 from lope_data.forms.form import Form, Misfit, Row
 from lope_data.forms.known import forms_of
-from lope_data.rows.json_type import dumps, is_json, loads
+from lope_data.rows.json_type import dumps, is_json, is_raw, loads
 from lope_data.rows.layout import Layout, Names
 from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES
 from lope_data.rows.values import answers, text_of
@@ -142,6 +142,16 @@ def shaped(rows: pa.Table, form: Form, *, lope_columns: bool, what: str) -> pa.T
     return pa.table({**columns, **left})
 
 
+def layout_of(table: pa.Table, form: Form, layout: Layout) -> Layout:
+    """The layout of a version for a table that `shaped` gave: what it says of columns that the form has taken does not
+    hold for those that the form has made, though they be called the same.
+    """
+    made = [name for name in form.keys if name in table.column_names]
+    raw = [name for name in made if is_json(table[name].type) and is_raw(whole(table[name]))]
+    classes = {path: names for path, names in layout.classes.items() if path.removesuffix("[]") not in made}
+    return replace(layout, classes=classes, raw=(*raw, *(name for name in layout.raw if name not in made)))
+
+
 def _taken(takes: Mapping[str, tuple[str, ...]], layout: Layout) -> dict[str, set[str]]:
     """Shape -> the columns of the source that a form takes in its rows."""
     return {
@@ -177,7 +187,9 @@ class _Values:
 
 
 def _labels(column: pa.Array, named: str, layout: Layout) -> list[str | None]:
-    """The texts of labels, the names of classes in lists of their numbers too."""
+    """The texts of labels as a model reads them: strings in JSON without quotes, lists of classes by their names."""
+    if is_json(column.type):
+        return [value if value is None or isinstance(value, str) else dumps(value) for value in _plain(column)]
     names = layout.classes.get(f"{named}[]", ())
     if not names:
         texts: list[str | None] = text_of(column, layout.classes.get(named, ())).to_pylist()

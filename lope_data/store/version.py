@@ -120,10 +120,13 @@ class Version:
         """
         import datasets
 
+        from lope_data.forms.known import form_named
+        from lope_data.forms.shaping import layout_of
         from lope_data.store.commit import features
 
         rows = self._shaped(form, lope_columns)
-        found = datasets.Features.from_dict(features(rows.schema, self.layout))
+        layout = layout_of(rows, form_named(form), self.layout)
+        found = datasets.Features.from_dict(features(rows.schema, layout))
         return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
 
     def to_polars(self, form: str = "source", *, lope_columns: bool = False) -> polars.DataFrame:

@@ -13,7 +13,7 @@ from lope_common.files import new_file, new_folder
 from lope_common.progress import Progress
 from lope_data.errors import StoreError
 from lope_data.forms.form import Form
-from lope_data.forms.shaping import Shaping, shaped
+from lope_data.forms.shaping import Shaping, layout_of, shaped
 from lope_data.store.commit import features
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
@@ -48,7 +48,7 @@ def export_rows(
                 file.writelines(_counted(shaping, len(rows), progress))
             return
         table = shaped(rows, form, lope_columns=lope_columns, what=what)
-        found = features(table.schema, version.layout)
+        found = features(table.schema, layout_of(table, form, version.layout))
         if kind == "hf":
             with new_folder(out) as folder:
                 write_saved(folder, table.schema, counted(table, progress), found, f"{what} {form.name} {lope_columns}")

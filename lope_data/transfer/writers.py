@@ -36,7 +36,7 @@ def write_parquet(file: BinaryIO, schema: pa.Schema, parts: Iterable[pa.Table], 
 
 
 def write_csv(file: BinaryIO, parts: Iterable[pa.Table]) -> None:
-    """Writes CSV. Text is quoted and null is not, so that a reader can tell which it is."""
+    """Writes CSV. Text is quoted and null is not, so that a reader can distinguish the two."""
     writer: Any = None
     for part in map(to_flat, parts):
         writer = writer or pcsv.CSVWriter(file, part.schema)

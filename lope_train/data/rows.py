@@ -133,13 +133,16 @@ class Layout:
         return {**row, **{name: json.loads(text) for name, text in texts.items()}} if texts else row
 
     def _label(self, value: Any, name: str) -> str | None:
-        """The text of a label: class numbers by their names, all else but strings as JSON; of a number that is no
-        class's (-1), none.
+        """The text of a label: class numbers by their names, in a list too, all else but strings as JSON; of a number
+        that is no class's (-1), none.
         """
         if (names := self.classes.get(name)) is not None and type(value) is int:
             return names[value] if 0 <= value < len(names) else None
         if value is None or isinstance(value, str):
             return value
+        if isinstance(value, list) and (names := self.classes.get(f"{name}[]")) is not None:
+            known = dict(enumerate(names))
+            value = [known.get(number, number) for number in value]
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 

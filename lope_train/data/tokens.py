@@ -29,7 +29,7 @@ IGNORED = -100
 """The label of a token that is not learned."""
 
 # Raise it when rows.py or prompts.py gives another prompt or completion for any row: what was kept before is stale.
-TEMPLATES = 1
+TEMPLATES = 2
 
 _FORMAT = 1
 _BATCH_ROWS = 256

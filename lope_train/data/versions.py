@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lope_common.errors import suggest
+from lope_common.files import is_sealed
 from lope_common.places import is_path, store_folder, typed_path
 from lope_train.data.rows import ROW_ID, SEVERAL, SHAPE, SHAPES, Layout
 from lope_train.errors import VersionError
@@ -235,9 +236,7 @@ def _open(path: Path) -> Version:
 
 
 def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
-    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    own_hash = hashlib.sha256(_canonical(rest)).hexdigest()
-    if own_hash != manifest.get("manifest_sha256") or data != _canonical(manifest):
+    if not is_sealed(manifest, data):
         raise VersionError(f"{file}: changed since it was written (its own hash does not match); build it again")
     for key, kind in _KEYS.items():
         if key not in manifest or not isinstance(manifest[key], kind):
@@ -282,11 +281,6 @@ def _is_classes(value: object) -> bool:
 
 def _is_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _canonical(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return f"{text}\n".encode(errors="surrogatepass")
 
 
 def _check_files(path: Path, files: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -116,3 +117,22 @@ def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
         assert not out.exists()
     assert [path.name for path in out.parent.iterdir()] == ["rows.jsonl"]
     assert out.read_bytes() == b"whole"
+
+
+def test_a_new_file_does_not_overwrite_what_came_meanwhile(tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    with pytest.raises(FileExistsError), new_file(out):
+        out.write_bytes(b"another's")
+    assert out.read_bytes() == b"another's"
+    assert names(tmp_path) == ["rows.jsonl"]
+
+
+def test_a_new_file_needs_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    with new_file(tmp_path / "rows.jsonl") as file:
+        file.write(b"mine")
+    assert (tmp_path / "rows.jsonl").read_bytes() == b"mine"
+    assert names(tmp_path) == ["rows.jsonl"]

@@ -48,6 +48,7 @@ def test_rows(row: dict[str, Any], wanted: dict[str, Any], converted: Callable[.
         (said([{"type": "image", "image": "a.png"}, {"type": "text", "text": "a b"}], "c"), "a part of type 'image'"),
         ({"messages": [*said("a b", "c")["messages"], *said("d", "e")["messages"][::-1]]}, "in turn ('assistant')"),
         ({"messages": [{"role": "user", "content": "a b", "name": "Ann"}, said("", "c")["messages"][1]]}, "has 'name'"),
+        ({"messages": [said("a b", "c")["messages"]] * 2}, "several conversations; --as source holds every row"),
         (LABELLED, "classification rows have no such form; they can be source, prompt-completion or text"),
     ],
 )

@@ -32,6 +32,12 @@ def test_rows(row: dict[str, Any], wanted: dict[str, Any], converted: Callable[.
     assert converted(FORM, [row]) == [wanted]
 
 
+def test_labels_of_several_types_are_without_quotes(converted: Callable[..., Any]) -> None:
+    labels = ["good", 4, True, ["x", "y"]]
+    rows = converted(FORM, [{"text": "a film", "label": label} for label in labels])
+    assert [row["completion"] for row in rows] == ["good", "4", "true", '["x","y"]']
+
+
 def test_of_instructions_with_turns_before_them_all_are_messages(converted: Callable[..., Any]) -> None:
     plain = {"instruction": "Hello there.", "output": "Good day.", "system": None, "history": []}
     first, second = converted(FORM, [HISTORY, plain])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -90,3 +91,27 @@ def test_noise_is_in_it(version_of: Callable[..., Version], options: Options) ->
 def test_a_form_takes_what_shapes_have(form: Any) -> None:
     assert {name for taken in form.takes.values() for name in taken} <= Columns.model_fields.keys()
     assert (form.keys, form.about) != ((), "")
+
+
+@pytest.mark.parametrize("column", ["messages", "conversations"])
+def test_what_readers_differ_about_is_text_under_any_name(
+    column: str, version_of: Callable[..., Version], tmp_path: Path
+) -> None:
+    messages = [{"role": "user", "content": "a b", "n": 10**30}, {"role": "assistant", "content": "c", "n": {"d": 1}}]
+    version = version_of([{column: messages}])
+    export_rows(version, FORMS["messages"], "hf", tmp_path / "hf", lambda *_: None)
+    for table in (version.to_dataset("messages"), datasets.load_from_disk(str(tmp_path / "hf"))):
+        assert json.loads(table[0]["messages"]) == messages
+
+
+def test_a_made_column_has_no_classes_of_the_source(tmp_path: Path, options: Options) -> None:
+    columns = {"text": datasets.Value("string"), "completion": datasets.ClassLabel(names=["bad", "good"])}
+    rows = {"text": ["a film", "a book"], "completion": [1, 0]}
+    datasets.Dataset.from_dict(rows, features=datasets.Features(columns)).save_to_disk(tmp_path / "films")
+    recipe = Recipe(columns=Columns(text="text", label="completion"))
+    table = ingest(str(tmp_path / "films"), recipe, None, options).to_dataset("prompt-completion")
+    assert table.to_list() == [
+        {"prompt": "a film", "completion": "good"},
+        {"prompt": "a book", "completion": "bad"},
+    ]
+    assert table.features["completion"] == datasets.Value("string")

@@ -120,7 +120,7 @@ def test_an_answer_is_an_integer_or_decimal_digits(value: Any, answer: int | Non
         (0.5, "0.5"),
         (None, None),
         (["ä", "b"], '["ä","b"]'),
-        ([0, 1], "[0,1]"),
+        ([0, 1, -1], '["bad","good",-1]'),
         (datetime.date(2024, 2, 3), '"2024-02-03"'),
     ],
 )

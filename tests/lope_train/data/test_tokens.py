@@ -391,7 +391,7 @@ def test_the_prompts_are_those_of_this_templates_number(tokenizer: PreTrainedTok
         examples = [PromptTemplate(tokenizer).render(each) for each in rows]
         rendered += [example and [example.prompt, example.completion] for example in examples]
     digest = hashlib.sha256(json.dumps(rendered).encode()).hexdigest()
-    assert {TEMPLATES: digest} == {1: "9dfda264dd721b3dbcb16d8a2fa7be77e6c6555a3532751fb58946a94f56c2c0"}
+    assert {TEMPLATES: digest} == {2: "9dfda264dd721b3dbcb16d8a2fa7be77e6c6555a3532751fb58946a94f56c2c0"}
 
 
 def _cut_data(entry: Path) -> None:
