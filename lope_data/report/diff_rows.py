@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lope_data.errors import StoreError
 from lope_data.report.statistics import edit_shards
+from lope_data.rows.arrow_types import is_list
 from lope_data.rows.json_type import is_json, json_texts, loads, type_name
 from lope_data.rows.plain import plain_rows
 from lope_data.rows.shapes import OPS, ROW_ID
@@ -231,7 +232,7 @@ def _bare(value: Any) -> Any:
 
 def _plain(kind: pa.DataType) -> Any:
     """The type without the widths of texts and lists, and the names of list items."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return ("list", _plain(kind.value_type))
     if pa.types.is_struct(kind):
         return tuple((field.name, _plain(field.type)) for field in kind)

@@ -17,6 +17,7 @@ from lope_data.errors import StoreError
 from lope_data.inject.apply import EDITS
 from lope_data.noise.registry import level_of
 from lope_data.report.distribution import I64, Distribution
+from lope_data.rows.arrow_types import is_list
 from lope_data.rows.json_type import is_json, type_name
 from lope_data.rows.layout import Layout
 from lope_data.rows.leaves import holds_texts, leaves
@@ -279,7 +280,7 @@ def _classes(layout: Layout, column: str) -> str:
 
 def _plain(kind: pa.DataType) -> str:
     """The type for people: `list of {role, content}`."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return f"list of {_plain(kind.value_type)}"
     if pa.types.is_struct(kind):
         return "{" + ", ".join(child.name for child in kind) + "}"

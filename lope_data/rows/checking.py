@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from lope_common.errors import shown
 from lope_data.errors import SourceError
+from lope_data.rows.arrow_types import is_list, is_text
 from lope_data.rows.json_type import is_json, json_texts, read_quickly, type_name
 from lope_data.rows.messages import check_messages
 from lope_data.rows.shapes import Kind
@@ -38,7 +39,7 @@ def check_column(column: pa.Array, kind: Kind, role: str, where: str, called: st
     elif kind in ("messages", "text or messages"):
         check_messages(column, at, written=kind == "messages", or_text=kind != "messages")
     elif kind == "choices":
-        if not (_is_list(column.type) and _is_string(column.type.value_type)):
+        if not (is_list(column.type) and is_text(column.type.value_type)):
             raise _wrong_type(column, at, "a list of strings")
     elif kind == "answer":
         _check_answer(column, at, role)
@@ -49,7 +50,7 @@ def check_column(column: pa.Array, kind: Kind, role: str, where: str, called: st
 def check_choices(columns: Sequence[pa.Array], where: str, names: Sequence[str]) -> None:
     """Checks several columns of one choice each."""
     for column, name in zip(columns, names, strict=True):
-        if not _is_string(column.type):
+        if not is_text(column.type):
             raise SourceError(f"{where}, column {name!r}: a choice is text, not {type_name(column.type)}")
         if column.null_count:
             row = pc.index(column.is_null(), True).as_py()
@@ -57,7 +58,7 @@ def check_choices(columns: Sequence[pa.Array], where: str, names: Sequence[str])
 
 
 def _check_text(column: pa.Array, at: Callable[[int | None], str]) -> None:
-    if _is_string(column.type):
+    if is_text(column.type):
         return
     if is_json(column.type):
         for row, text in enumerate(json_texts(column).to_pylist()):
@@ -78,7 +79,7 @@ def _check_unicode(text: str, at: str) -> None:
 
 
 def _check_answer(column: pa.Array, at: Callable[[int | None], str], role: str) -> None:
-    if not (pa.types.is_integer(column.type) or _is_string(column.type)):
+    if not (pa.types.is_integer(column.type) or is_text(column.type)):
         raise _wrong_type(column, at, "the number of a choice")
     try:
         answers(column)
@@ -114,11 +115,3 @@ def _shown(value: pa.Scalar) -> str:
         return plain[:60] if isinstance(value.type, pa.JsonType) else json.dumps(plain, default=str)[:60]
     except (ValueError, OverflowError):  # a time that Python has no word for
         return str(value.type)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

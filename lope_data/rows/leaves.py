@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_common.conversations import NOBODY, role_key, text_key
+from lope_data.rows.arrow_types import is_list, is_text
 from lope_data.rows.documents import document_leaves
 from lope_data.rows.json_type import as_json, is_json, json_texts
 from lope_data.rows.roles import usual_roles
@@ -90,7 +91,7 @@ def leaves(name: str, column: pa.Array, *, written: bool = False) -> Leaves:
     """
     if is_json(column.type):
         found = _of_documents(json_texts(column), as_json)
-    elif written and _is_text(column.type):
+    elif written and is_text(column.type):
         found = _of_documents(column, lambda texts: texts)
     else:
         found = _walk(column).leaves
@@ -100,12 +101,12 @@ def leaves(name: str, column: pa.Array, *, written: bool = False) -> Leaves:
 
 def holds_texts(kind: pa.DataType) -> bool:
     """Whether `leaves` may find texts in a column of the type."""
-    while _is_list(kind):
+    while is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
         child = text_key([part.name for part in kind])
         return child is not None and holds_texts(kind.field(child).type)
-    return is_json(kind) or _is_text(kind)
+    return is_json(kind) or is_text(kind)
 
 
 def _of_documents(texts: pa.Array, wrapped: Callable[[pa.Array], pa.Array]) -> Leaves:
@@ -135,12 +136,12 @@ class _Walked:
 def _walk(column: pa.Array) -> _Walked:
     kind = column.type
     rows = np.arange(len(column))
-    if _is_text(kind):
+    if is_text(kind):
         path = pa.array([""]).take(pa.array(np.zeros(len(column), np.int64)))
         none = np.full(len(column), -1)
         values = column.cast(pa.large_string())
         return _Walked(Leaves(values, rows, path, none, _NO_MESSAGES, lambda v: v.cast(kind)), rows)
-    if _is_list(kind):
+    if is_list(kind):
         return _walk_list(column)
     if pa.types.is_struct(kind):
         names = [part.name for part in kind]
@@ -177,7 +178,7 @@ def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
     if said_by := role_key(names):
         roles = children[names.index(said_by)]
         row, message = np.arange(len(column)), inner.row
-        if _is_list(roles.type):  # a struct of lists: one role for each item of the other list
+        if is_list(roles.type):  # a struct of lists: one role for each item of the other list
             lengths = np.asarray(pc.fill_null(pc.list_value_length(roles), 0)).astype(np.int64)
             row, message, roles = np.repeat(row, lengths), walked.item, roles.flatten()
         messages = Messages(row, pc.fill_null(usual_roles(roles), NOBODY))
@@ -189,11 +190,3 @@ def _walk_struct(column: pa.Array, names: list[str], child: str) -> _Walked:
 
     path = pc.binary_join_element_wise(pa.scalar(f".{child}", pa.string()), inner.path, "")
     return _Walked(Leaves(inner.values, inner.row, path, message, messages, put), inner.row)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lope_common.conversations import role_key, text_key, usual_role
 from lope_common.errors import shown
 from lope_data.errors import SourceError
+from lope_data.rows.arrow_types import is_list, is_text
 from lope_data.rows.json_type import DEEPEST, dumps, is_json, json_texts, read_quickly, too_deep
 from lope_data.rows.roles import unknown_role, usual_roles
 from lope_data.text.draws import I64
@@ -34,7 +35,7 @@ def check_messages(column: pa.Array, at: Place, *, written: bool, or_text: bool)
     """
     if is_json(column.type):
         _check_documents(json_texts(column), at, or_text=or_text)
-    elif _is_string(column.type):
+    elif is_text(column.type):
         if written:
             _check_documents(column, at, or_text=False)
     else:
@@ -109,21 +110,21 @@ def _shown(value: Any) -> str:
 def _check(column: pa.Array, row: I64, at: Place) -> None:
     """The same of Arrow's lists and structs; `row` is the row of each value."""
     kind = column.type
-    if _is_list(kind):
+    if is_list(kind):
         _check(column.flatten(), np.repeat(row, _lengths(column)), at)
         return
     names = [part.name for part in kind] if pa.types.is_struct(kind) else []
     child, said_by = text_key(names), role_key(names)
     if child is None or said_by is None:
-        if _is_string(kind) and column.null_count == len(column):  # nothing, or nulls: they have no type of their own
+        if is_text(kind) and column.null_count == len(column):  # nothing, or nulls: they have no type of their own
             return
         raise SourceError(f"{at(None)}: {_named(kind)}, where {_WANTED} is needed; {_TODO}")
     children = dict(zip(names, column.flatten(), strict=True))
     roles, content = children[said_by], children[child]
-    if _is_list(roles.type):
+    if is_list(roles.type):
         _check_lengths(children, said_by, row, at)
         row, roles, content = np.repeat(row, _lengths(roles)), roles.flatten(), content.flatten()
-    if not _is_string(roles.type):
+    if not is_text(roles.type):
         raise SourceError(f"{at(None)}: the roles are {roles.type}, where text is needed")
     unknown = usual_roles(roles).is_null()
     if pc.any(unknown).as_py():
@@ -140,7 +141,7 @@ def _check_lengths(children: dict[str, pa.Array], said_by: str, row: I64, at: Pl
     """Of a struct of lists: a role, a content and what else there is for each message."""
     lengths = _lengths(children[said_by])
     for name, child in children.items():
-        if not _is_list(child.type):
+        if not is_list(child.type):
             raise SourceError(
                 f"{at(None)}: {name!r} is {child.type} beside a list of roles, where a list with one value a message "
                 "is needed"
@@ -152,24 +153,16 @@ def _check_lengths(children: dict[str, pa.Array], said_by: str, row: I64, at: Pl
 
 
 def _named(kind: pa.DataType) -> str:
-    return "list" if _is_list(kind) else str(kind)
+    return "list" if is_list(kind) else str(kind)
 
 
 def _is_content(kind: pa.DataType) -> bool:
-    if _is_list(kind):
+    if is_list(kind):
         return _is_content(kind.value_type)
     if pa.types.is_struct(kind):
         child = text_key([part.name for part in kind])
         return child is None or _is_content(kind.field(child).type)
-    return _is_string(kind)
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    return is_text(kind)
 
 
 def _lengths(column: pa.Array) -> I64:

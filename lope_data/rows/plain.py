@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from lope_common.conversations import role_of, text_key
+from lope_data.rows.arrow_types import is_text
 from lope_data.rows.json_type import is_json, loads
 from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import SHAPES
@@ -23,7 +24,7 @@ def plain_rows(rows: pa.Table) -> list[dict[str, Any]]:
     layout = Layout.of(rows)
     written = conversations(layout)
     documents = [
-        field.name for field in rows.schema if is_json(field.type) or (field.name in written and _is_text(field.type))
+        field.name for field in rows.schema if is_json(field.type) or (field.name in written and is_text(field.type))
     ]
     classed = [name for name in rows.column_names if any(path.startswith(name) for path in layout.classes)]
     found: list[dict[str, Any]] = rows.to_pylist()
@@ -78,7 +79,3 @@ def _named(value: Any, path: str, classes: Mapping[str, Sequence[str]]) -> Any:
         return {name: _named(item, f"{path}.{name}", classes) for name, item in value.items()}
     names = classes.get(path, ())
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from lope_data.errors import SourceError
+from lope_data.rows.arrow_types import is_list
 from lope_data.rows.json_type import DEEPEST, is_json, json_column, json_texts, loads, too_deep
 
 DEPTH = 40
@@ -114,7 +115,7 @@ def storable(kind: pa.DataType) -> bool:
 
 
 def _storable(kind: pa.DataType) -> bool:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return _storable(kind.value_type)
     if pa.types.is_struct(kind):
         return kind.num_fields > 0 and all(_storable(part.type) for part in kind)

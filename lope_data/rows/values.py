@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_data.rows.arrow_types import is_list, is_text
 from lope_data.rows.json_type import as_json, dumps, is_json, json_texts
 
 _WIDE = pa.large_string()
@@ -22,7 +23,7 @@ def text_of(column: pa.Array, classes: Sequence[str] = ()) -> pa.Array:
         classes: the names that the column's integers stand for, if they do; one that has none is null.
     """
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return column.cast(_WIDE)
     if is_json(kind):
         return json_texts(column).cast(_WIDE)
@@ -36,7 +37,7 @@ def text_of(column: pa.Array, classes: Sequence[str] = ()) -> pa.Array:
 
 def value_of(texts: pa.Array, kind: pa.DataType, classes: Sequence[str] = ()) -> pa.Array:
     """The values of a type that have these texts."""
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return texts.cast(kind)
     if is_json(kind):
         return as_json(texts.cast(kind.storage_type))
@@ -58,10 +59,10 @@ def _dumped(value: Any) -> str:
 
 def is_label(kind: pa.DataType) -> bool:
     """Whether a label may have the type: what JSON can write and read again."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return is_label(kind.value_type)
     plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    return plain or pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_json(kind)
+    return plain or is_text(kind) or is_json(kind)
 
 
 def answers(column: pa.Array) -> pa.Array:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lope_data.rows.arrow_types import is_list
 from lope_data.rows.json_type import is_json
 from lope_data.store.card import about
 from lope_data.store.manifest_model import Facts, File, Link, Source
@@ -178,12 +179,12 @@ def _field(index: int, column: pa.Field, classes: Mapping[str, Sequence[str]]) -
     plain = re.fullmatch(r"[A-Za-z0-9_.-]+", name)  # an id has no white space, and is no other's
     field = {"@id": f"rows/{name if plain else f'column:{index}'}", "@type": "cr:Field", "name": name}
     source = _column("row-files", name)
-    item = kind.value_type if _is_list(kind) else kind
+    item = kind.value_type if is_list(kind) else kind
     if is_json(kind):
         field["description"] = "JSON texts."
-    if names := classes.get(f"{name}[]" if _is_list(kind) else name):
+    if names := classes.get(f"{name}[]" if is_list(kind) else name):
         field["description"] = "Numbers of classes: " + ", ".join(f"{i} {one}" for i, one in enumerate(names)) + "."
-    if _is_list(kind):
+    if is_list(kind):
         field |= {"isArray": True, "arrayShape": "-1"}
     if pa.types.is_struct(item):
         return field | {
@@ -205,13 +206,9 @@ def _column(files: str, name: str) -> dict[str, Any]:
     return {"fileSet": {"@id": files}, "extract": {"column": name}}
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
 def _is_flat(kind: pa.DataType) -> bool:
     """Whether fields can say it: scalars, structs of scalars that a JSON path reaches by name, lists of either."""
-    item = kind.value_type if _is_list(kind) else kind
+    item = kind.value_type if is_list(kind) else kind
     if pa.types.is_struct(item):
         return all(sub.name.isascii() and sub.name.isidentifier() and not pa.types.is_nested(sub.type) for sub in item)
     return not pa.types.is_nested(item)

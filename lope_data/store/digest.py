@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_common.files import canonical
+from lope_data.rows.arrow_types import is_list, is_text
 from lope_data.rows.json_type import is_json
 from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import ROW_ID
@@ -123,7 +124,7 @@ def _values_digest(array: pa.Array) -> bytes:
     lengths: Any = b""
     values: Any = b""
     children: list[pa.Array] = []
-    if _is_list(array.type):
+    if is_list(array.type):
         lengths = _little(pc.fill_null(pc.list_value_length(array), 0), np.int64)
         children = [array.drop_null().flatten() if array.null_count else array.flatten()]
     elif pa.types.is_struct(array.type):
@@ -131,7 +132,7 @@ def _values_digest(array: pa.Array) -> bytes:
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         values = _little(array.fill_null(0), kind.to_pandas_dtype())
     else:  # texts; booleans, times, decimals by their text
-        text = array if _is_text(array.type) else array.cast(pa.string())
+        text = array if is_text(array.type) else array.cast(pa.string())
         wide = text.cast(pa.large_string()).cast(pa.large_binary())
         offsets, data = offsets_and_data(wide.fill_null(b"") if wide.null_count else wide)
         lengths, values = _little(np.diff(offsets), np.int64), data.data
@@ -147,18 +148,10 @@ def _little(array: Any, dtype: Any) -> Any:
     return np.ascontiguousarray(np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"), copy=False))
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _type_name(kind: pa.DataType) -> str:
     if is_json(kind):
         return "json"
-    if _is_list(kind):
+    if is_list(kind):
         return "list"
     if pa.types.is_struct(kind):
         return "struct:" + ",".join(field.name for field in kind)
@@ -168,7 +161,7 @@ def _type_name(kind: pa.DataType) -> str:
 def _full_name(kind: pa.DataType) -> str:
     """The name of a type and of those in it."""
     inner: Sequence[pa.DataType] = []
-    if _is_list(kind):
+    if is_list(kind):
         inner = [kind.value_type]
     elif pa.types.is_struct(kind):
         inner = [field.type for field in kind]
