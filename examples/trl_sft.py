@@ -21,13 +21,14 @@ from trl import SFTConfig, SFTTrainer
 
 import lope_data
 import lope_train
-from lope_train.data import PromptTemplate
+from lope_train.data import Layout, PromptTemplate
 from lope_train.models import load_tokenizer
 
 
 def rows_of(version: lope_data.Version, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """Columns `prompt` and `completion`, as SFTTrainer takes them and computes the loss on the completion alone."""
-    examples = filter(None, map(PromptTemplate(tokenizer).render, version.dataset))
+    views = map(Layout.of(version.manifest.plain).view, version.dataset)
+    examples = filter(None, map(PromptTemplate(tokenizer).render, views))
     # SFTTrainer adds what starts a text; a chat template has it too
     start = str(tokenizer.bos_token) if tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id else ""
     return Dataset.from_list(

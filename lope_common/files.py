@@ -8,10 +8,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def canonical(value: Any) -> bytes:
@@ -19,6 +19,20 @@ def canonical(value: Any) -> bytes:
     newline."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
+
+
+def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A version's manifest with the hash over itself, `manifest_sha256`."""
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return body | {"manifest_sha256": hashlib.sha256(canonical(body)).hexdigest()}
+
+
+def is_sealed(manifest: Mapping[str, Any], data: bytes) -> bool:
+    """Whether the bytes are the canonical JSON of the manifest with its right hash: one changed byte is seen."""
+    try:
+        return canonical(seal(manifest)) == data
+    except (ValueError, RecursionError):  # NaN, half a surrogate pair, or too deep: never canonical
+        return False
 
 
 def sha256_of(path: Path) -> str:
@@ -94,6 +108,27 @@ def new_folder(out: Path) -> Iterator[Path]:
         scratch.rename(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[BinaryIO]:
+    """Within the context a file to write into; it becomes `out` if all goes well, and goes away if not.
+
+    Raises OSError where it cannot be made, or `out` is there by then.
+    """
+    scratch = beside(out)
+    try:
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.open("xb") as file:
+            yield file
+        try:
+            out.hardlink_to(scratch)  # a rename would overwrite what was put there meanwhile
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            scratch.rename(out)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def beside(path: Path) -> Path:

@@ -1,8 +1,9 @@
 """Versioned noisy datasets: exact, recorded, reproducible noise for text (HyNoIse, LoPE paper Sec. 3.2.1).
 
-Rooms from the bottom up: text, rows, sources, noise, recipe, inject, store, builds, transfer, report, cli; each says
-what lives there. An op is added in `noise/ops`, a format of files in `sources`, a verb in `cli`. Training is not
-here: it is in `lope_train`, which reads versions by `store/FORMAT.md`, and neither half imports the other.
+Rooms from the bottom up: text, rows, sources, forms, noise, recipe, inject, store, builds, transfer, report, cli; each
+says what lives there. An op is added in `noise/ops`, a format of files in `sources`, a form in `forms/kinds`, a verb in
+`cli`. Training is not here: it is in `lope_train`, which reads versions by `store/FORMAT.md`, and neither half imports
+the other.
 
 The names below are imported when they are first used.
 """

@@ -142,8 +142,8 @@ def build(
     """The version that a recipe makes of a source or of a parent: made now, or the one that is there (`existed`).
 
     Args:
-        recipe: or a dict of what is in one, or the name of a packaged one or a file; by default HyNoIse, of the newest
-            edition.
+        recipe: or a dict of what is in one, or the name of a packaged one or a file (TOML, or the manifest.json of a
+            build); by default HyNoIse, of the newest edition.
         source: what to ingest, by default the embedded sample.
         split: of the source, which must be named where it has several. `build_splits` makes a version of each.
         config: of a dataset on the hub; by default the dataset's own default.

@@ -21,5 +21,9 @@ class StoreError(LopeDataError):
     """A name or reference that is not in the store, or a version that cannot be read or written."""
 
 
+class OldFormatError(StoreError):
+    """A version of an older format, which is not read; the message has the command that builds it again."""
+
+
 class NoiseError(LopeDataError):
     """Noise that cannot be made as asked."""

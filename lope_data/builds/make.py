@@ -16,12 +16,13 @@ from lope_data.inject.planning import plan, shortfall
 from lope_data.inject.tally import Count, Tally
 from lope_data.recipe.guard import Guard
 from lope_data.recipe.recipe import Recipe, Step
+from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import ROW_ID, SHAPE
 from lope_data.store.commit import commit
-from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
 from lope_data.store.manifest import FORMAT, libraries
 from lope_data.store.manifest_model import BuildFacts, Facts, Hints, IngestFacts, IngestRecipe, Line
+from lope_data.store.manifest_model import Layout as LayoutFacts
 from lope_data.store.manifest_model import Recipe as Resolved
 from lope_data.store.manifest_model import Source as Origin
 from lope_data.store.store import shard_rows
@@ -51,6 +52,7 @@ def make_clean(clean: Clean, options: Options) -> Version:
             rows=len(rows),
             touched=0,
             shapes=_count_shapes(rows),
+            layout=LayoutFacts.model_validate(Layout.of(rows).plain),
             content_digest=digest,
             depth=0,
             parents=[],
@@ -63,7 +65,7 @@ def make_clean(clean: Clean, options: Options) -> Version:
             libraries=libraries(),
         )
 
-    return _written(wanted, "ingest", len(rows), options, shard, facts).keep(rows)
+    return _written(wanted, "ingest", len(rows), Layout.of(rows), options, shard, facts).keep(rows)
 
 
 def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options, *, allow_shortfall: bool) -> Version:
@@ -91,6 +93,7 @@ def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options
             touched=len(np.unique(np.concatenate([deal.rows for deal in deals]))),
             shortfall=shortfall(deals, plans),
             shapes=origin.shapes,
+            layout=origin.layout,
             content_digest=digest,
             depth=context[1],
             parents=[parent.link, *origin.parents],
@@ -104,13 +107,14 @@ def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options
             libraries=libraries(),
         )
 
-    return _written(wanted, "build", len(rows), options, shard, facts)
+    return _written(wanted, "build", len(rows), Layout.of(rows), options, shard, facts)
 
 
 def _written(
     wanted: Wanted,
     kind: str,
     rows: int,
+    layout: Layout,
     options: Options,
     shard: Callable[[int, int], Shard],
     facts: Callable[[str, Sequence[Any]], Facts],
@@ -129,25 +133,16 @@ def _written(
             options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
         missing = [index for index in range(draft.count) if index not in notes]
 
-        def run(index: int) -> tuple[int, dict[str, Any], Shard]:
-            made = shard(index * size, min(index * size + size, rows))
-            return index, draft.write(index, made), made
+        def run(index: int) -> tuple[int, dict[str, Any]]:
+            return index, draft.write(index, shard(index * size, min(index * size + size, rows)))
 
-        digest, waiting, taken = ContentDigest(), dict[int, Shard](), 0
         options.progress(f"{kind} {name}", len(notes), draft.count)
-        for index, note, made in run_tasks(run, missing, options.workers):
+        for index, note in run_tasks(run, missing, options.workers):
             notes[index] = note
-            if len(waiting) < options.workers + 2:  # others are read again when their turn comes
-                waiting[index] = made
-            while taken in notes:  # in order, from memory where it is still there
-                digest.add(*(waiting.pop(taken, None) or draft.read(taken)).tables)
-                taken += 1
             options.progress(f"{kind} {name}", len(notes), draft.count)
-        for index in range(taken, draft.count):
-            digest.add(*draft.read(index).tables)
         ordered = [notes[index] for index in range(draft.count)]
         said = [note["said"] for note in ordered]
-        return commit(options.store, draft, ordered, facts(digest.finish(), said))
+        return commit(options.store, draft, ordered, facts(draft.digest(ordered, layout), said))
 
 
 def _noisy(

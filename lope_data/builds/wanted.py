@@ -12,7 +12,7 @@ from lope_data.errors import StoreError
 from lope_data.names import check_name
 from lope_data.recipe.recipe import Recipe
 from lope_data.sources import Source, SourceIndex
-from lope_data.store.manifest import INGEST, version_id
+from lope_data.store.manifest import INGEST, read_any, version_id
 from lope_data.store.store import Store
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ class Clean:
 
 def _is_noisy(store: Store, name: str, version: str) -> bool:
     with suppress(StoreError):  # a damaged version holds no name
-        found = store.find(name, version)
-        return found is not None and found.manifest.kind == "build"
+        return read_any(store.folder(name, version)).kind == "build"
     return False
 
 

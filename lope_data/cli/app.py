@@ -15,6 +15,7 @@ from lope_data.errors import RecipeError
 from lope_data.sources.formats import listed
 
 RECIPE_HELP = "A recipe: a name (hynoise, ...) or a TOML file"
+BUILD_RECIPE_HELP = f"{RECIPE_HELP}, or the manifest.json of a build; default: HyNoIse."
 
 app = new_app("Versioned noisy datasets: exact, recorded and reproducible noise for text.")
 

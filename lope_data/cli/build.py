@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lope_data.cli.app import (
-    RECIPE_HELP,
+    BUILD_RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
     EditionOption,
@@ -75,7 +75,7 @@ def build(
         str | None,
         typer.Option("--from", metavar="NAME[@VERSION]", help="Build on an existing version instead."),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help=f"{RECIPE_HELP}; default: HyNoIse.")] = None,
+    recipe: Annotated[str | None, typer.Option(help=BUILD_RECIPE_HELP)] = None,
     ratio: RatioOption = None,
     mix: MixOption = None,
     level: LevelOption = None,

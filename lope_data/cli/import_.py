@@ -14,7 +14,8 @@ from lope_data.cli.app import StoreOption, app
 _EXAMPLES = """
 [bold]Examples[/bold]
 
-  python -m lope_data import nois-0123456789abcdef-parquet
+  python -m lope_data export nois --as version --out share
+  python -m lope_data import share --store elsewhere
 
   hf download --repo-type dataset me/nois --local-dir nois      [dim]# what push has sent[/dim]
   python -m lope_data import nois
@@ -24,7 +25,10 @@ _EXAMPLES = """
 @app.command("import", epilog=_EXAMPLES)
 def import_(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", parser=path, help="What export wrote, or a copy of a version's folder.")
+        Path,
+        typer.Argument(
+            metavar="DIR", parser=path, help="What export --as version wrote, or a copy of a version's folder."
+        ),
     ],
     store: StoreOption = None,
 ) -> None:

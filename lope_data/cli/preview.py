@@ -8,7 +8,7 @@ import typer
 
 from lope_common.shown import SafeConsole
 from lope_data.cli.app import (
-    RECIPE_HELP,
+    BUILD_RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
     EditionOption,
@@ -46,7 +46,7 @@ _EXAMPLES = """
 def preview(
     recipe: Annotated[
         str | None,
-        typer.Argument(metavar="[RECIPE]", help=f"{RECIPE_HELP}; default: HyNoIse.", show_default=False),
+        typer.Argument(metavar="[RECIPE]", help=BUILD_RECIPE_HELP, show_default=False),
     ] = None,
     source: SourceOption = None,
     columns: ColumnsOption = None,

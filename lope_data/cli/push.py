@@ -25,7 +25,7 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="If the repository is made now, only for you.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Sends a version to the hub: what [bold]export --to parquet[/bold] writes, in one commit.
+    """Sends a version to the hub: what [bold]export --as version[/bold] writes, in one commit.
 
     The token is $HF_TOKEN, or what [bold]hf auth login[/bold] keeps.
     """

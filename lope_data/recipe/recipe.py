@@ -32,6 +32,7 @@ from lope_data.noise.op import Op, Params
 from lope_data.noise.registry import LEVELS, all_ops, get_op
 from lope_data.recipe.errors import reason
 from lope_data.recipe.guard import Constraints, Guard, Protect
+from lope_data.recipe.of_version import recipe_of
 from lope_data.rows.columns import Columns
 from lope_data.rows.shapes import SHAPES
 from lope_data.sources.reading import Reading
@@ -242,9 +243,10 @@ class Recipe(_Strict):
 
 
 def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
-    """A recipe from a TOML file (None: the default one, of the newest edition), with what was typed put over it.
+    """A recipe from a TOML file or a build's manifest.json, with what was typed put over it.
 
     Args:
+        path: None: the default recipe, of the newest edition. A manifest is known by its name's end, `.json`.
         overrides: `edition`, `seed`, `encoding`, `quoting` and `pattern` of the source, and `ratio`, `level`, `mix` of
             a recipe's only step; None stands for not typed.
 
@@ -288,6 +290,8 @@ def named_recipe(typed: str | None, overrides: Mapping[str, Any]) -> Recipe:
 def _read(path: Path) -> dict[str, Any]:
     if "\0" in str(path):
         raise RecipeError(f"cannot read the recipe {shown(str(path))}: no file has such a name")
+    if path.suffix == ".json":
+        return recipe_of(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         for number, line in enumerate(text.split("\n"), start=1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,11 @@ import pyarrow.compute as pc
 
 from lope_data.errors import StoreError
 from lope_data.report.statistics import edit_shards
+from lope_data.rows.arrow_types import is_list
+from lope_data.rows.json_type import is_json, json_texts, loads, type_name
+from lope_data.rows.plain import plain_rows
 from lope_data.rows.shapes import OPS, ROW_ID
+from lope_data.rows.values import text_of
 from lope_data.store.version import Version
 from lope_data.text.buffers import Mask
 from lope_data.text.draws import I64
@@ -46,7 +50,7 @@ class RowDifference:
         types: column -> its types where these differ in more than width.
         touched: common rows with noise in `both`, `a` only, `b` only, `neither`.
         same_edits: rows touched in both whose edits are the same.
-        pairs: the first rows that differ, in A's order.
+        pairs: the first rows that differ, in A's order; JSON is read, and classes have their names.
     """
 
     common: int
@@ -78,7 +82,7 @@ def row_difference(a: Version, b: Version, count: int) -> RowDifference:
     """
     try:
         return _row_difference(a, b, count)
-    except (pa.ArrowException, pl.exceptions.PolarsError, KeyError, OSError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, KeyError, OSError, ValueError) as error:
         raise StoreError(f"{a.ref} and {b.ref} cannot be compared ({error}); is one of them damaged?") from error
 
 
@@ -94,7 +98,10 @@ def _row_difference(a: Version, b: Version, count: int) -> RowDifference:
             continue
         one, other = rows_a[name], rows_b[name]
         if _plain(one.type) != _plain(other.type):
-            types[name] = (str(one.type), str(other.type))
+            types[name] = (type_name(one.type), type_name(other.type))
+        classes = [version.layout.classes.get(name, ()) for version in (a, b)]
+        if classes[0] != classes[1]:  # then equal numbers may mean different classes
+            one, other = (_named(column, names) for column, names in zip((one, other), classes, strict=True))
         columns[name] = _unequal(one, other, places_a, places_b)
     differs = np.zeros(match.count, bool)
     for mask in columns.values():
@@ -104,7 +111,7 @@ def _row_difference(a: Version, b: Version, count: int) -> RowDifference:
     pairs = []
     for i in np.flatnonzero(differs)[:count].tolist():
         at_a, at_b = (i if places is None else int(places[i]) for places in match.places)
-        row_a, row_b = rows_a.slice(at_a, 1).to_pylist()[0], rows_b.slice(at_b, 1).to_pylist()[0]
+        row_a, row_b = plain_rows(rows_a.slice(at_a, 1))[0], plain_rows(rows_b.slice(at_b, 1))[0]
         values = {name: (row_a[name], row_b[name]) for name, mask in columns.items() if mask[i]}
         pairs.append(Pair(row_a[ROW_ID], (row_a[OPS] or [], row_b[OPS] or []), values))
     return RowDifference(
@@ -131,7 +138,7 @@ def _row_difference(a: Version, b: Version, count: int) -> RowDifference:
 
 
 def _columns_only(one: pa.Table, other: pa.Table) -> dict[str, str]:
-    return {field.name: str(field.type) for field in one.schema if field.name not in other.column_names}
+    return {field.name: type_name(field.type) for field in one.schema if field.name not in other.column_names}
 
 
 @dataclass(frozen=True)
@@ -172,11 +179,24 @@ def _touched(ops: pa.ChunkedArray) -> Mask:
 
 def _unequal(a: pa.ChunkedArray, b: pa.ChunkedArray, places_a: I64 | None, places_b: I64 | None) -> Mask:
     """Where the values differ; null equals null, whatever the width of the type."""
+    if is_json(a.type) and is_json(b.type):
+        return _unequal(_texts(a), _texts(b), places_a, places_b)
     if _plain(a.type) != _plain(b.type) or "decimal256" in str(a.type):  # which polars does not read
         return _unequal_values(a, b, places_a, places_b)
     one, other = (_series(column, places) for column, places in ((a, places_a), (b, places_b)))
     mask: Mask = one.ne_missing(other).to_numpy()
     return mask
+
+
+def _named(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
+    """The names of classes for their numbers, if the column holds numbers of classes."""
+    if not names:
+        return column
+    return pa.chunked_array([text_of(chunk, names) for chunk in column.chunks], pa.large_string())
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([json_texts(chunk) for chunk in column.chunks], column.type.storage_type)
 
 
 def _series(column: pa.ChunkedArray, places: I64 | None) -> pl.Series:
@@ -195,10 +215,10 @@ def _unequal_values(a: pa.ChunkedArray, b: pa.ChunkedArray, places_a: I64 | None
     return found
 
 
-def _values(column: pa.ChunkedArray, places: I64 | None, low: int) -> Iterator[Any]:
-    if places is None:
-        return iter(column.slice(low, _SLICE).to_pylist())
-    return iter(column.take(pa.array(places[low : low + _SLICE])).to_pylist())
+def _values(column: pa.ChunkedArray, places: I64 | None, low: int) -> list[Any]:
+    part = column.slice(low, _SLICE) if places is None else column.take(pa.array(places[low : low + _SLICE]))
+    values: list[Any] = part.to_pylist()
+    return [None if value is None else loads(value) for value in values] if is_json(column.type) else values
 
 
 def _bare(value: Any) -> Any:
@@ -212,7 +232,7 @@ def _bare(value: Any) -> Any:
 
 def _plain(kind: pa.DataType) -> Any:
     """The type without the widths of texts and lists, and the names of list items."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return ("list", _plain(kind.value_type))
     if pa.types.is_struct(kind):
         return tuple((field.name, _plain(field.type)) for field in kind)

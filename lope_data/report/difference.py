@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lope_data.store.manifest_model import Line, Manifest
+    from lope_data.store.manifest_model import Layout, Line, Manifest
 
 _FACTS = ("kind", "seed", "depth", "rows", "touched", "shortfall", "shapes", "hints", "content_digest")
 
@@ -80,7 +80,25 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
     said, source = manifest.plain, manifest.source
     facts = {key: said[key] for key in _FACTS if key in said}
     facts["source"] = {"name": source.name, "fingerprint": source.fingerprint}
+    facts["layout"] = _layout_text(manifest.layout)
     return facts | ({"parent": manifest.parents[0].ref} if manifest.parents else {})
+
+
+def _layout_text(layout: Layout) -> str:
+    """A layout in one line: `chat: messages=conversations; classes of label: no, yes; absent: note`."""
+    parts = [
+        f"{shape}: {', '.join(f'{role}={_names(name)}' for role, name in sorted(has.items()))}"
+        for shape, has in sorted(layout.columns.items())
+    ]
+    parts += [f"classes of {path}: {', '.join(names)}" for path, names in sorted(layout.classes.items())]
+    for what, columns in (("absent", layout.absent), ("raw", layout.raw)):
+        if columns:
+            parts.append(f"{what}: {', '.join(columns)}")
+    return "; ".join(parts)
+
+
+def _names(name: str | list[str]) -> str:
+    return name if isinstance(name, str) else "+".join(name)
 
 
 def _flat(path: str, value: Any) -> dict[str, str]:

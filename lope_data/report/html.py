@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ from lope_data.report.pieces import before_and_after
 from lope_data.report.rates import by_step, remarks
 from lope_data.report.sample_rows import Sample, version_samples
 from lope_data.report.statistics import EditStatistics, column_statistics, edit_statistics
-from lope_data.rows.shapes import SHAPE
+from lope_data.report.values import choices_text, value_text
+from lope_data.rows.plain import plain_rows
+from lope_data.rows.shapes import OURS, ROW_ID, SHAPE
 from lope_data.store.manifest import NAME
 from lope_data.store.version import Version
 
@@ -235,37 +237,20 @@ def _some_rows(version: Version, count: int) -> list[dict[str, Any]]:
         mine = np.flatnonzero(pc.equal(version.rows[SHAPE], name).to_numpy())
         share = min(count // len(names) + (i < count % len(names)), len(mine))
         places += mine[np.linspace(0, len(mine) - 1, share).astype(int)].tolist()
-    rows = [version.rows.slice(place, 1).to_pylist()[0] for place in sorted(places)]
+    choices = {has.get("choices") for has in version.layout.columns.values()}
     return [
         {
-            "row_id": row["lope_row_id"],
+            "row_id": row[ROW_ID],
             "shape": row[SHAPE],
             "values": [
-                (name, _shown(row[name])) for name in row if not name.startswith("lope_") and row[name] is not None
+                (name, brief(choices_text(value) if name in choices else value_text(value), _LONG))
+                for name, value in row.items()
+                if name not in OURS and value is not None
             ],
         }
-        for row in rows
+        for place in sorted(places)
+        for row in plain_rows(version.rows.slice(place, 1))
     ]
-
-
-def _shown(value: Any) -> str:
-    """A value for people, cut short."""
-    return brief(_plain(value), _LONG)
-
-
-def _plain(value: Any) -> str:
-    """A value for people: of a chat what each said, of choices each with its number."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and "role" in value:
-        return f"{value['role']}: {_plain(value.get('content'))}"
-    if isinstance(value, Mapping) and isinstance(value.get("text"), str):  # a part of a message
-        return str(value["text"])
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return "\n".join(f"{i}: {item}" for i, item in enumerate(value))
-    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-        return "\n".join(map(_plain, value))
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _number(value: float, digits: int = 0) -> str:

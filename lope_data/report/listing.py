@@ -1,4 +1,4 @@
-"""What is in a store: its versions with their sizes, ratios and parents. Reads manifests only."""
+"""What is in a store: its versions with their sizes, ratios and parents. Reads manifests only, of older formats too."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from lope_common.errors import suggest
 from lope_common.shown import one_line, safe, say
 from lope_data.errors import LopeDataError, StoreError
 from lope_data.names import is_version
+from lope_data.store.manifest import NAME, read_any
 from lope_data.store.store import Store
-from lope_data.store.version import Version
 
 if TYPE_CHECKING:
     from lope_data.store.manifest_model import Manifest
+    from lope_data.store.old import Again, OldManifest
 
 _DIGITS = 8  # of a version in a short reference, or more where these fit several
 _HEADERS = ("version", "kind", "rows", "touched", "ratio", "size")
@@ -40,6 +41,7 @@ class Entry:
         size: bytes on disk.
         manifest: None where `damage` says what is wrong with it.
         parent: the short reference of what it was made from, and whether that is in this store; None for none.
+        again: how to build it again, if it is of an older format and nothing else can be done with it.
     """
 
     name: str
@@ -48,9 +50,10 @@ class Entry:
     tags: list[str]
     folder: Path
     size: int
-    manifest: Manifest | None
+    manifest: Manifest | OldManifest | None
     damage: str
     parent: tuple[str, bool] | None
+    again: Again | None = None
 
     @property
     def ratios(self) -> list[float]:
@@ -66,6 +69,7 @@ class Entry:
             "name": self.name,
             "version": self.version,
             "tags": self.tags,
+            "format": known.format if known else None,
             "kind": known.kind if known else None,
             "rows": known.rows if known else None,
             "touched": known.touched if known else None,
@@ -76,11 +80,14 @@ class Entry:
             "bytes": self.size,
             "path": str(self.folder),
             "damage": self.damage or None,
+            "again": self.again.record if self.again else None,
         }
 
 
 def entries(store: Store, name: str | None = None) -> list[Entry]:
-    """The versions of a store, or of one dataset of it: by name, parents before children, damaged ones last.
+    """The versions of a store, or of one dataset of it: by name, parents before children.
+
+    Those of older formats come after the others of their name, and last those that are damaged.
 
     Raises:
         StoreError: there is no dataset of that name.
@@ -91,7 +98,12 @@ def entries(store: Store, name: str | None = None) -> list[Entry]:
         raise StoreError(f"no dataset {name!r} in the store {store.root}" + (suggest(name, names) if names else ""))
     shortened = _Short(store)
     found = [entry for one in (names if name is None else [name]) for entry in _of_name(store, one, shortened)]
-    return sorted(found, key=lambda e: (e.name, e.manifest is None, e.manifest.depth if e.manifest else 0, e.version))
+    return sorted(found, key=_place)
+
+
+def _place(entry: Entry) -> tuple[str, bool, bool, int, str]:
+    known = entry.manifest
+    return entry.name, known is None, entry.again is not None, known.depth if known else 0, entry.version
 
 
 def unfinished(store: Store, name: str | None = None) -> int:
@@ -147,18 +159,23 @@ def _of_name(store: Store, name: str, shortened: _Short) -> list[Entry]:
 
 
 def _entry(name: str, version: str, folder: Path, refs: dict[str, str], shortened: _Short) -> Entry:
-    manifest, damage, parent = None, "", None
+    manifest, damage, parent, how = None, "", None, None
     try:
-        found = Version.at(folder)
-        if (found.manifest.name, found.manifest.version) != (name, version):
+        found = read_any(folder)
+        from lope_data.store.old import OldManifest, again  # pydantic, which an empty store does without
+
+        if (found.name, found.version) != (name, version):
             raise StoreError(f"its manifest is that of {found.ref}")
-        manifest = found.manifest
+        manifest = found
         if manifest.parents:
             parent = shortened(manifest.parents[0].name, manifest.parents[0].version)
+        if isinstance(manifest, OldManifest):
+            how = again(folder / NAME, manifest, read_any)
     except (LopeDataError, OSError) as error:
         damage = str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), "it")  # the reference says where
     tags = sorted((ref for ref in refs if refs[ref] == version), key=lambda ref: (ref != "latest", ref))
-    return Entry(name, version, shortened(name, version)[0], tags, folder, size_of(folder), manifest, damage, parent)
+    ref = shortened(name, version)[0]
+    return Entry(name, version, ref, tags, folder, size_of(folder), manifest, damage, parent, how)
 
 
 def size_of(folder: Path) -> int:
@@ -174,7 +191,7 @@ def size_of(folder: Path) -> int:
 
 
 def show_entries(console: Console, found: Sequence[Entry]) -> None:
-    """Prints a table: a line of figures for each version, and under it its tags, parent or damage.
+    """Prints a table: a line of figures for each version, and under it its tags, its parent, and what is wrong with it.
 
     A reference is never cut, since it is there to be copied: one that is longer than its column has a line of its own.
     """
@@ -202,6 +219,8 @@ def show_entries(console: Console, found: Sequence[Entry]) -> None:
         if entry.parent:
             ref, is_here = entry.parent
             say(console, f"parent: {ref}" + ("" if is_here else ", not in this store"), indent=2, style="dim")
+        if entry.again:
+            say(console, entry.again.last.told(), indent=2, style="dim")
         if entry.damage:
             say(console, f"damaged: {one_line(safe(entry.damage))}", indent=2, style="red")
 
@@ -217,4 +236,5 @@ def _cells(entry: Entry) -> list[str]:
     manifest, ratios = entry.manifest, entry.ratios
     shown = "+".join(f"{ratio:.4g}" for ratio in ratios[:3]) + ("+…" if len(ratios) > 3 else "")
     touched = f"{manifest.touched:,}" if ratios else "–"
-    return [entry.ref, manifest.kind, f"{manifest.rows:,}", touched, shown or "–", size]
+    kind = f"format {manifest.format}" if entry.again else manifest.kind
+    return [entry.ref, kind, f"{manifest.rows:,}", touched, shown or "–", size]

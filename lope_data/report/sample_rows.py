@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
@@ -13,11 +12,16 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
+from lope_common.conversations import role_of, usual_role
 from lope_common.shown import changed, safe
 from lope_data.errors import StoreError
 from lope_data.noise.registry import level_of
 from lope_data.report.pieces import Piece
 from lope_data.report.statistics import EditStatistics, edit_shards
+from lope_data.rows.fields import targets_of
+from lope_data.rows.layout import Layout
+from lope_data.rows.paths import value_at
+from lope_data.rows.plain import messages_of, plain_rows, text_of_message
 from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, SHAPES
 from lope_data.store.version import Version
 
@@ -44,7 +48,7 @@ def samples(rows: pa.Table, edits: pa.Table, count: int) -> list[Sample]:
     """Some of the touched rows, the levels in turn and their ops in turn.
 
     Args:
-        rows: noisy.
+        rows: noisy, with their layout.
         edits: all of them, in the order of the rows.
     """
     ops = pc.unique(edits["op"]).to_pylist()
@@ -98,8 +102,29 @@ def _samples(rows: pa.Table, shards: Iterable[pa.Table], wanted: Sequence[str]) 
     for shard in shards if wanted else ():
         for edit in shard.filter(pc.is_in(shard["row_id"], ids)).to_pylist():
             edits.setdefault(edit["row_id"], []).append(edit)
-    found = {row[ROW_ID]: row for row in rows.filter(pc.is_in(rows[ROW_ID], ids)).to_pylist()}
-    return [_sample(found[row_id], edits[row_id]) for row_id in wanted]
+    kept = rows.filter(pc.is_in(rows[ROW_ID], ids))
+    found = {row[ROW_ID]: row for row in plain_rows(kept)}
+    targets = _targets(kept)
+    layout = Layout.of(rows)
+    return [_sample(found[row_id], edits[row_id], targets.get(row_id, {}), layout) for row_id in wanted]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A target that is no text of its own: its text, as edits have it, and of a choice what can be chosen."""
+
+    text: str | None
+    choices: Sequence[str] | None
+
+
+def _targets(rows: pa.Table) -> dict[str, dict[str, _Target]]:
+    """Of each row its class or choice, by the path."""
+    found: dict[str, dict[str, _Target]] = {}
+    for kind in ("class", "choice"):
+        targets = targets_of(rows, kind)
+        for row, path in zip(targets.table.to_pylist(), targets.path.to_pylist(), strict=True):
+            found.setdefault(row[ROW_ID], {})[path] = _Target(row["target"], row.get("choices"))
+    return found
 
 
 def _choose(first: Mapping[str, Sequence[str]], count: int) -> list[str]:
@@ -116,28 +141,27 @@ def _choose(first: Mapping[str, Sequence[str]], count: int) -> list[str]:
     return list(chosen)
 
 
-def _sample(row: Mapping[str, Any], edits: Sequence[Mapping[str, Any]]) -> Sample:
+def _sample(
+    row: Mapping[str, Any], edits: Sequence[Mapping[str, Any]], targets: Mapping[str, _Target], layout: Layout
+) -> Sample:
     paths = dict.fromkeys(edit["path"] for edit in edits)
-    texts = [(path, _pieces(row, path, [edit for edit in edits if edit["path"] == path])) for path in paths]
+    noisy = {name: row[name] for name in layout.noisy}
+    texts = [
+        (path, _pieces(noisy, path, [edit for edit in edits if edit["path"] == path], targets.get(path)))
+        for path in paths
+    ]
     labels_only = all(level_of(edit["op"]) == "label" for edit in edits)
-    return Sample(row[ROW_ID], list(row[OPS] or ()), _prompt(row) if labels_only else "", texts)
+    return Sample(row[ROW_ID], list(row[OPS] or ()), _prompt(row, layout) if labels_only else "", texts)
 
 
-def _pieces(row: Mapping[str, Any], path: str, edits: Sequence[Mapping[str, Any]]) -> list[Piece]:
-    value = value_at(row, path)
-    pieces = undone("" if value is None else str(value), edits)
-    if path == "answer" and isinstance(value, int):
-        choices = row["choices"]
-        return [("", str(choices[int(before)]), str(choices[int(after)])) for _, before, after in pieces]
+def _pieces(
+    row: Mapping[str, Any], path: str, edits: Sequence[Mapping[str, Any]], target: _Target | None
+) -> list[Piece]:
+    pieces = undone((target.text if target else value_at(row, path)) or "", edits)
+    if target and target.choices:
+        chosen = [text or "" for text in target.choices]
+        return [("", chosen[int(before)], chosen[int(after)]) for _, before, after in pieces]
     return pieces
-
-
-def value_at(row: Mapping[str, Any], path: str) -> Any:
-    """The value that a path of an edit names: `input`, `messages[3].content`."""
-    value: Any = row
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        value = value[name] if name else value[int(index)]
-    return value
 
 
 def undone(noisy: str, edits: Sequence[Mapping[str, Any]]) -> list[Piece]:
@@ -191,28 +215,18 @@ def _undo(
     return done + todo[::-1]
 
 
-def _prompt(row: Mapping[str, Any]) -> str:
-    """What a row asks: its inputs, of a chat what the user said last."""
-    shape = SHAPES[row[SHAPE]]
-    if shape.name == "chat":
-        return _last_said(row["messages"])
-    return "\n".join(row[name] for name in shape.inputs if row.get(name))
+def _prompt(row: Mapping[str, Any], layout: Layout) -> str:
+    """What a row asks: its inputs, of a conversation what the user said last."""
+    has = layout.columns[row[SHAPE]]
+    names = [has[role] for role in SHAPES[row[SHAPE]].inputs if role in has]
+    return "\n".join(text for text in (_asked(row[name]) for name in names if isinstance(name, str)) if text)
 
 
-def _last_said(messages: Any) -> str:
+def _asked(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     said = ""
-    for message in messages or ():
-        if isinstance(message, list):
-            said = _last_said(message) or said
-        elif isinstance(message, Mapping) and message.get("role") == "user":
-            said = _text_of(message.get("content")) or said
+    for message in messages_of(value):
+        if usual_role(role_of(message)) == "user":
+            said = text_of_message(message) or said
     return said
-
-
-def _text_of(content: Any) -> str:
-    """The text of a message, of one in parts what stands in them."""
-    if isinstance(content, list):
-        return "\n".join(text for text in map(_text_of, content) if text)
-    if isinstance(content, Mapping):
-        return _text_of(content.get("text"))
-    return content or ""

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,13 @@ from lope_data.errors import StoreError
 from lope_data.inject.apply import EDITS
 from lope_data.noise.registry import level_of
 from lope_data.report.distribution import I64, Distribution
-from lope_data.rows.leaves import leaves
+from lope_data.rows.arrow_types import is_list
+from lope_data.rows.json_type import is_json, type_name
+from lope_data.rows.layout import Layout
+from lope_data.rows.leaves import holds_texts, leaves
+from lope_data.rows.paths import place_of
+from lope_data.rows.plain import conversations
+from lope_data.rows.shapes import OURS, SHAPES
 from lope_data.store.version import Version
 from lope_data.text.buffers import whole
 
@@ -50,7 +55,7 @@ class EditStatistics:
         by_path: edits and rows by path.
         a_row: for all edits (key `""`) and for those of each level, the number of edits of each row that has any.
         length: for whole rows (key `""`) and for each path, characters after minus characters before of each row with
-            an edit there; values that are not text (`answer`) have no length.
+            an edit there; numbers of choices and labels that are no text have no length.
         flips: rows whose label was flipped, by (label before, label after), over all steps.
         first: for each op the ids of the first rows that it edited, in the order of the rows.
     """
@@ -109,13 +114,40 @@ def edit_statistics(version: Version) -> EditStatistics:
     found = EditStatistics()
     a_row: dict[str, list[Distribution]] = defaultdict(list)
     length: dict[str, list[Distribution]] = defaultdict(list)
-    texts = {column.name for column in version.rows.schema if _holds_text(column.type)}
+    columns = _Columns.of(version)
     for table in edit_shards(version, _COLUMNS):
         if len(table):
-            _add_shard(found, a_row, length, table, texts)
+            try:
+                _add_shard(found, a_row, length, table, columns)
+            except LookupError as error:
+                raise StoreError(f"{version.folder} cannot be read ({error}); remove it and build it again") from error
     found.a_row = {key: Distribution.merged(parts) for key, parts in a_row.items()}
     found.length = {key: Distribution.merged(parts) for key, parts in length.items()}
     return found
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns that noise goes to, those whose edits are in texts, and those of classes."""
+
+    names: set[str]
+    texts: set[str]
+    classes: set[str]
+
+    @classmethod
+    def of(cls, version: Version) -> _Columns:
+        schema, layout = version.rows.schema, version.layout
+        classes = _targets(layout, "class")
+        texts = {field.name for field in schema if holds_texts(field.type)} - _targets(layout, "choice")
+        texts -= {name for name in classes if is_json(schema.field(name).type)}
+        return cls(layout.noisy, texts, classes)
+
+
+def _targets(layout: Layout, kind: str) -> set[str]:
+    """The columns of the targets of that kind."""
+    shapes = [(SHAPES[shape], has) for shape, has in layout.columns.items()]
+    found = {has[shape.target] for shape, has in shapes if shape.target and shape.target_kind == kind}
+    return {name for name in found if isinstance(name, str)}
 
 
 def _add_shard(
@@ -123,12 +155,15 @@ def _add_shard(
     a_row: dict[str, list[Distribution]],
     length: dict[str, list[Distribution]],
     table: pa.Table,
-    texts: set[str],
+    columns: _Columns,
 ) -> None:
     ids, row = _codes(table["row_id"])
     steps, step = _codes(table["step"])
     ops, op = _codes(table["op"])
-    paths, path = _normal(*_codes(table["path"]))
+    written, path = _codes(table["path"])
+    places = [place_of(name, columns.names) for name in written]
+    in_text = np.array([place.column in columns.texts for place in places])[path]
+    paths, path = _renamed([place.pattern for place in places], path)
     rows = len(ids)
 
     edits = np.bincount(row, minlength=rows)
@@ -154,15 +189,14 @@ def _add_shard(
         found.by_op[steps[step_i], ops[op_i], paths[path_i]].add(many, few)
 
     change = _characters(table["after"]) - _characters(table["before"])
-    is_text = np.array([re.split(r"[.\[]", name, maxsplit=1)[0] in texts for name in paths])[path]
-    row, path, change = row[is_text], path[is_text], change[is_text]
+    row, path, change = row[in_text], path[in_text], change[in_text]
     if len(row):
         length[""].append(Distribution.of(_per_row(np.zeros(len(row), np.int64), row, rows, change)[1]))
         owner, changes = _per_row(path, row, rows, change)
         for i in np.unique(owner).tolist():
             length[paths[i]].append(Distribution.of(changes[owner == i]))
 
-    _add_flips(found.flips, table)
+    _add_flips(found.flips, table.filter(pc.is_in(table["path"], pa.array(columns.classes, pa.string()))))
     for i, name in enumerate(ops):
         missing = _FIRST - len(found.first[name])
         if missing > 0:
@@ -171,8 +205,7 @@ def _add_shard(
 
 
 def _add_flips(flips: Counter[tuple[str, str]], table: pa.Table) -> None:
-    """Adds each row's label before the first flip and after the last."""
-    table = table.filter(pc.equal(table["path"], "label"))
+    """Adds each row's label before the first flip and after the last; the table is of flips alone."""
     if not len(table):
         return
     _, row = _codes(table["row_id"])
@@ -202,53 +235,53 @@ def _renamed(names: Sequence[str], code: I64) -> tuple[list[str], I64]:
     return distinct, np.array([place[name] for name in names], np.int64)[code]
 
 
-def _normal(paths: Sequence[str], code: I64) -> tuple[list[str], I64]:
-    return _renamed([re.sub(r"\[\d+\]", "[]", path) for path in paths], code)
-
-
 def _characters(column: pa.ChunkedArray) -> I64:
     return np.asarray(pc.utf8_length(column)).astype(np.int64)
 
 
 def column_statistics(version: Version) -> list[ColumnStatistics]:
-    """The columns, `lope_ops` and its kin left out.
+    """The columns of the source.
 
     Raises:
         StoreError: a data file is missing or cannot be read.
     """
-    rows = version.rows
-    names = [name for name in rows.column_names if not name.startswith("lope_")]
-    lengths: dict[str, list[Distribution]] = {name: [] for name in names if _holds_text(rows.schema.field(name).type)}
+    rows, layout = version.rows, version.layout
+    fields = [field for field in rows.schema if field.name not in OURS]
+    written = conversations(layout)
+    known = {name for has in layout.columns.values() for name in has.values() if isinstance(name, str)}
+    known -= _targets(layout, "class")  # in JSON of other columns, what is text is unknown
+    lengths: dict[str, list[Distribution]] = {
+        field.name: []
+        for field in fields
+        if holds_texts(field.type) and (field.name in known or not is_json(field.type))
+    }
     for start in range(0, len(rows), _SLICE):
         for name, parts in lengths.items():
-            texts = leaves(name, whole(rows[name].slice(start, _SLICE))).values
+            texts = leaves(name, whole(rows[name].slice(start, _SLICE)), written=name in written).values
             parts.append(Distribution.of(np.asarray(pc.utf8_length(texts.drop_null()))))
     return [
         ColumnStatistics(
-            name,
-            _plain(rows.schema.field(name).type),
-            rows[name].null_count,
-            Distribution.merged(lengths[name]) if name in lengths else None,
+            field.name,
+            _classes(layout, field.name) or _plain(field.type),
+            rows[field.name].null_count,
+            Distribution.merged(lengths[field.name]) if field.name in lengths else None,
         )
-        for name in names
+        for field in fields
     ]
 
 
-def _holds_text(kind: pa.DataType) -> bool:
-    """Whether `leaves` finds text in it."""
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        kind = kind.value_type
-    if pa.types.is_struct(kind):
-        children: dict[str, Any] = {child.name: child.type for child in kind}
-        inner = next((children[name] for name in ("content", "text") if name in children), None)
-        return inner is not None and _holds_text(inner)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _classes(layout: Layout, column: str) -> str:
+    """What to say of a column of class numbers: how many classes there are."""
+    for path, what in ((column, "one"), (f"{column}[]", "list")):
+        if path in layout.classes:
+            return f"{what} of {len(layout.classes[path]):,} classes"
+    return ""
 
 
 def _plain(kind: pa.DataType) -> str:
     """The type for people: `list of {role, content}`."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return f"list of {_plain(kind.value_type)}"
     if pa.types.is_struct(kind):
         return "{" + ", ".join(child.name for child in kind) + "}"
-    return {"string": "text", "large_string": "text"}.get(str(kind), str(kind))
+    return {"string": "text", "large_string": "text"}.get(str(kind), type_name(kind))

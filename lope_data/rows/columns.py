@@ -28,6 +28,17 @@ class Columns(BaseModel):
     text: str | None = None
     label: str | None = None
     messages: str | None = None
+    system: str | None = None
+    history: str | None = None
+    tools: str | None = None
+    prompt: str | None = None
+    completion: str | None = None
+
+    @property
+    def given(self) -> dict[str, str | tuple[str, ...]]:
+        """What a shape has -> the source's column or columns, as somebody said."""
+        named: dict[str, str | tuple[str, ...]] = self.model_dump(exclude_none=True, exclude={"id"})
+        return named
 
     @classmethod
     def parsed(cls, text: str | None) -> dict[str, Any] | None:

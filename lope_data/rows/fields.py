@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_data.rows.layout import Layout, Names
 from lope_data.rows.leaves import Leaves, leaves
-from lope_data.rows.shapes import ROW_ID, fitting, of_shape
+from lope_data.rows.shapes import ROW_ID, SHAPE, SHAPES, Shape
+from lope_data.rows.values import joined_choices, text_of, value_of
 from lope_data.text.buffers import Mask, whole
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64
@@ -43,12 +46,11 @@ class Inputs:
 
 
 def inputs_of(table: pa.Table) -> Inputs:
-    """The input texts of the rows: of a chat its user messages."""
+    """The input texts of the rows: of a conversation what the user said. The table carries its layout."""
     parts = [
-        (name, _of_user(leaves(name, whole(table[name])).present(of_shape(table, shape))))
-        for shape in fitting(table)
-        for name in shape.inputs
-        if name in table.column_names
+        (name, leaves(name, whole(table[name]), written=written).by("user").present(_of_shape(table, shape.name)))
+        for shape, has in _shapes(table)
+        for name, written in _input_columns(shape, has)
     ]
     if not parts:
         none = pa.array([], pa.large_string())
@@ -68,10 +70,23 @@ def inputs_of(table: pa.Table) -> Inputs:
     )
 
 
-def _of_user(found: Leaves) -> Leaves:
-    if found.role is None:
-        return found
-    return found.select(np.asarray(pc.fill_null(pc.equal(found.role, "user"), False)))
+def _shapes(table: pa.Table) -> Iterator[tuple[Shape, Mapping[str, Names]]]:
+    """The shapes of a table, each with the columns that hold what it has."""
+    for name, has in Layout.of(table).columns.items():
+        yield SHAPES[name], has
+
+
+def _of_shape(table: pa.Table, name: str) -> Mask:
+    """Which rows have this shape, shape (rows,)."""
+    mask: Mask = pc.equal(whole(table[SHAPE]), name).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _input_columns(shape: Shape, has: Mapping[str, Names]) -> Iterator[tuple[str, bool]]:
+    """The columns with input texts, and whether their strings are conversations."""
+    for role in shape.inputs:
+        if isinstance(name := has.get(role), str):
+            yield name, shape.kinds[role] == "messages"
 
 
 @dataclass(frozen=True)
@@ -95,66 +110,91 @@ class Targets:
 
 
 def targets_of(table: pa.Table, kind: str) -> Targets:
-    """The targets of that kind, of all shapes that have them."""
+    """The targets of that kind, of all shapes that have them. The table carries its layout."""
     columns = [ROW_ID, "target", *(["choices"] if kind == "choice" else [])]
     places, tables, paths = [np.empty(0, np.int64)], [], [pa.array([], pa.string())]
-    for shape in fitting(table):
-        if shape.target_kind != kind:
+    classes = _classes(table, kind)
+    for shape, has in _shapes(table):
+        if shape.target is None or shape.target_kind != kind:
             continue
-        mask = of_shape(table, shape)
+        name = has[shape.target]
+        assert isinstance(name, str)
+        mask = _of_shape(table, shape.name)
         mine = np.flatnonzero(mask)
-        rows = table.select([shape.target, *(name for name in columns if name != "target")])
-        rows = (rows if mask.all() else rows.take(pa.array(mine))).combine_chunks()
-        target, path = _target(whole(rows[shape.target]), shape.target)
+        rows = (table if mask.all() else table.take(pa.array(mine))).combine_chunks()
+        target, path = _target(whole(rows[name]), name, shape, classes.get(name, ()))
+        found = {ROW_ID: rows[ROW_ID], "target": target}
+        if kind == "choice":
+            found["choices"] = _choices(rows, has["choices"])
         places.append(mine)
         paths.append(path)
-        tables.append(rows.append_column("target", target).select(columns))
+        tables.append(pa.table({column: found[column] for column in columns}))
     if not tables:
         schema = {ROW_ID: pa.string(), "target": pa.large_string(), "choices": pa.list_(pa.string())}
         tables = [pa.schema([(name, schema[name]) for name in columns]).empty_table()]
     place = np.concatenate(places)
-    found = Targets(place, pa.concat_tables(tables).combine_chunks(), pa.concat_arrays(paths))
-    return found if len(tables) == 1 else found.take(np.argsort(place))
+    result = Targets(place, pa.concat_tables(tables).combine_chunks(), pa.concat_arrays(paths))
+    return result if len(tables) == 1 else result.take(np.argsort(place))
 
 
-def _target(column: pa.Array, name: str) -> tuple[pa.Array, pa.Array]:
+def _classes(table: pa.Table, kind: str) -> Mapping[str, Sequence[str]]:
+    """Column -> the names of its classes. An answer is a number whatever its choices are called."""
+    return Layout.of(table).classes if kind == "class" else {}
+
+
+def _choices(rows: pa.Table, named: Names) -> pa.Array:
+    if isinstance(named, str):
+        return whole(rows[named])
+    return joined_choices([whole(rows[name]) for name in named])
+
+
+def _target(column: pa.Array, name: str, shape: Shape, classes: Sequence[str]) -> tuple[pa.Array, pa.Array]:
     """For each row its target as text and where it is."""
-    last = _last_answers(leaves(name, column)) if pa.types.is_nested(column.type) else None
-    if last is None:
-        path = pa.array([name]).take(pa.array(np.zeros(len(column), np.int64)))
-        return column.cast(pa.large_string()), path
+    if shape.target_kind != "response":
+        return text_of(column, classes), _paths(name, len(column))
+    last = _last_answers(name, column, shape)
     back = np.full(len(column), -1)
     back[last.row] = np.arange(len(last.row))
     index = pa.array(back, mask=back < 0)
-    return last.values.take(index), last.path.take(index)
+    return last.values.take(index), pc.coalesce(last.path.take(index), name)
 
 
-def _last_answers(found: Leaves) -> Leaves:
-    """Of each row's texts by the assistant, the last."""
-    said: Mask = np.asarray(pc.fill_null(pc.equal(found.role, "assistant"), False)) & np.asarray(
-        found.values.is_valid()
-    )
-    found = found.select(said)
+def _paths(name: str, rows: int) -> pa.Array:
+    return pa.array([name]).take(pa.array(np.zeros(rows, np.int64)))
+
+
+def _last_answers(name: str, column: pa.Array, shape: Shape) -> Leaves:
+    """Of each row's last message by the assistant the last text; or the text that stands in no message. A message that
+    only calls a tool has none.
+    """
+    assert shape.target is not None
+    found = leaves(name, column, written=shape.kinds[shape.target] == "messages")
+    last = np.isin(found.message, found.messages.last("assistant")) | (found.message < 0)
+    found = found.select(last & np.asarray(found.values.is_valid()))
     return found.select(np.append(found.row[1:] != found.row[:-1], True)[: len(found.row)])
 
 
 def put_targets(table: pa.Table, kind: str, places: I64, values: pa.Array) -> pa.Table:
     """The table with other targets of that kind at the places, ascending; `values` is large_string."""
-    for shape in fitting(table):
-        if shape.target_kind != kind:
+    classes = _classes(table, kind)
+    for shape, has in _shapes(table):
+        if shape.target is None or shape.target_kind != kind:
             continue
-        hit = np.flatnonzero(of_shape(table, shape)[places])
+        hit = np.flatnonzero(_of_shape(table, shape.name)[places])
         if not len(hit):
             continue
-        number = table.column_names.index(shape.target)
-        old = whole(table[shape.target])
+        name = has[shape.target]
+        assert isinstance(name, str)
+        number = table.column_names.index(name)
+        old = whole(table[name])
         new = values.take(pa.array(hit))
-        if pa.types.is_nested(old.type):
-            last = _last_answers(leaves(shape.target, old))
+        if kind == "response":
+            last = _last_answers(name, old, shape)
             column = last.select(np.isin(last.row, places[hit])).put(new)
         else:
             source = np.arange(len(old))
             source[places[hit]] = len(old) + np.arange(len(hit))
-            column = pa.concat_arrays([old, new.cast(old.type)]).take(pa.array(source))
-        table = table.set_column(number, table.schema.field(shape.target), column)
+            put = value_of(new, old.type, classes.get(name, ()))
+            column = pa.concat_arrays([old, put]).take(pa.array(source))
+        table = table.set_column(number, table.schema.field(name), column)
     return table

@@ -1,191 +1,169 @@
-"""Chat messages as sources write them, in one form: lists, nested as they come, around `{role, content, ...}`."""
+"""Whether a column holds conversations, in any of the ways that sources write them. Nothing is changed here."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_common.conversations import role_key, text_key, usual_role
 from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.rows.shapes import MESSAGES, storable
+from lope_data.rows.arrow_types import is_list, is_text
+from lope_data.rows.json_type import DEEPEST, dumps, is_json, json_texts, read_quickly, too_deep
+from lope_data.rows.roles import unknown_role, usual_roles
 from lope_data.text.draws import I64
 
-_NAMES = {"from": "role", "value": "content"}  # as ShareGPT has them
-_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}  # in whatever case
-_ROLES |= {role: role for role in ("user", "assistant", "system")}
-_OF_TOOLS = ("tool", "function", "developer", "function_call", "observation", "tool_call", "tool_response", "ipython")
-"""Roles whose messages are neither asked nor answered by anyone; they stand as they are."""
-_OTHERS = pa.array([*_OF_TOOLS, None])
+Place = Callable[[int | None], str]
+"""The place of a row of the column, or of the column, for messages."""
+_TODO = "name the column of the messages with --columns messages=COLUMN"
+_WANTED = "a list of {role, content}"
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A column of a source, for messages; `column` is in quotes."""
-
-    source: str
-    column: str
-
-    def at(self, row: Any = None) -> str:
-        """The place of a row of it."""
-        return f"{self.source}{'' if row is None else f', row {row}'}, column {self.column}"
-
-
-def canonical_messages(column: pa.Array, source: str, called: str = "'messages'") -> pa.Array:
-    """The column with a list for each conversation, `role` and `content` in each message, and the roles' usual names.
-
-    Taken are messages as JSON text, lists of structs, structs of lists (what `datasets` made of a sequence of dicts),
-    fixed-size and large lists, lists around these, and ShareGPT's `from` and `value`. A content is a text, or a list of
-    texts or parts.
+def check_messages(column: pa.Array, at: Place, *, written: bool, or_text: bool) -> None:
+    """Checks a column.
 
     Args:
-        source, called: the source's name, and its name of the column in quotes, for messages.
+        written: whether its strings are conversations, as JSON.
+        or_text: whether a text may stand there in place of a conversation.
 
     Raises:
-        SourceError: there are no messages in the column, their roles are unknown, their roles or contents are no texts,
-            or a version cannot hold what else they have.
+        SourceError: a row holds no messages, a role is unknown, or a content is no text.
     """
-    where = _Place(source, called)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = _parsed(column, where)
-    if pa.types.is_null(column.type):
-        return pa.nulls(len(column), MESSAGES)
-    if not (_is_list(column.type) or pa.types.is_fixed_size_list(column.type) or _is_struct_of_lists(column.type)):
-        raise _no_messages(column, where)
-    return _canonical(column, np.arange(len(column)), where)
+    if is_json(column.type):
+        _check_documents(json_texts(column), at, or_text=or_text)
+    elif is_text(column.type):
+        if written:
+            _check_documents(column, at, or_text=False)
+    else:
+        _check(column, np.arange(len(column)), at)
 
 
-def _parsed(column: pa.Array, where: _Place) -> pa.Array:
-    """Messages that were written as JSON text."""
-    rows = []
-    for row, text in enumerate(column.to_pylist()):
+def _check_documents(texts: pa.Array, at: Place, *, or_text: bool) -> None:
+    if (deep := too_deep(texts)) is not None:
+        raise SourceError(f"{at(deep)}: nested more than {DEEPEST} deep, which no conversation is; {_TODO}")
+    for row, text in enumerate(texts.to_pylist()):
+        if text is None:
+            continue
         try:
-            found = None if text is None else json.loads(text)
+            value = read_quickly(text)
         except (ValueError, RecursionError):
-            found = text
-        if not isinstance(found, list | None):
-            wanted = "a list of {role, content}, nor JSON of one"
-            raise SourceError(f"{where.at(row)}: {shown(text)} is not {wanted}")
-        rows.append(found)
-    try:
-        return pa.array(rows)
-    except (pa.ArrowException, UnicodeError, OverflowError) as error:
-        raise SourceError(f"{where.at()}: its JSON makes no column of messages ({error})") from error
+            value = text
+        try:
+            if isinstance(value, str) and or_text:
+                value.encode()
+            elif value is not None:
+                _check_value(value)
+        except ValueError as error:  # of a text that is half a surrogate pair, too
+            raise SourceError(f"{at(row)}: {_reason(error)}") from None
 
 
-def _canonical(column: pa.Array, row: I64, where: _Place) -> pa.Array:
-    """The same at any depth; `row` is the row of each value, for messages."""
+def _reason(error: ValueError) -> str:
+    return f"not valid Unicode ({error.reason})" if isinstance(error, UnicodeEncodeError) else str(error)
+
+
+def _check_value(value: Any) -> None:
+    """A conversation, or a list of them. Raises ValueError: it is neither; says why."""
+    if not isinstance(value, list):
+        raise ValueError(f"{_shown(value)} is not {_WANTED}; {_TODO}")
+    for item in value:
+        if isinstance(item, dict):
+            _check_message(item)
+        elif item is not None:
+            _check_value(item)
+
+
+def _check_message(message: dict[str, Any]) -> None:
+    if (said_by := role_key(message)) is None:
+        raise ValueError(f"{_shown(message)} has no role, as a message must; {_TODO}")
+    role = message[said_by]
+    if not isinstance(role, str | None):
+        raise ValueError(f"the role {_shown(role)} is no text")
+    if usual_role(role) is None:
+        raise ValueError(unknown_role(role))
+    if (child := text_key(message)) is not None:
+        _check_content(message[child])
+    elif usual_role(role) in ("user", "system"):
+        raise ValueError(f"{_shown(message)} has no content, as what a {role} says must; {_TODO}")
+
+
+def _check_content(content: Any) -> None:
+    if isinstance(content, str):
+        content.encode()
+    elif isinstance(content, list):
+        for part in content:
+            _check_content(part)
+    elif isinstance(content, dict):
+        if (child := text_key(content)) is not None:
+            _check_content(content[child])
+    elif content is not None:
+        raise ValueError(f"the content {_shown(content)} is neither text nor a list of texts or of parts with a 'text'")
+
+
+def _shown(value: Any) -> str:
+    return shown(value if isinstance(value, str) else dumps(value))
+
+
+def _check(column: pa.Array, row: I64, at: Place) -> None:
+    """The same of Arrow's lists and structs; `row` is the row of each value."""
     kind = column.type
-    if pa.types.is_fixed_size_list(kind):
-        column = column.cast(pa.list_(kind.value_type))
-        kind = column.type
-    if _is_list(kind):
-        return _rebuilt(column, _canonical(column.flatten(), np.repeat(row, _lengths(column)), where))
-    if pa.types.is_null(kind):
-        return pa.nulls(len(column), MESSAGES.value_type)
-    names = _canonical_names(kind)
-    if not {"role", "content"} <= set(names):
-        raise _no_messages(column, where)
-    children = {name: _decoded(child) for name, child in zip(names, column.flatten(), strict=True)}
-    if _is_list(children["role"].type):
-        return _canonical(_transposed(children, row, where), row, where)
-    return _message(children, column, row, where)
-
-
-def _no_messages(column: pa.Array, where: _Place) -> SourceError:
-    return SourceError(
-        f"{where.at()}: {column.type}, where a list of {{role, content}} is needed; name the column of "
-        "the messages with --columns messages=COLUMN"
-    )
-
-
-def _canonical_names(kind: pa.DataType) -> list[str]:
-    """The fields of a struct under the usual names; a usual name that is there already stays another field's."""
-    names = [field.name for field in kind] if pa.types.is_struct(kind) else []
-    return [new if (new := _NAMES.get(name, name)) not in names else name for name in names]
-
-
-def _is_struct_of_lists(kind: pa.DataType) -> bool:
-    names = _canonical_names(kind)
-    return "role" in names and _is_list(kind.field(names.index("role")).type)
-
-
-def _decoded(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.cast(column.type.value_type)
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-
-
-def _message(children: dict[str, pa.Array], column: pa.Array, row: I64, where: _Place) -> pa.Array:
-    role = children["role"]
-    if not (pa.types.is_string(role.type) or pa.types.is_large_string(role.type) or pa.types.is_null(role.type)):
-        raise SourceError(f"{where.at()}: the roles are {role.type}, where text is needed")
-    known = pc.index_in(pc.utf8_lower(role.cast(pa.string())), pa.array(list(_ROLES)))
-    unknown = pc.and_(known.is_null(), pc.invert(pc.is_in(pc.utf8_lower(role.cast(pa.string())), _OTHERS)))
+    if is_list(kind):
+        _check(column.flatten(), np.repeat(row, _lengths(column)), at)
+        return
+    names = [part.name for part in kind] if pa.types.is_struct(kind) else []
+    child, said_by = text_key(names), role_key(names)
+    if child is None or said_by is None:
+        if is_text(kind) and column.null_count == len(column):  # nothing, or nulls: they have no type of their own
+            return
+        raise SourceError(f"{at(None)}: {_named(kind)}, where {_WANTED} is needed; {_TODO}")
+    children = dict(zip(names, column.flatten(), strict=True))
+    roles, content = children[said_by], children[child]
+    if is_list(roles.type):
+        _check_lengths(children, said_by, row, at)
+        row, roles, content = np.repeat(row, _lengths(roles)), roles.flatten(), content.flatten()
+    if not is_text(roles.type):
+        raise SourceError(f"{at(None)}: the roles are {roles.type}, where text is needed")
+    unknown = usual_roles(roles).is_null()
     if pc.any(unknown).as_py():
         place = int(pc.index(unknown, True).as_py())
+        raise SourceError(f"{at(int(row[place]))}: {unknown_role(roles[place].as_py())}")
+    if not _is_content(content.type):
         raise SourceError(
-            f"{where.at(row[place])}: unknown role {shown(role[place].as_py())}; rename it to "
-            f"one of {', '.join([*dict.fromkeys(_ROLES.values()), *_OF_TOOLS])}"
+            f"{at(None)}: the contents are {content.type}, where text, or a list of texts or of parts with a 'text', "
+            "is needed"
         )
-    children["role"] = pc.coalesce(pa.array(list(_ROLES.values())).take(known), role.cast(pa.string()))
-    content = children["content"]
-    if pa.types.is_null(content.type):
-        children["content"] = content.cast(pa.string())
-    elif not _is_text(content.type):
-        raise SourceError(
-            f"{where.at()}: the contents are {content.type}, where text, or a list of texts or of parts "
-            "with a 'text', is needed"
-        )
+
+
+def _check_lengths(children: dict[str, pa.Array], said_by: str, row: I64, at: Place) -> None:
+    """Of a struct of lists: a role, a content and what else there is for each message."""
+    lengths = _lengths(children[said_by])
     for name, child in children.items():
-        if not storable(child.type):
+        if not is_list(child.type):
             raise SourceError(
-                f"{where.at()}: a version cannot hold {name!r}, which is {child.type}; drop or convert it"
-            )
-    mask = column.is_null() if column.null_count else None
-    return pa.StructArray.from_arrays(list(children.values()), names=list(children), mask=mask)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if _is_list(kind):
-        return _is_text(kind.value_type)
-    if pa.types.is_struct(kind):
-        return any(field.name == "text" and _is_text(field.type) for field in kind)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _lengths(column: pa.Array) -> I64:
-    return np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
-
-
-def _rebuilt(column: pa.Array, values: pa.Array) -> pa.Array:
-    """A list array with other values."""
-    large = pa.types.is_large_list(column.type)
-    offsets = pa.array(np.concatenate(([0], np.cumsum(_lengths(column)))), pa.int64() if large else pa.int32())
-    mask = column.is_null() if column.null_count else None
-    return (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, values, mask=mask)
-
-
-def _transposed(children: dict[str, pa.Array], row: I64, where: _Place) -> pa.Array:
-    """A struct of lists as a list of structs."""
-    lengths = _lengths(children["role"])
-    for name, child in children.items():
-        if not _is_list(child.type):
-            raise SourceError(
-                f"{where.at()}: {name!r} is {child.type} beside a list of roles, where a list with one "
-                "value a message is needed"
+                f"{at(None)}: {name!r} is {child.type} beside a list of roles, where a list with one value a message "
+                "is needed"
             )
         differs = np.flatnonzero(_lengths(child) != lengths)
         if len(differs):
             here, there = _lengths(child)[differs[0]], lengths[differs[0]]
-            raise SourceError(f"{where.at(row[differs[0]])}: {there} of 'role', but {here} of {name!r}")
-    values = pa.StructArray.from_arrays([child.flatten() for child in children.values()], names=list(children))
-    return _rebuilt(children["role"], values)
+            raise SourceError(f"{at(int(row[differs[0]]))}: {there} of {said_by!r}, but {here} of {name!r}")
+
+
+def _named(kind: pa.DataType) -> str:
+    return "list" if is_list(kind) else str(kind)
+
+
+def _is_content(kind: pa.DataType) -> bool:
+    if is_list(kind):
+        return _is_content(kind.value_type)
+    if pa.types.is_struct(kind):
+        child = text_key([part.name for part in kind])
+        return child is None or _is_content(kind.field(child).type)
+    return is_text(kind)
+
+
+def _lengths(column: pa.Array) -> I64:
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)

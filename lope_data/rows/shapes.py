@@ -1,35 +1,44 @@
-"""The shapes of rows: which columns they have, where text noise goes, and where label noise goes."""
+"""The shapes of rows: what each has, where text noise goes, and where label noise goes (FORMAT.md, Columns)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
+ROW_ID, SHAPE, OPS, KEYS = "lope_row_id", "lope_shape", "lope_ops", "lope_keys"
+OURS = (ROW_ID, SHAPE, OPS, KEYS)
+"""The columns that versions add to the source's."""
 
-from lope_data.text.buffers import Mask, whole
-
-ROW_ID, SHAPE, OPS = "lope_row_id", "lope_shape", "lope_ops"
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+Kind = Literal["text", "messages", "text or messages", "choices", "answer", "label", "any"]
+"""What a column may hold: `messages` are conversations however they are written, `any` what a version can hold."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """`key`: the column whose presence marks a row; `required` and `optional`: column -> Arrow type; `target_kind`:
-    what label ops see in the target: a `response`, a `choice` or a `class`.
+    """What the rows of a shape have.
+
+    Attributes:
+        key: what marks a row: its column is not null.
+        required, optional: what each holds.
+        inputs: where text noise goes.
+        target: where label noise goes, and what label ops see in it: a `response`, a `choice` or a `class`.
+        alone: whether it is recognised only where there is no other column, or where somebody says so.
     """
 
     name: str
     key: str
-    required: dict[str, pa.DataType]
-    optional: dict[str, pa.DataType]
+    required: Mapping[str, Kind]
     inputs: tuple[str, ...]
-    target: str
-    target_kind: str
+    optional: Mapping[str, Kind] = field(default_factory=dict)
+    target: str | None = None
+    target_kind: str | None = None
+    alone: bool = False
 
     @property
-    def columns(self) -> dict[str, pa.DataType]:
-        return self.required | self.optional
+    def kinds(self) -> Mapping[str, Kind]:
+        """What each column holds, required or not."""
+        return {**self.required, **self.optional}
 
 
 SHAPES: dict[str, Shape] = {
@@ -38,8 +47,8 @@ SHAPES: dict[str, Shape] = {
         Shape(
             "instruction",
             key="instruction",
-            required={"instruction": pa.string(), "output": pa.string()},
-            optional={"input": pa.string()},
+            required={"instruction": "text", "output": "text"},
+            optional={"input": "text", "system": "any", "history": "any"},
             inputs=("instruction", "input"),
             target="output",
             target_kind="response",
@@ -47,8 +56,7 @@ SHAPES: dict[str, Shape] = {
         Shape(
             "multiple_choice",
             key="question",
-            required={"question": pa.string(), "choices": pa.list_(pa.string()), "answer": pa.int64()},
-            optional={},
+            required={"question": "text", "choices": "choices", "answer": "answer"},
             inputs=("question",),
             target="answer",
             target_kind="choice",
@@ -56,8 +64,7 @@ SHAPES: dict[str, Shape] = {
         Shape(
             "classification",
             key="text",
-            required={"text": pa.string(), "label": pa.string()},
-            optional={},
+            required={"text": "text", "label": "label"},
             inputs=("text",),
             target="label",
             target_kind="class",
@@ -65,35 +72,20 @@ SHAPES: dict[str, Shape] = {
         Shape(
             "chat",
             key="messages",
-            required={"messages": MESSAGES},  # in any nesting that `leaves` walks
-            optional={},
+            required={"messages": "messages"},
+            optional={"system": "any", "tools": "any"},
             inputs=("messages",),
             target="messages",
             target_kind="response",
         ),
+        Shape(
+            "prompt_completion",
+            key="prompt",
+            required={"prompt": "text or messages", "completion": "text or messages"},
+            inputs=("prompt",),
+            target="completion",
+            target_kind="response",
+        ),
+        Shape("text", key="text", required={"text": "text"}, inputs=("text",), alone=True),
     )
 }
-
-
-def fitting(table: pa.Table) -> list[Shape]:
-    """The shapes that the table's columns fit."""
-    names = set(table.column_names)
-    return [shape for shape in SHAPES.values() if set(shape.required) <= names]
-
-
-def of_shape(table: pa.Table, shape: Shape) -> Mask:
-    """Which rows have this shape, shape (rows,)."""
-    mask: Mask = pc.equal(whole(table[SHAPE]), shape.name).to_numpy(zero_copy_only=False)
-    return mask
-
-
-def storable(kind: pa.DataType) -> bool:
-    """Whether a version can hold the type: text, numbers, booleans, dates and times, and lists and structs of these."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return storable(kind.value_type)
-    if pa.types.is_struct(kind):
-        return all(storable(field.type) for field in kind)
-    if pa.types.is_decimal(kind):
-        return bool(pa.types.is_decimal128(kind) or pa.types.is_decimal256(kind))  # as `datasets` has names for
-    plain = pa.types.is_primitive(kind) and not pa.types.is_interval(kind)
-    return plain or pa.types.is_null(kind) or kind in (pa.string(), pa.large_string())

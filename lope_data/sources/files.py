@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from glob import has_magic
 from itertools import takewhile
 from pathlib import Path
@@ -56,9 +57,7 @@ def shards(folder: Path, reading: Reading) -> list[Path]:
     Raises:
         SourceError: there are none, or they are of several kinds.
     """
-    files = [path for path in _visible(folder) if path.is_file()]
-    if reading.pattern is None:
-        files = [path for path in files if is_known(path)]
+    files = _readable([path for path in _visible(folder) if path.is_file()], reading)
     if not files:
         raise SourceError(
             f"{folder}: a folder, but not one that datasets.Dataset.save_to_disk wrote, and without files of a kind "
@@ -89,8 +88,7 @@ def split_files(folder: Path, reading: Reading) -> Grouped:
     """
 
     def readable(paths: Iterable[Path]) -> list[Path]:
-        files = (path for path in paths if path.is_file() and path.name not in _ABOUT)
-        return [path for path in files if reading.pattern is not None or is_known(path)]
+        return _readable([path for path in paths if path.is_file() and path.name not in _ABOUT], reading)
 
     def named(files: Sequence[Path]) -> Grouped:
         return grouped([path.relative_to(folder).as_posix() for path in files], str(folder))
@@ -112,11 +110,19 @@ def matching(pattern: Path, reading: Reading) -> tuple[Path, list[Path]] | None:
     files = [
         path
         for path in found
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and (reading.pattern is not None or is_known(path))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+    files = _readable(files, reading)
     return (folder, files) if files else None
+
+
+def _readable(files: list[Path], reading: Reading) -> list[Path]:
+    """Those of some files that hold rows: of a known kind, unless a pattern says how lines are read."""
+    if reading.pattern is not None:
+        return files
+    kinds = {path: found for path in files if (found := _format(path)) is not None}
+    rows = [path for path in kinds if not kinds[path].notes]
+    return rows or list(kinds)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -170,26 +176,18 @@ def read_file(path: Path, reading: Reading) -> pa.Table:
     Raises:
         SourceError: it cannot be read as what its suffix says, or its rows make no table.
     """
-    import pyarrow as pa
-
-    read = _reader(path, reading)
-    try:
-        table = read()
-    except (OSError, NotTextError, UnicodeDecodeError, pa.ArrowException) as error:
-        kind = "text" if reading.pattern is not None else suffix_of(path)[1:]
-        raise SourceError(f"{path}: cannot be read as {kind} ({first_line(error)})") from error
-    if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
-        raise SourceError(f"{path}: has two columns {twice[0]!r}; rename one")
-    return table
+    return read_shards([path], reading)
 
 
 def read_shards(files: Sequence[Path], reading: Reading) -> pa.Table:
-    """The rows of several files, one after the other.
+    """The rows of several files of one kind, one after the other.
 
     Raises:
         SourceError: one cannot be read, or has a column of another type than those before it.
     """
+    from lope_data.rows.classes import class_names
     from lope_data.sources.columns import joined
+    from lope_data.sources.objects import Objects
 
     def conflict(piece: int, name: str, before: pa.DataType) -> SourceError:
         kind = tables[piece][name].type
@@ -197,19 +195,52 @@ def read_shards(files: Sequence[Path], reading: Reading) -> pa.Table:
             f"{files[piece]}, column {name!r}: {kind}, where the files before it hold {before}; make it one type"
         )
 
-    tables = [read_file(path, reading) for path in files]
-    return joined(tables, conflict)
+    found = None if reading.pattern is not None else _format(files[0])
+    if found is not None and (gather := found.gather) is not None:
+        objects = Objects()
+        for path in files:
+            with _reading(path, suffix_of(path)[1:]):
+                gather(path, reading, objects)
+        return objects.table()
+    tables = [_read(path, reading) for path in files]
+    if len(tables) == 1:
+        return tables[0]
+    classes = [class_names(table.schema) for table in tables]
+    if other := next((i for i, names in enumerate(classes) if names != classes[0]), None):
+        raise SourceError(f"{files[other]}: its class labels have other names than those of {files[0]}; make them one")
+    return joined(tables, conflict).replace_schema_metadata(tables[0].schema.metadata)
 
 
-def _reader(path: Path, reading: Reading) -> Callable[[], pa.Table]:
-    encoding, pattern = reading.encoding, reading.pattern
-    if pattern is not None:
+def _read(path: Path, reading: Reading) -> pa.Table:
+    from lope_data.rows.layout import ABSENT
+
+    if reading.pattern is not None:
         from lope_data.sources.lines import read_lines
 
-        return lambda: read_lines(path, encoding, pattern)
-    found = _format(path)
-    assert found is not None  # checked when it was opened
-    return lambda: found.read(path, reading)
+        with _reading(path, "text"):
+            table = read_lines(path, reading.encoding, reading.pattern)
+    else:
+        found = _format(path)
+        assert found is not None  # checked when it was opened
+        assert found.read is not None
+        with _reading(path, suffix_of(path)[1:]):
+            table = found.read(path, reading)
+    if metadata := table.schema.metadata:  # what only our reader of JSON may say
+        table = table.replace_schema_metadata({key: value for key, value in metadata.items() if key != ABSENT})
+    if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
+        raise SourceError(f"{path}: has two columns {twice[0]!r}; rename one")
+    return table
+
+
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    """Says of which file it is that something cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, NotTextError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: cannot be read as {kind} ({first_line(error)})") from error
 
 
 def _format(path: Path) -> Format | None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lope_common.errors import did_you_mean, shown
 from lope_data.errors import SourceError
-from lope_data.sources.saved import named_labels
+from lope_data.sources.saved import with_features
 from lope_data.sources.splits import listed
 from lope_data.sources.text import first_line
 
@@ -77,7 +77,7 @@ def load(found: OnHub, split: str) -> tuple[pa.Table, str]:
 
     revision = None if constants.HF_HUB_OFFLINE else found.revision  # the cache is what `find` saw in it
     with _asking():
-        table = named_labels(datasets.load_dataset(found.name, found.config, split=split, revision=revision))
+        table = with_features(datasets.load_dataset(found.name, found.config, split=split, revision=revision))
     return table, table_fingerprint(table)
 
 

@@ -1,7 +1,8 @@
-"""Rows that are JSON objects as one table: values keep their types, and what does not fit is named by row."""
+"""Rows that are JSON objects as one table: every value as it was written, in a type of Arrow's or else as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import itemgetter
@@ -10,110 +11,125 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_common.errors import shown
 from lope_data.errors import SourceError
-from lope_data.sources.columns import joined
-from lope_data.sources.mixed import misfit, shown
-from lope_data.sources.text import first_line
+from lope_data.rows.json_type import DEEPEST, is_json, json_column, json_texts
+from lope_data.rows.layout import ABSENT
+from lope_data.rows.shapes import KEYS
+from lope_data.sources.exact import exact_type, known, merged
+from lope_data.sources.keys import RowKeys
+
+_LARGE = r"[0-9]{16}|e\+"  # in a text that Python writes: a double beyond 2**63 has one of these
 
 
 class Objects:
     """Gathers rows block by block, so that few of them are objects of Python's at any time."""
 
-    def __init__(self, where: str) -> None:
-        """`where`: the source, for messages."""
-        self._where = where
-        self._tables: list[pa.Table] = []
-        self._firsts = [0]  # the row that each table begins with, and the next one's
-        self._lines: list[Sequence[int] | None] = []
+    def __init__(self) -> None:
+        self._keys = RowKeys()
+        self._blocks: list[tuple[int, dict[str, pa.Array]]] = []
+        self._types: dict[str, pa.DataType | None] = {}
+        self._rows = 0
 
     def add(
-        self, rows: list[Any], lines: Sequence[int] | None = None, again: Callable[[], list[Any]] | None = None
+        self,
+        rows: list[Any],
+        where: str,
+        lines: Sequence[int] | None = None,
+        again: Callable[[], list[Any]] | None = None,
+        first: int = 0,
     ) -> None:
         """Puts rows after those that are there.
 
         Args:
+            where: the source, for messages.
             lines: the line of each, for messages.
-            again: parses the rows anew, keeping integers of any size; used where they may have become doubles.
+            again: parses the rows again, keeping integers of any size; used where they may have become doubles.
+            first: the number of the first in its file, for messages.
 
         Raises:
-            SourceError: a row that is no object, or a column with values of several types; says which.
+            SourceError: a row that is no object or is nested too deeply, or a name that is no Unicode; says which.
         """
-        self._lines.append(lines)
+        if not rows:
+            return
         if not set(map(type, rows)) <= {dict}:
             number = next(i for i, row in enumerate(rows) if type(row) is not dict)
             kind = "null" if rows[number] is None else type(rows[number]).__name__
-            place = self._place(len(self._tables), number)
-            raise SourceError(f"{place}: {kind}, where an object is needed; remove the row or mend it")
-        table = self._table(rows)
-        if again is not None and any(_beyond_integers(column.chunk(0)) for column in table.columns):
-            table = self._table(again())
-        self._tables.append(table)
-        self._firsts.append(self._firsts[-1] + len(rows))
-
-    def table(self) -> pa.Table:
-        """All rows.
-
-        Raises:
-            SourceError: a column whose type differs between blocks; says which row.
-        """
-
-        def conflict(piece: int, name: str, before: pa.DataType) -> SourceError:
-            column = self._tables[piece][name]
-            number = int(pc.index(column.is_valid(), True).as_py())
-            return SourceError(
-                f"{self._place(piece, number)}, column {name!r}: {shown(column[number].as_py())} is {column.type}, "
-                f"rows before it hold {before}; make it one type"
+            line = "" if lines is None else f", line {lines[number]}"
+            raise SourceError(
+                f"{where}{line}, row {first + number}: {kind}, where an object is needed; remove the row or mend it"
             )
-
-        return joined(self._tables, conflict)
-
-    def _place(self, piece: int, number: int) -> str:
-        lines = self._lines[piece]
-        line = "" if lines is None else f", line {lines[number]}"
-        return f"{self._where}{line}, row {self._firsts[piece] + number}"
-
-    def _table(self, rows: list[dict[str, Any]]) -> pa.Table:
-        names = _names(rows)
+        names = self._keys.add(list(map(tuple, rows)))
         for name in names:
+            if name == KEYS:
+                raise SourceError(f"{where}: column {name!r} has a name that versions use; rename it in the source")
             try:
                 name.encode()
             except UnicodeEncodeError as error:
-                raise SourceError(f"{self._where}: the name {shown(name)} is not valid Unicode; rename it") from error
-        if not names:
-            return pa.table({"": pa.nulls(len(rows))}).select([])  # a table without columns still has rows
-        return pa.table({name: self._column(rows, name) for name in names})
+                raise SourceError(f"{where}: the name {shown(name)} is not valid Unicode; rename it") from error
+        try:
+            block = self._block(rows, names)
+            if again is not None and any(_beyond_integers(column) for column in block.values()):
+                block = self._block(again(), names)
+        except RecursionError as error:
+            raise SourceError(f"{where}: a row is nested more than {DEEPEST} deep; drop or flatten it") from error
+        for name, column in block.items():
+            self._keys.values(name, len(column) - column.null_count)
+        self._blocks.append((len(rows), block))
+        self._rows += len(rows)
+
+    def table(self) -> pa.Table:
+        """All rows. Its metadata says where null means that a row has no such key; where that is not enough, the column
+        `lope_keys` says which keys each row has.
+        """
+        if not self._rows:
+            return pa.table({})
+        names, absent, keys = self._keys.finish()
+        columns = {name: self._joined(name) for name in names}
+        table = pa.table(columns) if columns else pa.table({"": pa.nulls(self._rows)}).select([])
+        if keys is not None:
+            table = table.append_column(KEYS, keys)
+        return table.replace_schema_metadata({ABSENT: json.dumps(absent).encode()})
+
+    def _block(self, rows: list[dict[str, Any]], names: Sequence[str]) -> dict[str, pa.Array]:
+        return {name: self._column(rows, name) for name in names}
 
     def _column(self, rows: list[dict[str, Any]], name: str) -> pa.Array:
         try:
             values = list(map(itemgetter(name), rows))
         except KeyError:
             values = [row.get(name) for row in rows]
-        if self._tables and name in self._tables[-1].column_names and self._tables[-1][name].type == pa.string():
+        before = self._types.get(name, pa.null())
+        if before == pa.string():
             with suppress(pa.ArrowException, UnicodeError):  # knowing the type saves looking for it
                 return pa.array(values, pa.string())
-        try:
-            return pa.array(values)
-        except (pa.ArrowException, UnicodeError, OverflowError) as error:
-            types = [table[name].type for table in self._tables if name in table.column_names]
-            found = misfit(values, next((kind for kind in reversed(types) if not pa.types.is_null(kind)), None))
-            if found is None:
-                raise SourceError(f"{self._where}, column {name!r}: {first_line(error)}") from error
-            raise SourceError(f"{self._place(len(self._tables), found[0])}, column {name!r}: {found[1]}") from error
+        kind = exact_type(values)
+        self._types[name] = merged(before, kind)
+        if kind is not None:
+            with suppress(pa.ArrowException, UnicodeError):  # half a surrogate pair, which only an escape can hold
+                return pa.array(values, kind)
+            self._types[name] = None
+        return json_column(values)
+
+    def _joined(self, name: str) -> pa.ChunkedArray:
+        kind = self._types[name]
+        wanted = pa.json_() if kind is None else known(kind)
+        chunks = [
+            _as(block[name], wanted) if name in block else pa.nulls(count, wanted) for count, block in self._blocks
+        ]
+        return pa.chunked_array(chunks, wanted)
 
 
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    """The names in any of the rows, in the order in which they turn up."""
-    if rows and all(map(rows[0].keys().__eq__, map(dict.keys, rows))):  # as in nearly every source
-        return list(rows[0])
-    names: dict[str, Any] = {}
-    for row in rows:
-        if row.keys() != names.keys():
-            names |= row
-    return list(names)
+def _as(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if column.type == wanted:
+        return column
+    return json_column(column.to_pylist()) if is_json(wanted) else column.cast(wanted)
 
 
 def _beyond_integers(column: pa.Array) -> bool:
     """Whether a double in it may have been written as an integer of more than 64 bits."""
+    if is_json(column.type):
+        return bool(pc.any(pc.match_substring_regex(json_texts(column), _LARGE)).as_py())
     if pa.types.is_floating(column.type):
         return bool(pc.any(pc.greater_equal(pc.abs(column), 2.0**63)).as_py())
     if pa.types.is_list(column.type):

@@ -30,6 +30,6 @@ def read_sample(name: str) -> pa.Table:
 
     rows = sample_rows(name)
     assert f"sha256:{hashlib.sha256(canonical(rows)).hexdigest()}" == FINGERPRINTS[name]
-    objects = Objects(name)
-    objects.add(rows)
+    objects = Objects()
+    objects.add(rows, name)
     return objects.table()

@@ -14,7 +14,7 @@ from lope_data.sources.text import first_line
 
 
 def read_saved(folder: Path) -> pa.Table:
-    """The rows, with class labels as their names.
+    """The rows, with the names of classes in the metadata.
 
     Raises:
         SourceError: it is damaged, or names files outside.
@@ -26,28 +26,14 @@ def read_saved(folder: Path) -> pa.Table:
         names = [file["filename"] for file in state["_data_files"]]
         if outside := [name for name in names if Path(name).name != name or (folder / name).is_symlink()]:
             raise SourceError(f"{folder}: its state.json names {outside[0]!r}, which is not a file of this folder")
-        return checked(named_labels(datasets.load_from_disk(str(folder))), folder)
+        return checked(with_features(datasets.load_from_disk(str(folder))), folder)
     except SourceError:
         raise
     except Exception as error:  # a state.json or features of the wrong form raise whatever they meet
         raise SourceError(f"{folder}: cannot be read as a saved dataset ({first_line(error)})") from error
 
 
-def named_labels(dataset: Any) -> pa.Table:
-    """The table of a Dataset, with class labels as their names; a label that has none is null."""
-    import datasets
-
+def with_features(dataset: Any) -> pa.Table:
+    """The table of a Dataset, with the names of its classes in its metadata."""
     table = dataset.with_format("arrow")[:]
-    for name, feature in dataset.features.items():
-        if isinstance(feature, datasets.ClassLabel):
-            chunks = [_names(chunk, feature.names) for chunk in table[name].chunks]
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, pa.chunked_array(chunks, pa.string()))
-    return table
-
-
-def _names(labels: pa.Array, names: list[str]) -> pa.Array:
-    import pyarrow.compute as pc
-
-    known = pc.and_(pc.greater_equal(labels, 0), pc.less(labels, len(names)))  # -1: no label
-    return pa.array(names, pa.string()).take(pc.if_else(known, labels, None))
+    return table.replace_schema_metadata(dataset.features.arrow_schema.metadata)

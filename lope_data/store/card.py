@@ -8,6 +8,7 @@ import re
 import pyarrow as pa
 
 from lope_common.shown import safe
+from lope_data.rows.json_type import type_name
 from lope_data.store.manifest_model import Facts, Line
 
 _TASKS = {
@@ -15,6 +16,8 @@ _TASKS = {
     "chat": "text-generation",
     "multiple_choice": "multiple-choice",
     "classification": "text-classification",
+    "prompt_completion": "text-generation",
+    "text": "text-generation",
 }
 _SIZES = {
     "n<1K": 10**3,
@@ -26,10 +29,12 @@ _SIZES = {
     "100M<n<1B": 10**9,
     "1B<n<10B": 10**10,
 }
+_CLASSES = 20  # whose names are given
 _OURS = {
     "lope_row_id": "the row's id, the same in every version of the chain",
     "lope_shape": "the shape of the row",
     "lope_ops": "what this version did to the row, in order",
+    "lope_keys": "the keys that the row's object has in the source, in order",
 }
 
 
@@ -46,7 +51,7 @@ def card(facts: Facts, schema: pa.Schema, rows: str = "data-*.arrow") -> str:
         _about(facts),
         _lineage(facts),
         _noise(facts),
-        _columns(schema),
+        _columns(facts, schema),
         _use(facts, rows),
     ]
     return "\n".join(part for part in parts if part)
@@ -133,10 +138,28 @@ def _rates(line: Line) -> list[str]:
     ]
 
 
-def _columns(schema: pa.Schema) -> str:
+def _columns(facts: Facts, schema: pa.Schema) -> str:
     lines = ["## Columns", "", "| column | type | |", "|---|---|---|"]
-    lines += [f"| {_plain(field.name)} | {_plain(str(field.type))} | {_OURS.get(field.name, '')} |" for field in schema]
+    for field in schema:
+        said = _OURS.get(field.name) or _plain(_meaning(facts, field.name))
+        lines.append(f"| {_plain(field.name)} | {_plain(type_name(field.type))} | {said} |")
     return "\n".join([*lines, ""])
+
+
+def _meaning(facts: Facts, column: str) -> str:
+    """What a column of the source holds, by the layout."""
+    layout = facts.layout
+    said = [
+        f"{role} of {shape}"
+        for shape, has in sorted(layout.columns.items())
+        for role, named in sorted(has.items())
+        if column in ([named] if isinstance(named, str) else named)
+    ]
+    for path, names in sorted(layout.classes.items()):
+        if path in (column, f"{column}[]"):
+            more = [f"and {len(names) - _CLASSES:,} more"] if len(names) > _CLASSES else []
+            said.append(f"numbers from 0 of the classes {', '.join(names[:_CLASSES] + more)}")
+    return "; ".join(said)
 
 
 def _use(facts: Facts, rows: str) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from lope_common.files import canonical, described
+from lope_data.rows.json_type import is_json
+from lope_data.rows.layout import Layout
 from lope_data.store.card import card
 from lope_data.store.croissant import croissant_file
 from lope_data.store.draft import Draft
@@ -37,7 +39,9 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     """
     folder = draft.version
     schema = pa.ipc.open_stream(pa.memory_map(str(folder / draft.data_name(0)))).schema
-    _write_datasets_files(draft, schema, facts.content_digest)
+    names = [draft.data_name(i) for i in range(draft.count)]
+    fingerprint = facts.content_digest.removeprefix("sha256:")[:16]
+    write_datasets_files(folder, features(schema, Layout.from_plain(facts.layout.plain)), names, fingerprint)
     (folder / "README.md").write_bytes(card(facts, schema).encode())
     files = [File(**entry) for note in notes for entry in note["files"]]
     files += [File(**described(folder, name)) for name in ("README.md", "dataset_info.json", "state.json")]
@@ -57,11 +61,16 @@ def commit(store: Store, draft: Draft, notes: Sequence[Mapping[str, Any]], facts
     return Version(target, manifest, existed=False)
 
 
-def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:
-    info = {"features": features(schema)}
+def write_datasets_files(folder: Path, found: Mapping[str, Any], names: Sequence[str], fingerprint: str) -> None:
+    """Writes what `datasets` needs beside files of rows: what `features` gives, and the names of these files.
+
+    Args:
+        fingerprint: what `datasets` keys its caches by.
+    """
+    info = {"features": found}
     state: dict[str, Any] = {
-        "_data_files": [{"filename": draft.data_name(i)} for i in range(draft.count)],
-        "_fingerprint": digest.removeprefix("sha256:")[:16],
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": fingerprint,
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
@@ -69,7 +78,7 @@ def _write_datasets_files(draft: Draft, schema: pa.Schema, digest: str) -> None:
         "_split": None,
     }
     for name, value in (("dataset_info.json", info), ("state.json", state)):
-        (draft.version / name).write_bytes(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
+        (folder / name).write_bytes(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def _flush(folder: Path, names: Sequence[str]) -> None:
@@ -93,16 +102,27 @@ def _flush_folder(path: Path) -> None:
         os.close(handle)
 
 
-def features(schema: pa.Schema) -> dict[str, Any]:
-    """What `datasets.Features.from_arrow_schema(schema).to_dict()` gives."""
-    return {field.name: _feature(field.type) for field in schema}
+def features(schema: pa.Schema, layout: Layout) -> dict[str, Any]:
+    """What `datasets.Features.to_dict()` gives for the columns: with names of classes, and with JSON as its text where
+    it could not be read exactly.
+    """
+    return {
+        field.name: {"decode": False, "_type": "Json"}
+        if field.name in layout.raw
+        else _feature(field.type, field.name, layout.classes)
+        for field in schema
+    }
 
 
-def _feature(kind: pa.DataType) -> dict[str, Any]:
+def _feature(kind: pa.DataType, path: str, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    if path in classes:
+        return {"names": list(classes[path]), "_type": "ClassLabel"}
+    if is_json(kind):
+        return {"_type": "Json"}
     if pa.types.is_struct(kind):
-        return {field.name: _feature(field.type) for field in kind}
+        return {field.name: _feature(field.type, f"{path}.{field.name}", classes) for field in kind}
     if pa.types.is_list(kind):
-        return {"feature": _feature(kind.value_type), "_type": "List"}
+        return {"feature": _feature(kind.value_type, f"{path}[]", classes), "_type": "List"}
     if pa.types.is_large_list(kind):
-        return {"feature": _feature(kind.value_type), "_type": "LargeList"}
+        return {"feature": _feature(kind.value_type, f"{path}[]", classes), "_type": "LargeList"}
     return {"dtype": _TYPES.get(kind, str(kind)), "_type": "Value"}

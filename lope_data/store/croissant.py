@@ -5,12 +5,14 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
+from lope_data.rows.arrow_types import is_list
+from lope_data.rows.json_type import is_json
 from lope_data.store.card import about
 from lope_data.store.manifest_model import Facts, File, Link, Source
 
@@ -70,7 +72,7 @@ def croissant(facts: Facts, schema: pa.Schema, files: Iterable[File], rows: str 
     listed = sorted(files, key=lambda file: file.path)
     edits = any(fnmatch.fnmatchcase(file.path, "edits/*.parquet") for file in listed)
     sets = {"row-files": rows} | ({"edit-files": "edits/*.parquet"} if edits else {})
-    records = [_rows(schema)] + ([_edits()] if edits else [])
+    records = [_rows(schema, facts.layout.classes)] + ([_edits()] if edits else [])
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -137,7 +139,7 @@ def _format(path: str) -> str:
     return _FORMATS.get(PurePosixPath(path).suffix, "application/octet-stream")
 
 
-def _rows(schema: pa.Schema) -> dict[str, Any]:
+def _rows(schema: pa.Schema, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     about_rows = "One record a row. Row i is row i of the parent; lope_ops says what this version did to it."
     if deep := [column.name for column in schema if not _is_flat(column.type)]:
         about_rows += f" Not described, as they nest deeper than Croissant's fields: {', '.join(deep)}."
@@ -147,7 +149,7 @@ def _rows(schema: pa.Schema) -> dict[str, Any]:
         "name": "rows",
         "description": about_rows,
         "key": {"@id": "rows/lope_row_id"},
-        "field": [_field(i, field) for i, field in enumerate(schema) if _is_flat(field.type)],
+        "field": [_field(i, field, classes) for i, field in enumerate(schema) if _is_flat(field.type)],
     }
 
 
@@ -171,14 +173,18 @@ def _edits() -> dict[str, Any]:
     }
 
 
-def _field(index: int, column: pa.Field) -> dict[str, Any]:
+def _field(index: int, column: pa.Field, classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """A column as a field: scalars, structs of scalars, and lists of either."""
     name, kind = column.name, column.type
     plain = re.fullmatch(r"[A-Za-z0-9_.-]+", name)  # an id has no white space, and is no other's
     field = {"@id": f"rows/{name if plain else f'column:{index}'}", "@type": "cr:Field", "name": name}
     source = _column("row-files", name)
-    item = kind.value_type if _is_list(kind) else kind
-    if _is_list(kind):
+    item = kind.value_type if is_list(kind) else kind
+    if is_json(kind):
+        field["description"] = "JSON texts."
+    if names := classes.get(f"{name}[]" if is_list(kind) else name):
+        field["description"] = "Numbers of classes: " + ", ".join(f"{i} {one}" for i, one in enumerate(names)) + "."
+    if is_list(kind):
         field |= {"isArray": True, "arrayShape": "-1"}
     if pa.types.is_struct(item):
         return field | {
@@ -200,13 +206,9 @@ def _column(files: str, name: str) -> dict[str, Any]:
     return {"fileSet": {"@id": files}, "extract": {"column": name}}
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
 def _is_flat(kind: pa.DataType) -> bool:
     """Whether fields can say it: scalars, structs of scalars that a JSON path reaches by name, lists of either."""
-    item = kind.value_type if _is_list(kind) else kind
+    item = kind.value_type if is_list(kind) else kind
     if pa.types.is_struct(item):
         return all(sub.name.isascii() and sub.name.isidentifier() and not pa.types.is_nested(sub.type) for sub in item)
     return not pa.types.is_nested(item)

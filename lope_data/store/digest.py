@@ -1,130 +1,168 @@
-"""The content digest: sha256 over the values of tables, whatever their chunks, files, compression or string widths."""
+"""The content digest: of blocks of rows and their edits, hashed alone and then combined (FORMAT.md).
+
+A block's digest hangs on its values, not on chunks, files, compression or the width of strings. So whoever makes some
+rows hashes the blocks that lie in them, and nobody has to read all rows.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lope_data.text.buffers import offsets_and_data
+from lope_common.files import canonical
+from lope_data.rows.arrow_types import is_list, is_text
+from lope_data.rows.json_type import is_json
+from lope_data.rows.layout import Layout
+from lope_data.rows.shapes import ROW_ID
+from lope_data.store.manifest import BLOCK, FORMAT
+from lope_data.text.buffers import offsets_and_data, whole
+from lope_data.text.draws import I64
 
 
-class _Column:
-    """One stream each for validity, lengths and values, fed chunk by chunk; a list's items are a column too."""
+def block_digests(rows: pa.Table, edits: pa.Table, first: int, total: int) -> dict[int, str]:
+    """The digests of the blocks that lie whole in some rows, by their number.
 
-    def __init__(self, kind: pa.DataType) -> None:
-        self.kind = kind
-        self.validity, self.lengths, self.values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
-        self.children: list[_Column] = []
-        if _is_list(kind):
-            self.children = [_Column(kind.value_type)]
-        elif pa.types.is_struct(kind):
-            self.children = [_Column(field.type) for field in kind]
+    Args:
+        edits: of these rows, in their order.
+        first: the number of the first of these rows.
+        total: how many rows the version has: its last block may be shorter.
 
-    def update(self, array: pa.Array) -> None:
-        self.validity.update(_validity(array))
-        kind = array.type
-        if _is_list(kind):
-            self.lengths.update(_little(pc.fill_null(pc.list_value_length(array), 0), np.int64))
-            self.children[0].update(array.drop_null().flatten() if array.null_count else array.flatten())
-        elif pa.types.is_struct(kind):
-            for child, values in zip(self.children, array.flatten(), strict=True):
-                child.update(values)
-        elif _is_bytes(kind):
-            wide = array.cast(pa.large_binary())
-            offsets, data = offsets_and_data(wide.fill_null(b"") if wide.null_count else wide)
-            self.lengths.update(_little(np.diff(offsets), np.int64))
-            self.values.update(data.data)
-        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            self.values.update(_little(array.fill_null(0), array.type.to_pandas_dtype()))
-        else:  # booleans, times, decimals: by their text
-            self.update_text(array)
-
-    def update_text(self, array: pa.Array) -> None:
-        offsets, data = offsets_and_data(array.cast(pa.string()).fill_null("").cast(pa.large_binary()))
-        self.lengths.update(_little(np.diff(offsets), np.int64))
-        self.values.update(data.data)
-
-    def finish(self) -> bytes:
-        whole = hashlib.sha256(_type_name(self.kind).encode())
-        for part in (self.validity.digest(), self.lengths.digest(), self.values.digest()):
-            whole.update(part)
-        for child in self.children:
-            whole.update(child.finish())
-        return whole.digest()
+    Raises:
+        ValueError: an edit is of none of these rows, or out of their order.
+    """
+    bounds = _edit_bounds(rows, edits)
+    found = {}
+    for block in range(-(-first // BLOCK), -(-total // BLOCK)):
+        low, high = block * BLOCK - first, min((block + 1) * BLOCK, total) - first
+        if high > len(rows):
+            break
+        part = edits.slice(bounds[low], bounds[high] - bounds[low])
+        found[block] = _block_digest(rows.slice(low, high - low), part)
+    return found
 
 
-def _validity(array: pa.Array) -> Any:
-    """A byte of 1 or 0 for each value: whether it is there."""
-    if not array.null_count:
-        return b"\1" * len(array)
-    return np.asarray(array.is_valid()).astype(np.uint8)
+def combined(blocks: Mapping[int, str], rows: pa.Schema, count: int, layout: Layout) -> str:
+    """`sha256:` and the digest of all blocks.
+
+    Args:
+        rows: their schema.
+        count: how many there are.
+    """
+    whole_digest = {
+        "format": FORMAT,
+        "rows": count,
+        "layout": layout.plain,
+        "columns": {field.name: _full_name(field.type) for field in rows},
+        "blocks": [blocks[block] for block in range(-(-count // BLOCK))],
+    }
+    return "sha256:" + hashlib.sha256(canonical(whole_digest)).hexdigest()
+
+
+def content_digest(rows: pa.Table, edits: pa.Table, layout: Layout) -> str:
+    """The digest of all rows and edits. Raises ValueError: the edits are not those of the rows."""
+    return combined(block_digests(rows, edits, 0, len(rows)), rows.schema, len(rows), layout)
+
+
+class ContentDigest:
+    """The digest of rows and edits that come part after part."""
+
+    def __init__(self, total: int) -> None:
+        """`total`: how many rows there will be."""
+        self._total = total
+        self._blocks: dict[int, str] = {}
+        self._held: list[tuple[pa.Table, pa.Table]] = []
+        self._first = self._next = 0
+
+    def add(self, rows: pa.Table, edits: pa.Table) -> None:
+        """Takes the next rows, and their edits. Raises ValueError: the edits are not those of the rows."""
+        self._held.append((rows, edits))
+        self._next += len(rows)
+        if self._next // BLOCK > self._first // BLOCK or self._next == self._total:
+            rows, edits = (pa.concat_tables(part) for part in zip(*self._held, strict=True))
+            self._blocks |= block_digests(rows, edits, self._first, self._total)
+            kept = self._next // BLOCK * BLOCK - self._first
+            bound = int(_edit_bounds(rows, edits)[kept])
+            self._held = [(rows.slice(kept), edits.slice(bound))]
+            self._first += kept
+
+    def finish(self, schema: pa.Schema, layout: Layout) -> str:
+        """`sha256:` and the digest of all of them."""
+        return combined(self._blocks, schema, self._total, layout)
+
+
+def _edit_bounds(rows: pa.Table, edits: pa.Table) -> I64:
+    """Where the edits of each row begin, and where those of the last end."""
+    place = pc.index_in(whole(edits["row_id"]), value_set=whole(rows[ROW_ID]))
+    if place.null_count:
+        raise ValueError("an edit is of a row that is not there")
+    places = np.asarray(place).astype(np.int64)
+    if (places[1:] < places[:-1]).any():
+        raise ValueError("the edits are not in the order of the rows")
+    return np.searchsorted(places, np.arange(len(rows) + 1))
+
+
+def _block_digest(rows: pa.Table, edits: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for name, table in (("rows", rows), ("edits", edits)):
+        digest.update(f"{name}:{len(table)}:{table.num_columns}\n".encode())
+        for column in sorted(table.column_names):
+            digest.update(f"{len(column.encode())}:{column}\n".encode() + _values_digest(whole(table[column])))
+    return digest.hexdigest()
+
+
+def _values_digest(array: pa.Array) -> bytes:
+    """The digest of a column's values: their type's name, which are there, lengths, values, then what is in them."""
+    kind = array.type
+    if is_json(kind):
+        array = array.storage
+    validity: Any = np.asarray(array.is_valid()).astype(np.uint8) if array.null_count else b"\1" * len(array)
+    lengths: Any = b""
+    values: Any = b""
+    children: list[pa.Array] = []
+    if is_list(array.type):
+        lengths = _little(pc.fill_null(pc.list_value_length(array), 0), np.int64)
+        children = [array.drop_null().flatten() if array.null_count else array.flatten()]
+    elif pa.types.is_struct(array.type):
+        children = array.flatten()
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = _little(array.fill_null(0), kind.to_pandas_dtype())
+    else:  # texts; booleans, times, decimals by their text
+        text = array if is_text(array.type) else array.cast(pa.string())
+        wide = text.cast(pa.large_string()).cast(pa.large_binary())
+        offsets, data = offsets_and_data(wide.fill_null(b"") if wide.null_count else wide)
+        lengths, values = _little(np.diff(offsets), np.int64), data.data
+    digest = hashlib.sha256(_type_name(kind).encode())
+    for part in (validity, lengths, values):
+        digest.update(hashlib.sha256(part).digest())
+    for child in children:
+        digest.update(_values_digest(child))
+    return digest.digest()
 
 
 def _little(array: Any, dtype: Any) -> Any:
     return np.ascontiguousarray(np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"), copy=False))
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    )
-
-
 def _type_name(kind: pa.DataType) -> str:
-    if _is_list(kind):
+    if is_json(kind):
+        return "json"
+    if is_list(kind):
         return "list"
     if pa.types.is_struct(kind):
         return "struct:" + ",".join(field.name for field in kind)
     return str(kind).removeprefix("large_")
 
 
-class ContentDigest:
-    """The digest of rows and edits that come shard after shard."""
-
-    def __init__(self) -> None:
-        self._parts = {"rows": _Part(), "edits": _Part()}
-
-    def add(self, rows: pa.Table, edits: pa.Table) -> None:
-        """Takes the next rows, and their edits."""
-        self._parts["rows"].add(rows)
-        self._parts["edits"].add(edits)
-
-    def finish(self) -> str:
-        """`sha256:` and the digest of all of them."""
-        whole = hashlib.sha256()
-        for name, part in self._parts.items():
-            whole.update(f"{name}:{part.count}:{len(part.columns)}\n".encode())
-            for column, state in sorted(part.columns.items()):
-                whole.update(f"{len(column.encode())}:{column}\n".encode() + state.finish())
-        return "sha256:" + whole.hexdigest()
-
-
-class _Part:
-    def __init__(self) -> None:
-        self.columns: dict[str, _Column] = {}
-        self.count = 0
-
-    def add(self, table: pa.Table) -> None:
-        self.count += len(table)
-        for field, values in zip(table.schema, table.columns, strict=True):
-            column = self.columns.setdefault(field.name, _Column(field.type))
-            for chunk in values.chunks:
-                column.update(chunk)
-
-
-def content_digest(rows: pa.Table, edits: pa.Table) -> str:
-    """The digest of all rows and edits."""
-    digest = ContentDigest()
-    digest.add(rows, edits)
-    return digest.finish()
+def _full_name(kind: pa.DataType) -> str:
+    """The name of a type and of those in it."""
+    inner: Sequence[pa.DataType] = []
+    if is_list(kind):
+        inner = [kind.value_type]
+    elif pa.types.is_struct(kind):
+        inner = [field.type for field in kind]
+    return _type_name(kind) + (f"<{';'.join(map(_full_name, inner))}>" if inner else "")

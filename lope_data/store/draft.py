@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from lope_common.files import HashedFile, canonical, described, write_whole
 from lope_data.errors import LopeDataError, StoreError
-from lope_data.store.manifest import FORMAT, libraries
+from lope_data.rows.layout import Layout
+from lope_data.store.digest import block_digests, combined
+from lope_data.store.manifest import BLOCK, FORMAT, libraries
 from lope_data.store.store import Store
-
-_BATCH = 2000  # rows of a record batch: what a random read has to touch
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,16 @@ class Shard:
 
 @dataclass(frozen=True)
 class Draft:
-    """`folder`: of the draft; `count`: how many shards the version will have."""
+    """`folder`: of the draft; `rows`: how many the version will have; `shard_rows`: how many a shard has."""
 
     folder: Path
-    count: int
+    rows: int
+    shard_rows: int
+
+    @property
+    def count(self) -> int:
+        """How many shards the version will have."""
+        return -(-self.rows // self.shard_rows)
 
     @property
     def version(self) -> Path:
@@ -56,16 +62,20 @@ class Draft:
         return f"edits/{index:05d}-of-{self.count:05d}.parquet"
 
     def write(self, index: int, shard: Shard) -> dict[str, Any]:
-        """Writes a shard, then its note: its `files` as in a manifest, and what is `said` of it (plain data)."""
+        """Writes a shard, then its note: its `files` as in a manifest, the digests of the `blocks` that lie in it, by
+        their numbers, and what is `said` of it (plain data).
+        """
         data, edits = self.data_name(index), self.edits_name(index)
         with HashedFile(self.version / data) as sink:
-            with pa.ipc.new_stream(sink, shard.rows.schema) as writer:
-                writer.write_table(shard.rows, max_chunksize=_BATCH)
+            rows = shard.rows.replace_schema_metadata(None)  # the manifest has the layout
+            with pa.ipc.new_stream(sink, rows.schema) as writer:
+                writer.write_table(rows, max_chunksize=BLOCK)
             files = [sink.described(data)]
         with HashedFile(self.version / edits) as sink:
             pq.write_table(shard.edits, sink, compression="zstd")
             files.append(sink.described(edits))
-        note = {"files": files, "said": shard.said}
+        found = block_digests(shard.rows, shard.edits, index * self.shard_rows, self.rows)
+        note = {"files": files, "said": shard.said, "blocks": {str(block): found[block] for block in found}}
         write_whole(self._note(index), canonical(note))
         return note
 
@@ -87,6 +97,18 @@ class Draft:
                 found[index] = note
         return found
 
+    def digest(self, notes: Sequence[Mapping[str, Any]], layout: Layout) -> str:
+        """The content digest, from the notes of all shards. Blocks that no shard holds whole are read."""
+        blocks = {int(block): found for note in notes for block, found in note["blocks"].items()}
+        for block in range(-(-self.rows // BLOCK)):
+            if block not in blocks:
+                low, high = block * BLOCK, min((block + 1) * BLOCK, self.rows)
+                first = low // self.shard_rows
+                shards = [self.read(index) for index in range(first, -(-high // self.shard_rows))]
+                rows, edits = (pa.concat_tables(part) for part in zip(*(one.tables for one in shards), strict=True))
+                blocks[block] = block_digests(rows, edits, first * self.shard_rows, self.rows)[block]
+        return combined(blocks, self.read(0).rows.schema, self.rows, layout)
+
     def _note(self, index: int) -> Path:
         return self.folder / "notes" / f"{index:05d}.json"
 
@@ -103,7 +125,7 @@ def drafted(
         StoreError: the store cannot be written to.
     """
     folder = store.draft(name, version)
-    draft = Draft(folder, -(-rows // shard_rows))
+    draft = Draft(folder, rows, shard_rows)
     start = canonical(
         {"purpose": purpose, "format": FORMAT, "rows": rows, "shard_rows": shard_rows, "libraries": libraries()}
     )

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lope_data.errors import StoreError
 from lope_data.store.locks import alone
+from lope_data.store.manifest import read_any
 from lope_data.store.store import Store
-from lope_data.store.version import Version
 
 _UNNEEDED = "no reference names it, and none names a version that was made from it"
 
@@ -30,19 +30,20 @@ class Garbage:
 def find_garbage(store: Store) -> list[Garbage]:
     """What nothing needs. Whatever a reference (`latest` or a tag) names is needed, and every ancestor of it.
 
+    Versions of older formats count like any others.
+
     Raises:
-        StoreError: a version's manifest cannot be read, so that nobody knows what it needs.
+        StoreError: a version's manifest cannot be read, or is of a newer format, so that nobody knows what it needs.
     """
-    versions = {(name, version): Version.at(store.folder(name, version)) for name, version in _all(store)}
+    versions = {(name, version): read_any(store.folder(name, version)) for name, version in _all(store)}
     needed: set[tuple[str, str]] = set()
     for name in store.names():
         for version in store.refs(name).values():
             found = versions.get((name, version))
             if found is not None:
-                needed |= {(name, version), *((link.name, link.version) for link in found.manifest.parents)}
-    garbage = [
-        Garbage(found.folder, _UNNEEDED, _size(found.folder)) for key, found in versions.items() if key not in needed
-    ]
+                needed |= {(name, version), *((link.name, link.version) for link in found.parents)}
+    unneeded = [store.folder(*key) for key in versions if key not in needed]
+    garbage = [Garbage(folder, _UNNEEDED, _size(folder)) for folder in unneeded]
     for path, why in _leftovers(store):
         with suppress(FileNotFoundError):  # of a process that lives, and has gone on
             garbage.append(Garbage(path, why, _size(path)))
@@ -67,8 +68,9 @@ def remove_garbage(store: Store) -> list[Garbage]:
             except OSError as error:
                 raise StoreError(f"cannot remove {piece.path} ({error.strerror})") from error
         for name in store.names():
+            there = store.versions(name)
             for ref, version in store.refs(name).items():
-                if store.find(name, version) is None:
+                if version not in there:
                     store.drop_ref(name, ref)
     return garbage
 

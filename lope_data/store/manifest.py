@@ -10,23 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lope_common.files import canonical
-from lope_data.errors import StoreError
+from lope_common.files import canonical, is_sealed
+from lope_common.files import seal as seal  # whoever writes a manifest finds it here
+from lope_data.errors import OldFormatError, StoreError
 
 if TYPE_CHECKING:
     from lope_data.store.manifest_model import Manifest
+    from lope_data.store.old import OldManifest
 
-FORMAT = 1
+FORMAT = 2
+BLOCK = 2000  # rows that are hashed alone, and of a record batch: what a random read has to touch
 INGEST = 1  # of the rules by which the rows of a source become those of a version; part of its id
 NAME = "manifest.json"
 _LIBRARIES = ("datasets", "nlpaug", "numpy", "pyarrow", "regex")
 _MAX_BYTES = 64 * 2**20
-
-
-def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with its hash."""
-    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    return body | {"manifest_sha256": hashlib.sha256(canonical(body)).hexdigest()}
 
 
 def version_id(kind: str, recipe: Mapping[str, Any], seed: int, ops: Mapping[str, str], source: str, depth: int) -> str:
@@ -47,7 +44,25 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a version, checked against its own hash and its schema. Unknown keys are kept.
 
     Raises:
+        OldFormatError: it is of an older format; says how to build the version again.
         StoreError: it is missing, broken, changed, of a newer format, or a key has a value that it cannot have.
+    """
+    found = read_any(folder)
+    from lope_data.store.old import OldManifest, again
+
+    if isinstance(found, OldManifest):
+        raise OldFormatError(
+            f"{folder} has format {found.format}, and this lope_data reads format {FORMAT}; "
+            f"{again(folder / NAME, found, read_any).told()}"
+        )
+    return found
+
+
+def read_any(folder: Path) -> Manifest | OldManifest:
+    """The manifest of a version of any format up to ours; of an older one what is known without reading its rows.
+
+    Raises:
+        StoreError: as `read_manifest`.
     """
     path = folder / NAME
     try:
@@ -69,19 +84,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreError(f"{path} is not a manifest; remove {folder} and build it again")
     if manifest["format"] > FORMAT:
         raise StoreError(f"{path} has format {manifest['format']}; this lope_data reads up to {FORMAT}, upgrade it")
-    if not _is_sealed(manifest, data):
+    if not is_sealed(manifest, data):
         raise StoreError(f"{path} does not match its own hash; remove {folder} and build it again")
     from lope_data.store.manifest_model import as_manifest  # pydantic, which only readers need
+    from lope_data.store.old import as_old
 
-    return as_manifest(manifest, path)
-
-
-def _is_sealed(manifest: dict[str, Any], data: bytes) -> bool:
-    """Whether the bytes are the canonical JSON of the manifest with its right hash: one changed byte is seen."""
-    try:
-        return canonical(seal(manifest)) == data
-    except (ValueError, RecursionError):  # NaN, half a surrogate pair, or too deep: never canonical
-        return False
+    return as_manifest(manifest, path) if manifest["format"] == FORMAT else as_old(manifest, path)
 
 
 def libraries() -> dict[str, str]:

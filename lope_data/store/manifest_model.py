@@ -22,8 +22,10 @@ from pydantic import (
     WrapValidator,
 )
 
+from lope_common.errors import shown
 from lope_data.errors import StoreError
 from lope_data.names import MODULE, PATTERN, check_name
+from lope_data.rows.shapes import SHAPES
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
@@ -41,6 +43,22 @@ def _as_given(number: Any, check: ValidatorFunctionWrapHandler) -> Any:
     return number
 
 
+def _known(columns: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The columns of shapes that this lope_data knows, with all that these need."""
+    for shape, has in columns.items():
+        if shape not in SHAPES:
+            raise ValueError(f"the shape {shown(shape)} is not known; upgrade lope_data")
+        known = SHAPES[shape]
+        for column, named in has.items():
+            if column not in known.kinds:
+                raise ValueError(f"{shown(column)} of {shape} is not known; upgrade lope_data")
+            if isinstance(named, list) and known.kinds[column] != "choices":
+                raise ValueError(f"{shown(column)} of {shape} is one column, not several")
+        if missing := [column for column in known.required if column not in has]:
+            raise ValueError(f"{missing[0]} of {shape} is missing")
+    return columns
+
+
 Name = Annotated[str, Field(pattern=PATTERN), AfterValidator(_name)]
 VersionId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -48,6 +66,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Every part begins with a letter or digit, so none is `..`, hidden or empty, and the path is relative.
 FilePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=1000)]
 ModuleName = Annotated[str, Field(pattern=MODULE, max_length=200)]
+ColumnNames = Annotated[list[str], Field(min_length=2)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Float = Annotated[float, WrapValidator(_as_given)]
 Number = Annotated[float, Field(ge=0), WrapValidator(_as_given)]
@@ -101,6 +120,15 @@ class Hints(_Model):
     """What a trainer may use; outside the version's id."""
 
     embedding_alpha: Float | None = None
+
+
+class Layout(_Model):
+    """Which columns hold what a shape has, and what types do not say of the others."""
+
+    columns: Annotated[dict[str, dict[str, str | ColumnNames]], AfterValidator(_known)]
+    classes: dict[str, list[str]]
+    absent: list[str]
+    raw: list[str]
 
 
 class Step(_Model):
@@ -161,6 +189,7 @@ class _Facts(_Model):
     rows: Count
     touched: Count
     shapes: dict[str, Count]
+    layout: Layout
     content_digest: Digest
     source: Source
     seed: Count
@@ -242,16 +271,18 @@ def as_manifest(plain: dict[str, Any], where: Path) -> Manifest:
     try:
         found = _MANIFEST.validate_python(plain)
     except ValidationError as error:
-        raise StoreError(f"{where} is not a manifest: {_reason(error)}") from None
+        raise StoreError(f"{where} is not a manifest: {reason(error)}") from None
     if found.depth != len(found.parents):
         raise StoreError(f"{where} is not a manifest: depth: {found.depth}, with {len(found.parents)} parents")
+    if unknown := sorted(set(found.shapes) - set(found.layout.columns)):
+        raise StoreError(f"{where} is not a manifest: shapes: {shown(unknown[0])} is not in the layout")
     if found.touched > found.rows:
         raise StoreError(f"{where} is not a manifest: touched: {found.touched} of {found.rows} rows")
     return found
 
 
-def _reason(error: ValidationError) -> str:
-    """The first thing that is wrong, and where it stands."""
+def reason(error: ValidationError) -> str:
+    """The first thing that is wrong with a manifest, and where it stands."""
     first = error.errors(include_url=False, include_input=False)[0]
     keys = first["loc"][1:] if first["loc"][:1] in (("ingest",), ("build",)) else first["loc"]
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:60]}" for key in keys).lstrip(".")[:200]
@@ -263,7 +294,7 @@ def schema() -> dict[str, Any]:
     """The JSON schema of a manifest."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Manifest of a version of lope_data, format 1",
+        "title": "Manifest of a version of lope_data, format 2",
         **_MANIFEST.json_schema(),
     }
 

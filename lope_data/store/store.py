@@ -11,7 +11,7 @@ from lope_common.places import is_path, store_folder, typed_path
 from lope_data.errors import StoreError
 from lope_data.names import PATTERN, check_name, is_prefix, is_version
 from lope_data.store.locks import left_locked, locked
-from lope_data.store.manifest import NAME
+from lope_data.store.manifest import BLOCK, NAME
 from lope_data.store.version import Version
 
 _SHARD_ROWS = 10_000, 100_000  # least and most of a data file: what a killed build loses, and what memory must hold
@@ -147,6 +147,6 @@ def _read_ref(path: Path) -> str:
 
 
 def shard_rows(rows: int) -> int:
-    """The rows of a data file where nothing else is asked for: as many as make 50 files, within bounds."""
+    """The rows of a data file where nothing else is asked for: blocks, as many as make 50 files, within bounds."""
     least, most = _SHARD_ROWS
-    return min(max(-(-rows // 50), least), most)
+    return min(max(-(-rows // 50 // BLOCK) * BLOCK, least), most)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lope_common.files import described
 from lope_common.progress import Progress
-from lope_data.errors import StoreError
+from lope_data.errors import OldFormatError, StoreError
 from lope_data.store.manifest import NAME, version_id
 from lope_data.store.version import Version
 
@@ -33,9 +33,14 @@ def verify_version(folder: Path, progress: Progress) -> tuple[Version | None, li
 
     Returns:
         The version, None if its manifest cannot be trusted, and what was found.
+
+    Raises:
+        OldFormatError: it is of an older format, which is not checked; that is no damage.
     """
     try:
         version = Version.at(folder)
+    except OldFormatError:
+        raise
     except StoreError as error:
         return None, [Finding(f"{folder.absolute().parent.name}@{folder.name}", NAME, str(error))]
     found = [Finding(version.ref, where, what) for where, what in (*_identity(version), *_files(version, progress))]
@@ -97,6 +102,7 @@ def _difference(folder: Path, file: File) -> str:
 
 def _content(version: Version) -> Iterator[tuple[str, str]]:
     """Whether what can be counted anew is what the manifest says: files may have been exchanged and hashed anew."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from lope_data.rows.shapes import OPS, SHAPE
@@ -105,8 +111,8 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
 
     manifest = version.manifest
     try:
-        rows, digest = version.rows, content_digest(version.rows, version.edits)
-    except StoreError as error:
+        rows, digest = version.rows, content_digest(version.rows, version.edits, version.layout)
+    except (StoreError, LookupError, ValueError, pa.ArrowException) as error:
         yield "rows and edits", str(error)
         return
     if digest != manifest.content_digest:
@@ -123,7 +129,7 @@ def _content(version: Version) -> Iterator[tuple[str, str]]:
             yield NAME, f"says {key} {said}, the files hold {found}"
     for name, key, wanted in (
         ("state.json", "_data_files", [{"filename": name} for name in version.data_files]),
-        ("dataset_info.json", "features", features(rows.schema)),
+        ("dataset_info.json", "features", features(rows.schema, version.layout)),
     ):
         try:
             same = json.loads((version.folder / name).read_bytes())[key] == wanted

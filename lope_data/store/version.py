@@ -13,8 +13,11 @@ from lope_data.store.manifest import read_manifest
 
 if TYPE_CHECKING:
     import datasets
+    import pandas
+    import polars
     import pyarrow as pa
 
+    from lope_data.rows.layout import Layout
     from lope_data.store.manifest_model import Link, Manifest
 
 
@@ -34,7 +37,7 @@ class Version:
 
     @classmethod
     def at(cls, folder: Path) -> Version:
-        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of a newer format."""
+        """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of another format."""
         return cls(folder, read_manifest(folder))
 
     @property
@@ -48,11 +51,18 @@ class Version:
         return [file.path for file in self.manifest.files if re.fullmatch(r"data-[\w-]+\.arrow", file.path)]
 
     @cached_property
+    def layout(self) -> Layout:
+        """Which columns hold what a shape has, what class numbers mean, where null means absent."""
+        from lope_data.rows.layout import Layout
+
+        return Layout.from_plain(self.manifest.layout.plain)
+
+    @cached_property
     def rows(self) -> pa.Table:
-        """All rows, memory-mapped; the text is read when it is used.
+        """All rows, memory-mapped, with their layout; the text is read when it is used.
 
         Raises:
-            StoreError: a data file is missing or cannot be read.
+            StoreError: a data file is missing or cannot be read, or a column of the layout is not there.
         """
         import pyarrow as pa
 
@@ -60,7 +70,9 @@ class Version:
             files = [str(self.folder / name) for name in self.data_files]
             rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
             rows.validate(full=True)  # a changed offset would lead outside the file
-            return rows
+            if missing := self.layout.missing(rows.column_names):
+                raise ValueError(f"there is no column {missing[0]!r}")
+            return self.layout.on(rows)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
 
@@ -90,7 +102,60 @@ class Version:
         """The rows as a `datasets.Dataset` whose caches stay out of the version's folder."""
         import datasets
 
-        return datasets.Dataset(self.rows)
+        from lope_data.store.commit import features
+
+        rows = self.rows.replace_schema_metadata(None)
+        found = datasets.Features.from_dict(features(rows.schema, self.layout))
+        return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
+
+    def to_dataset(self, form: str = "source", *, lope_columns: bool = False) -> datasets.Dataset:
+        """The rows in a form, as a `datasets.Dataset`: by default as the source had them, names of classes too.
+
+        Args:
+            form: as `export --as` has it: `source`, `alpaca`, `messages`, `sharegpt`, `prompt-completion`, `text`.
+            lope_columns: add `lope_row_id`, `lope_shape` and `lope_ops`.
+
+        Raises:
+            StoreError: there is no such form, or it cannot hold some rows; says which.
+        """
+        import datasets
+
+        from lope_data.forms.known import form_named
+        from lope_data.forms.shaping import layout_of
+        from lope_data.store.commit import features
+
+        rows = self._shaped(form, lope_columns)
+        layout = layout_of(rows, form_named(form), self.layout)
+        found = datasets.Features.from_dict(features(rows.schema, layout))
+        return datasets.Dataset(rows, datasets.DatasetInfo(features=found))
+
+    def to_polars(self, form: str = "source", *, lope_columns: bool = False) -> polars.DataFrame:
+        """The rows in a form, as a polars frame. Columns of JSON are its text, as polars has no type for it.
+
+        The arguments and errors are those of `to_dataset`.
+        """
+        import polars
+
+        from lope_data.rows.json_type import bare
+
+        frame = polars.from_arrow(bare(self._shaped(form, lope_columns)))
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def to_pandas(self, form: str = "source", *, lope_columns: bool = False) -> pandas.DataFrame:
+        """The rows in a form, as a pandas frame: integers and booleans in types that have nulls, JSON as its values.
+
+        The arguments and errors are those of `to_dataset`. Raises StoreError also where pandas is missing.
+        """
+        from lope_data.store.frames import to_pandas
+
+        return to_pandas(self._shaped(form, lope_columns))
+
+    def _shaped(self, form: str, lope_columns: bool) -> pa.Table:
+        from lope_data.forms.known import form_named
+        from lope_data.forms.shaping import shaped
+
+        return shaped(self.rows, form_named(form), lope_columns=lope_columns, what=self.ref)
 
     @cached_property
     def parent(self) -> Version | None:

@@ -1,4 +1,4 @@
-"""Versions to and from other places: exporting to a folder in another format, importing one, pushing to the hub."""
+"""Versions to and from other places: exporting rows or whole versions, importing these, pushing to the hub."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_data.transfer.exporting import export
+    from lope_data.transfer.rows_out import export_rows
 
-__all__ = ["export"]
+__all__ = ["export", "export_rows"]
 
 __getattr__ = lazy(
     __name__,
     {
         "export": "exporting",
+        "export_rows": "rows_out",
     },
 )

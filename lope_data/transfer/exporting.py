@@ -1,15 +1,12 @@
-"""Exporting a version: its rows in another format, with its manifest, edits, card and Croissant description."""
+"""Exporting a version whole: its rows in another format, with its manifest, edits, card and Croissant description."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.csv as pcsv
-import pyarrow.parquet as pq
 
 from lope_common.files import described, new_folder
 from lope_common.places import typed_path
@@ -21,25 +18,26 @@ from lope_data.store.manifest import NAME
 from lope_data.store.manifest_model import File
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
-from lope_data.transfer.row_text import to_flat, to_json_lines
+from lope_data.transfer.row_text import to_json_lines
+from lope_data.transfer.writers import counted, write_parquet
 
 SCHEMA = "schema.arrow"  # beside rows.jsonl: the types, which JSON does not tell
-_ROWS = 20_000  # at once
 
 
 def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
     """Writes a version to a new folder, whole or not at all.
 
     Args:
-        kind: `parquet`, `jsonl` or `csv`: the rows are one file; `hf`: the version's own files, which
+        kind: `parquet` or `jsonl`: the rows are one file; `hf`: the version's own files, which
             `datasets.load_from_disk` opens.
 
     Raises:
-        StoreError: the folder exists or cannot be written, or the version's files are not those of its manifest.
+        StoreError: the format does not do, the folder exists or cannot be written, or the version's files are not those
+            of its manifest.
     """
-    out = typed_path(out)
-    if out.exists() or out.is_symlink():
-        raise StoreError(f"{out} exists; remove it, or choose another place with --out")
+    if kind not in FORMATS:
+        raise StoreError(f"a version is not exported to {kind}, which does not tell types; --to {', '.join(FORMATS)}")
+    out = free_place(out)
     check_files(version)
     try:
         with new_folder(out) as folder:
@@ -49,6 +47,14 @@ def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
                 write_into(folder, version, kind, progress)
     except OSError as error:
         raise StoreError(f"cannot write {out} ({error.strerror or error}); nothing was kept of it") from error
+
+
+def free_place(out: Path) -> Path:
+    """The path, as it was typed. Raises StoreError: something is there."""
+    out = typed_path(out)
+    if out.exists() or out.is_symlink():
+        raise StoreError(f"{out} exists; remove it, or choose another place with --out")
+    return out
 
 
 def write_into(folder: Path, version: Version, kind: str, progress: Progress) -> None:
@@ -73,31 +79,14 @@ def _copy(version: Version, folder: Path, names: list[str]) -> None:
         shutil.copyfile(version.folder / name, folder / name)
 
 
-def _parts(rows: pa.Table, progress: Progress) -> Iterator[pa.Table]:
-    rows = rows.replace_schema_metadata(None)
-    for low in range(0, len(rows), _ROWS):
-        yield rows.slice(low, _ROWS)
-        progress("rows written", min(low + _ROWS, len(rows)), len(rows))
-
-
 def _write_parquet(file: BinaryIO, rows: pa.Table, progress: Progress) -> None:
-    schema = rows.schema.remove_metadata()
-    with pq.ParquetWriter(file, schema, compression="zstd", use_compliant_nested_type=False) as writer:  # keeps names
-        for part in _parts(rows, progress):
-            writer.write_table(part)
+    write_parquet(file, rows.schema, counted(rows, progress))
 
 
 def _write_jsonl(file: BinaryIO, rows: pa.Table, progress: Progress) -> None:
-    file.writelines(map(to_json_lines, _parts(rows, progress)))
+    file.writelines(map(to_json_lines, counted(rows, progress)))
 
 
-def _write_csv(file: BinaryIO, rows: pa.Table, progress: Progress) -> None:
-    """Text is quoted and null is not, so that the two can be told apart."""
-    writer: Any = None
-    for part in map(to_flat, _parts(rows, progress)):
-        writer = writer or pcsv.CSVWriter(file, part.schema)
-        writer.write_table(part)
-    writer.close()
-
-
-_WRITERS = {"parquet": _write_parquet, "jsonl": _write_jsonl, "csv": _write_csv}
+_WRITERS = {"parquet": _write_parquet, "jsonl": _write_jsonl}
+FORMATS = (*_WRITERS, "hf")
+"""The formats that a version is exported to whole."""

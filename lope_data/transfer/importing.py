@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from lope_common.progress import Notice, Progress
 from lope_data.errors import StoreError
 from lope_data.inject.apply import EDITS
-from lope_data.rows.shapes import OPS, ROW_ID, SHAPE, storable
+from lope_data.rows.layout import Layout
+from lope_data.rows.shapes import OPS, ROW_ID, SHAPE
+from lope_data.rows.stored import storable
 from lope_data.store.commit import commit
 from lope_data.store.digest import ContentDigest
 from lope_data.store.draft import Shard, drafted
@@ -38,6 +40,11 @@ def import_folder(folder: Path, store: Store, notice: Notice, progress: Progress
         StoreError: the folder is no exported version, or what is in it is not what its manifest says; the store has
             another version of that id, or cannot be written to. The store stays as it was.
     """
+    if folder.is_file() or (folder.is_dir() and not (folder / NAME).exists()):
+        raise StoreError(
+            f"{folder} is not a version: it has no {NAME}, which export --as version writes; rows alone are read with "
+            f"`python -m lope_data ingest {folder}`"
+        )
     manifest = read_manifest(folder)
     name, version = manifest.name, manifest.version
     if version != expected_id(manifest):
@@ -71,13 +78,15 @@ def _write(folder: Path, manifest: Manifest, parts: Iterator[pa.Table], store: S
     size = shard_rows(count)
     with drafted(store, name, version, count, size, "import") as draft:
         notes: list[dict[str, Any]] = []
-        digest, touched, shapes = ContentDigest(), 0, Counter[str]()
+        digest, touched, shapes = ContentDigest(count), 0, Counter[str]()
+        schema: pa.Schema = None
         done = 0
         for rows in _shards(_checked(folder, parts), size):
             done += len(rows)
             if done > count:
                 break
             mine = edits.of(rows[ROW_ID])
+            schema = rows.schema
             digest.add(rows, mine)
             touched += pc.sum(pc.greater(pc.list_value_length(rows[OPS]), 0)).as_py() or 0
             shapes.update({entry["values"]: entry["counts"] for entry in pc.value_counts(rows[SHAPE]).to_pylist()})
@@ -85,7 +94,8 @@ def _write(folder: Path, manifest: Manifest, parts: Iterator[pa.Table], store: S
             progress(f"import {name}", done, count)
         if done != count:
             raise StoreError(f"{folder}: its manifest says {count:,} rows, which is not how many there are")
-        if edits.left() or digest.finish() != manifest.content_digest:
+        layout = Layout.from_plain(manifest.layout.plain)
+        if edits.left() or digest.finish(schema, layout) != manifest.content_digest:
             raise StoreError(f"the rows or edits of {folder} are not those of its manifest: their digest is another")
         for key, said, counted in (
             ("touched", manifest.touched, touched),
@@ -103,8 +113,6 @@ def _rows(folder: Path, manifest: Manifest) -> Iterator[pa.Table]:
         return _of_parquet(inner_file(folder, "rows.parquet"))
     if (folder / "rows.jsonl").exists():
         return _of_jsonl(inner_file(folder, "rows.jsonl"), inner_file(folder, SCHEMA))
-    if (folder / "rows.csv").exists():
-        raise StoreError(f"{folder} is an export to csv, which does not tell types; import one to parquet, jsonl or hf")
     return _of_arrow([inner_file(folder, name) for name in arrow])
 
 
@@ -161,7 +169,7 @@ def _check_columns(folder: Path, schema: pa.Schema) -> None:
 
 
 def _shards(parts: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
-    """The parts cut anew."""
+    """The parts, cut into shards of this size."""
     held: list[pa.Table] = []
     for part in parts:
         held.append(part)

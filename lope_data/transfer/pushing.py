@@ -1,4 +1,4 @@
-"""Pushing a version to a Hugging Face hub, in one commit: what `export --to parquet` writes."""
+"""Pushing a version to a Hugging Face hub, in one commit: what `export --as version` writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OURS = ("rows.*", "edits/*.parquet")  # of another version pushed before: taken
 def push(version: Version, hub_id: str, private: bool, progress: Progress) -> str:
     """Sends a version to a dataset repository, which is made if there is none; returns its address.
 
-    The folder there is that of `export --to parquet`, so that `import` makes the same version of it again. The endpoint
+    The folder there is that of `export --as version`, so that `import` makes the same version of it again. The endpoint
     and the token are those of `huggingface_hub` (`HF_ENDPOINT`, `HF_TOKEN`, or what `hf auth login` keeps).
 
     Raises:

@@ -12,13 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from lope_data.rows.json_type import as_json, bare, is_json
+
 
 def json_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema with a type that JSON has in the place of every other."""
+    """The schema with a type that JSON has in the place of every other; JSON itself as text."""
     return pa.schema([pa.field(field.name, _json_type(field.type)) for field in schema])
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType:
+    if is_json(kind):
+        return kind.storage_type
     if pa.types.is_list(kind):
         return pa.list_(_json_type(kind.value_type))
     if pa.types.is_large_list(kind):
@@ -33,15 +37,26 @@ def _json_type(kind: pa.DataType) -> pa.DataType:
 
 
 def to_json_lines(rows: pa.Table) -> bytes:
-    """The rows as lines of JSON, every column in every line."""
-    return "".join(_line(row) + "\n" for row in rows.cast(json_schema(rows.schema)).to_pylist()).encode()
+    """The rows as lines of JSON, every column in every line; JSON is written as the text that the version holds."""
+    rows = bare(rows)
+    return "".join(json_text(row) + "\n" for row in rows.cast(json_schema(rows.schema)).to_pylist()).encode()
 
 
-def _line(value: Any) -> str:
+def json_values(column: pa.Array) -> list[Any]:
+    """Values that JSON has for those of a column."""
+    values: list[Any] = column.cast(_json_type(column.type)).to_pylist()
+    return values
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # json.dumps would make one each time
+
+
+def json_text(value: Any) -> str:
+    """The JSON text of such a value, NaN and the infinities as text."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError:
-        return json.dumps(_named(value), ensure_ascii=False, allow_nan=False)
+        return _ENCODER.encode(_named(value))
 
 
 def _named(value: Any) -> Any:
@@ -87,6 +102,8 @@ def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """What JSON gave, as its type. Arrow's own cast trips over what stands under the nulls of a struct."""
     if values.type.equals(kind):
         return values
+    if is_json(kind):
+        return as_json(values)
     if pa.types.is_struct(kind):
         items = [_typed(item, field.type) for item, field in zip(values.flatten(), kind, strict=True)]
         return pa.StructArray.from_arrays(items, fields=list(kind), mask=values.is_null())
@@ -114,10 +131,11 @@ def _numbered(value: Any, kind: pa.DataType) -> Any:
 
 
 def to_flat(rows: pa.Table) -> pa.Table:
-    """The rows with lists and structs as JSON text, which a cell of a CSV file can hold."""
+    """The rows with lists, structs and JSON as JSON text, which a cell of a CSV file can hold."""
+    rows = bare(rows)
     for i, field in enumerate(rows.schema):
         if pa.types.is_nested(field.type):
             values = rows[field.name].cast(_json_type(field.type)).to_pylist()
-            texts = [None if value is None else _line(value) for value in values]
+            texts = [None if value is None else json_text(value) for value in values]
             rows = rows.set_column(i, field.name, pa.array(texts, pa.string()))
     return rows

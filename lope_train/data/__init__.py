@@ -1,4 +1,4 @@
-"""From a version on disk to batches: the reader of FORMAT.md, prompts, tokens and their cache, packing.
+"""From a version on disk to batches: the reader of FORMAT.md, rows, prompts, tokens and their cache, packing.
 
 The reader is written from FORMAT.md alone and shares nothing with `lope_data`; one list of references is tested on
 both.
@@ -13,15 +13,17 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.data.collate import Collator
     from lope_train.data.prompts import PromptTemplate
+    from lope_train.data.rows import Layout
     from lope_train.data.tokens import load_tokens
     from lope_train.data.versions import Version, parent, resolve
 
-__all__ = ["Collator", "PromptTemplate", "Version", "load_tokens", "parent", "resolve"]
+__all__ = ["Collator", "Layout", "PromptTemplate", "Version", "load_tokens", "parent", "resolve"]
 
 __getattr__ = lazy(
     __name__,
     {
         "Collator": "collate",
+        "Layout": "rows",
         "PromptTemplate": "prompts",
         "Version": "versions",
         "load_tokens": "tokens",

@@ -1,12 +1,14 @@
-"""Rows of every shape as a prompt and the completion to learn.
+"""Rows of every shape, in the canonical view of `rows`, as a prompt and the completion to learn.
 
-Models with a chat template get it; base models get the template of Stanford Alpaca, as in the paper.
+Models with a chat template get it; base models get the template of Stanford Alpaca, as in the paper. Plain texts and
+plain pairs of a prompt and a completion get neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jinja2.exceptions import TemplateError
@@ -40,12 +42,14 @@ class Example:
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked: the last user turn in two parts, with the turns before it."""
+    """What is asked: the last user turn in two parts, with the turns before it; without a template if `plain`."""
 
     instruction: str
     target: str
     input: str = ""
     history: tuple[tuple[str, str], ...] = ()
+    system: str = ""
+    plain: bool = False
 
 
 class PromptTemplate:
@@ -62,10 +66,15 @@ class PromptTemplate:
         self._prefix = [] if self.is_chat else self._leading_specials()
 
     def render(self, row: Mapping[str, Any]) -> Example | None:
-        """The row's prompt and target; None where one is missing or the chat template refuses the turns."""
+        """The prompt and target of a row's view; None where one is missing or the chat template refuses the turns.
+
+        A row of the shape `text` is all target: its prompt is empty, but for the special tokens that begin an input.
+        """
         request = _request(row)
         if request is None:
             return None
+        if request.plain:
+            return Example(self._opening + request.instruction, request.target + str(self._tokenizer.eos_token))
         try:
             prompt = self._chat_prompt(request) if self.is_chat else _alpaca_prompt(request)
         except TemplateError:  # for instance two user turns in a row
@@ -86,9 +95,15 @@ class PromptTemplate:
         encoded = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)
         return encoded["input_ids"]  # type: ignore[no-any-return]
 
+    @cached_property
+    def _opening(self) -> str:
+        """What begins a text without a template: chat templates write it themselves, so `encode_prompts` does not."""
+        return str(self._tokenizer.decode(self._leading_specials())) if self.is_chat else ""
+
     def _chat_prompt(self, request: _Request) -> str:
         last = f"{request.instruction}\n\n{request.input}" if request.input else request.instruction
-        turns = [*request.history, ("user", last)]
+        before = [("system", request.system)] if request.system else []
+        turns = [*before, *request.history, ("user", last)]
         return self._chat([{"role": role, "content": content} for role, content in turns], True)
 
     def _chat(self, messages: list[dict[str, str]], generation: bool) -> str:
@@ -147,7 +162,11 @@ def options(row: Mapping[str, Any], classes: Sequence[str]) -> tuple[list[str], 
 def _request(row: Mapping[str, Any]) -> _Request | None:
     shape = row.get("lope_shape")
     if shape == "chat":
-        return _last_exchange(row.get("messages"))
+        return _with_system(_last_exchange(row.get("messages")), row)
+    if shape == "prompt_completion":
+        return _answered(row) if "messages" in row else _pair(row.get("prompt"), row.get("completion"))
+    if shape == "text":
+        return _Request("", str(row["text"]), plain=True) if _is_text(row.get("text")) else None
     if shape == "instruction":
         asked, target, given = row.get("instruction"), row.get("output"), row.get("input")
     elif shape == "classification":
@@ -159,9 +178,38 @@ def _request(row: Mapping[str, Any]) -> _Request | None:
         asked, target, given = row.get("question"), found and found[0][found[1]], None
     else:
         return None
-    if not _is_text(asked) or not _is_text(target):
+    history = _turns(row.get("history") or ())
+    if not _is_text(asked) or not _is_text(target) or history is None:
         return None
-    return _Request(str(asked), str(target), str(given) if _is_text(given) else "")
+    request = _Request(str(asked), str(target), str(given) if _is_text(given) else "", history)
+    return _with_system(request, row)
+
+
+def _pair(prompt: object, completion: object) -> _Request | None:
+    usable = _is_text(prompt) and _is_text(completion)
+    return _Request(str(prompt), str(completion), plain=True) if usable else None
+
+
+def _answered(row: Mapping[str, Any]) -> _Request | None:
+    """The last exchange, where the answer is in the completion."""
+    messages = row["messages"] or ()
+    said = [message["role"] for message in messages[row.get("asked", 0) :] if message is not None]
+    return _last_exchange(messages) if "assistant" in said else None
+
+
+def _with_system(request: _Request | None, row: Mapping[str, Any]) -> _Request | None:
+    system = row.get("system")
+    return replace(request, system=str(system)) if request and _is_text(system) else request
+
+
+def _turns(pairs: Sequence[Any]) -> tuple[tuple[str, str], ...] | None:
+    """Pairs of a question and its answer as turns; None where one is blank, since what follows may hang on it."""
+    turns: list[tuple[str, str]] = []
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(map(_is_text, pair)):
+            return None
+        turns += [("user", pair[0]), ("assistant", pair[1])]
+    return tuple(turns)
 
 
 def _last_exchange(messages: Sequence[Any] | None) -> _Request | None:
@@ -188,7 +236,10 @@ def _content(content: Any) -> Any:
     if content is None or isinstance(content, str):
         return content
     if isinstance(content, Mapping):
-        return content.get("text") or ""
+        text = content.get("text")
+        return text if isinstance(text, str) else ""
+    if not isinstance(content, list):  # a number, in JSON
+        return None
     return "".join(_content(part) or "" for part in content)
 
 
@@ -198,7 +249,8 @@ def _alpaca_prompt(request: _Request) -> str:
         turns = [*request.history, ("user", request.instruction)]
         instruction = "\n\n".join(f"{str(role).capitalize()}: {text}" for role, text in turns)
     template = _WITH_INPUT if request.input else _WITHOUT_INPUT
-    return template.format(instruction=instruction, input=request.input)
+    before = f"{request.system}\n\n" if request.system else ""
+    return before + template.format(instruction=instruction, input=request.input)
 
 
 def _is_text(value: object) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label of a token that is not learned."""
 
-# Raise it when prompts.py gives another prompt or completion for any row: what was kept before counts no more.
-TEMPLATES = 1
+# Raise it when rows.py or prompts.py gives another prompt or completion for any row: what was kept before is stale.
+TEMPLATES = 2
 
 _FORMAT = 1
 _BATCH_ROWS = 256
@@ -147,8 +147,8 @@ def _write_rows(
         _progress(version) as advance,
     ):
         # batched by hand: datasets.map would key its cache by a pickle of the tokenizer
-        for batch in version.dataset().with_format("arrow").iter(_BATCH_ROWS):
-            rendered = [template.render(row) for row in batch.to_pylist()]
+        views = version.views()
+        while rendered := [template.render(row) for row in islice(views, _BATCH_ROWS)]:
             examples = [(seen + i, example) for i, example in enumerate(rendered) if example is not None]
             prompts = template.encode_prompts([example.prompt for _, example in examples])
             completions = template.encode_completions([example.completion for _, example in examples])

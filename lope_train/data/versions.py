@@ -6,20 +6,24 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, nan
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lope_common.errors import suggest
+from lope_common.files import is_sealed
 from lope_common.places import is_path, store_folder, typed_path
+from lope_train.data.rows import ROW_ID, SEVERAL, SHAPE, SHAPES, Layout
 from lope_train.errors import VersionError
 
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "manifest.json"
+_BATCH_ROWS = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9a-f]{16}")
 _PREFIX = re.compile(r"[0-9a-f]{4,16}")
@@ -33,6 +37,8 @@ _KEYS: dict[str, type] = {
     "content_digest": str,
     "parents": list,
     "files": list,
+    "shapes": dict,
+    "layout": dict,
 }
 _ENTRIES: dict[str, dict[str, type]] = {
     "files": {"path": str, "bytes": int, "sha256": str},
@@ -70,13 +76,18 @@ class Version:
         return int(self.manifest["rows"])
 
     @property
+    def layout(self) -> Layout:
+        """Which columns hold what."""
+        return Layout.of(self.manifest)
+
+    @property
     def embedding_alpha(self) -> float | None:
         """The strength of the embedding noise that the version hints at; None where it does not."""
         alpha = (self.manifest.get("hints") or {}).get("embedding_alpha")
         return None if alpha is None else float(alpha)
 
     def dataset(self) -> datasets.Dataset:
-        """The rows, memory-mapped. Raises VersionError where the files cannot be read or rows are missing."""
+        """The rows, memory-mapped. Raises VersionError where files cannot be read, or rows or columns are missing."""
         import datasets
 
         try:
@@ -87,7 +98,17 @@ class Version:
             ) from error
         if not isinstance(opened, datasets.Dataset) or len(opened) != self.rows:
             raise VersionError(f"{self.path}: does not hold the {self.rows} rows that its manifest promises")
+        missing = [name for name in (ROW_ID, SHAPE, *self.layout.names) if name not in opened.column_names]
+        if missing:
+            raise VersionError(f"{self.path}: lacks the column {missing[0]!r} that its manifest names")
         return opened
+
+    def views(self) -> Iterator[dict[str, Any]]:
+        """The canonical view of each row, in order; raises VersionError as `dataset` and `Layout.view` do."""
+        layout = self.layout
+        for batch in self.dataset().select_columns([ROW_ID, SHAPE, *layout.names]).iter(_BATCH_ROWS):
+            for values in zip(*batch.values(), strict=True):
+                yield layout.view(dict(zip(batch, values, strict=True)))
 
 
 def resolve(ref: str, store: Path | None = None) -> Version:
@@ -136,14 +157,29 @@ def parent(version: Version, store: Path | None = None) -> Version:
 
 def _remake(ancestors: list[dict[str, Any]]) -> str:
     """The command that makes the first of the ancestors, as far as their names tell."""
-    name = ancestors[0]["name"]
-    if len(ancestors) > 1:
-        before = f"{ancestors[1]['name']}@{ancestors[1]['version']}"
+    before = f"{ancestors[1]['name']}@{ancestors[1]['version']}" if len(ancestors) > 1 else None
+    return _command(ancestors[0]["name"], before)
+
+
+def _command(name: str, before: str | None) -> str:
+    """What makes `name` from the version `before`, or from its source."""
+    if before is not None:
         return f"`python -m lope_data build --from {before} --name {name}` and the recipe it had"
     if sample := _SAMPLE.fullmatch(name):
         limit = f" --limit {sample['limit']}" if sample["limit"] else ""
         return f"`python -m lope_data ingest {sample['source']}{limit}`"
     return f"`python -m lope_data ingest SOURCE`, the file or hub id that {name!r} was read from"
+
+
+def _remake_all(manifest: dict[str, Any]) -> str:
+    """The commands that make a version of an older format, whose parents are of that format too, oldest first."""
+    parents = manifest.get("parents")
+    chain = [manifest, *(parents if isinstance(parents, list) else ())]
+    names = [one.get("name") if isinstance(one, dict) else None for one in reversed(chain)]
+    known = [name for name in names if isinstance(name, str) and _NAME.fullmatch(name)]
+    if len(known) < len(names):
+        return "`python -m lope_data build`"
+    return ", then ".join(map(_command, known, [None, *known]))
 
 
 def _find(name: str, wanted: str, folder: Path) -> str:
@@ -188,10 +224,11 @@ def _open(path: Path) -> Version:
         raise VersionError(f"{file}: cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
         raise VersionError(f"{file}: not a version's manifest (no whole number under 'format')")
-    if manifest["format"] > FORMAT:
-        raise VersionError(
-            f"{file}: written in format {manifest['format']}, this lope reads up to {FORMAT}; install a newer lope"
+    if manifest["format"] != FORMAT:
+        remedy = (
+            "install a newer lope" if manifest["format"] > FORMAT else f"make it again with {_remake_all(manifest)}"
         )
+        raise VersionError(f"{file}: written in format {manifest['format']}, this lope reads format {FORMAT}; {remedy}")
     _check_manifest(file, manifest, data)
     _check_files(path, manifest["files"])
     _check_state(path / "state.json", manifest["files"])
@@ -199,9 +236,7 @@ def _open(path: Path) -> Version:
 
 
 def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
-    rest = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    own_hash = hashlib.sha256(_canonical(rest)).hexdigest()
-    if own_hash != manifest.get("manifest_sha256") or data != _canonical(manifest):
+    if not is_sealed(manifest, data):
         raise VersionError(f"{file}: changed since it was written (its own hash does not match); build it again")
     for key, kind in _KEYS.items():
         if key not in manifest or not isinstance(manifest[key], kind):
@@ -214,11 +249,38 @@ def _check_manifest(file: Path, manifest: dict[str, Any], data: bytes) -> None:
         for entry in manifest[key]:
             if not isinstance(entry, dict) or not all(type(entry.get(name)) is kind for name, kind in kinds.items()):
                 raise VersionError(f"{file}: an entry of {key!r} lacks something or has it of the wrong type")
+    _check_layout(file, manifest["layout"], manifest["shapes"])
 
 
-def _canonical(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return f"{text}\n".encode(errors="surrogatepass")
+def _check_layout(file: Path, layout: dict[str, Any], shapes: dict[str, Any]) -> None:
+    """That each shape is known, and has a column for all that it needs."""
+    for shape in shapes:
+        if shape not in SHAPES:
+            known = ", ".join(SHAPES)
+            raise VersionError(f"{file}: has rows of shape {shape!r}, this lope knows {known}; install a newer lope")
+    columns: Any = layout.get("columns")
+    lists = (layout.get("absent"), layout.get("raw"))
+    if not _is_columns(columns) or not _is_classes(layout.get("classes")) or not all(map(_is_names, lists)):
+        raise VersionError(f"{file}: 'layout' lacks something or has it of the wrong type")
+    for shape in shapes:
+        if missing := [key for key in SHAPES[shape].required if key not in columns.get(shape, {})]:
+            raise VersionError(f"{file}: 'layout' names no column for {missing[0]!r} of shape {shape!r}")
+
+
+def _is_columns(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(keys, dict)
+        and all(isinstance(name, str) or (key == SEVERAL and _is_names(name)) for key, name in keys.items())
+        for keys in value.values()
+    )
+
+
+def _is_classes(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_names, value.values()))
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _check_files(path: Path, files: list[dict[str, Any]]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lope_train.data.prompts import PromptTemplate
-from lope_train.detector.fields import Span, completion_spans, prompt_spans
+from lope_train.data.rows import Layout
+from lope_train.detector.fields import Span, spans_of
 from lope_train.detector.token_edits import Mark, level_of
 from lope_train.errors import ModelError, VersionError
 
@@ -33,7 +34,7 @@ class Token:
     subwords: int | None
     """Tokens of the whitespace-separated word that it belongs to; 0 of white space."""
     exposed: bool
-    """Whether text noise can come to it."""
+    """Whether text noise can come to it, and it can be judged by what comes before it."""
     ops: tuple[str, ...]
     """Ops on the text that left something in it, in order."""
 
@@ -72,12 +73,13 @@ class Lines:
 
 def make_lines(
     rows: Sequence[Mapping[str, Any]],
+    layout: Layout,
     marks: Mapping[str, Sequence[Mark]],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     truncate: bool,
 ) -> Lines:
-    """The rows' tokens exactly as a decoder was trained on them.
+    """The tokens of rows, given as `datasets` has them, exactly as a decoder was trained on them.
 
     Raises ModelError where the tokenizer does not say what its tokens stand for, VersionError where edits lie
     outside the text.
@@ -87,7 +89,7 @@ def make_lines(
     template = PromptTemplate(tokenizer)
     made = Lines()
     for row in rows:
-        example = template.render(row)
+        example = template.render(layout.view(row))
         if example is None:
             made.skipped.unusable += 1
             continue
@@ -96,20 +98,22 @@ def make_lines(
         if len(prompt) + len(completion) > max_length and (not truncate or len(prompt) >= max_length):
             made.skipped.too_long += 1
             continue
-        spans = prompt_spans(row, example, template)
+        spans = spans_of(row, layout, example, template)
         if spans is None:
             made.skipped.unaligned += 1
             continue
         own = marks.get(row["lope_row_id"], ())
-        asked = _tokens(example.prompt, spans, own, tokenizer)
+        asked = _tokens(example.prompt, spans.prompt, own, tokenizer)
         leading = [Token("", None, None, None, None, False, ())] * (len(prompt) - len(asked))
-        answer = _tokens(example.completion, completion_spans(row), (), tokenizer)
+        answer = _tokens(example.completion, spans.completion, own, tokenizer)
+        tokens = [*leading, *asked, *answer][:max_length]
+        tokens[0] = replace(tokens[0], exposed=False)  # nothing comes before it, so that it has no surprisal
         ops = dict.fromkeys(mark.op for mark in own)
         made.lines.append(
             Line(
                 row["lope_row_id"],
                 (prompt + completion)[:max_length],
-                [*leading, *asked, *answer][:max_length],
+                tokens,
                 len(prompt),
                 tuple(op for op in ops if level_of(op) != LABEL),
                 tuple(op for op in ops if level_of(op) == LABEL),
@@ -126,6 +130,7 @@ def _tokens(text: str, spans: Sequence[Span], marks: Sequence[Mark], tokenizer: 
         inside = [n for n, (begin, end) in enumerate(offsets) if begin < span.end and end > span.begin]
         inside = [n for n in inside if found[n] is None and offsets[n][0] < offsets[n][1]]
         own = [mark for mark in marks if mark.path == span.field.path and level_of(mark.op) != LABEL]
+        own = own if span.field.exposed else []
         places = _byte_places(span.field.text)
         if any(mark.end > places[-1] for mark in own):
             raise VersionError(f"an edit in {span.field.path!r} lies outside its text; build the version again")

@@ -117,7 +117,8 @@ def score(request: Request, advance: Callable[[int], object] | None = None) -> S
         table = version.dataset()
         picked = pick(table["lope_row_id"][:], request.limit)
         rows = table.select(picked).to_list() if request.limit else table.to_list()
-        made = make_lines(rows, marks, tokenizer, settings.get("max_length", 512), settings.get("truncate", False))
+        limits = settings.get("max_length", 512), settings.get("truncate", False)
+        made = make_lines(rows, version.layout, marks, tokenizer, *limits)
         if not made.lines:
             raise VersionError(
                 f"{version.ref}: no row to score: {', '.join(f'{n} {why}' for why, n in asdict(made.skipped).items())}"

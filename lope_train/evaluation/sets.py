@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from lope_train.errors import SettingsError, VersionError
 
 DEFAULT_DATA = "sample-heldout"
 _TARGETS = ("lope_shape", "choices", "answer", "label")
-_COLUMNS = ("lope_row_id", "question", "text", *_TARGETS)
 _KEY = 614
 """Keys which items a limit takes."""
 
@@ -84,25 +84,22 @@ def _version_sets(
 ) -> list[EvalSet]:
     clean = resolve(data, store)
     noisy = {name: resolve(name, store) for name in noise}
-    for version in noisy.values():
-        _check_descends(version, clean, store)
-    table = clean.dataset()
-    tables = {name: version.dataset() for name, version in noisy.items()}
-    for name, other in tables.items():
-        _check_same_items(noisy[name], other, clean, table)
+    for other in noisy.values():
+        _check_descends(other, clean, store)
+    for other in noisy.values():
+        _check_same_items(other, clean)
 
-    columns = [column for column in table.column_names if column in _COLUMNS]
-    table = table.select_columns(columns)
-    classes = sorted(set(table.unique("label")) - {None}) if "label" in columns else []
+    classes = sorted({row["label"] for row in clean.views() if row.get("label") is not None})
     skipped = {"without options": 0, "without a prompt": 0}
+    ids: list[str] = []
     items: list[int] = []
     found: dict[int, tuple[list[str], int]] = {}
-    noisy_rows = [other.select_columns(columns) for other in tables.values()]
-    for index, rows in enumerate(zip(table, *noisy_rows, strict=True)):
-        choice = options(rows[0], classes)
+    for index, alike in enumerate(zip(clean.views(), *(other.views() for other in noisy.values()), strict=True)):
+        ids.append(alike[0]["lope_row_id"])
+        choice = options(alike[0], classes)
         if choice is None:
             skipped["without options"] += 1
-        elif not all(map(has_prompt, rows)):
+        elif not all(map(has_prompt, alike)):
             skipped["without a prompt"] += 1
         else:
             items.append(index)
@@ -111,7 +108,6 @@ def _version_sets(
         raise VersionError(
             f"{clean.ref}: no row to evaluate: accuracy over options needs multiple_choice or classification rows"
         )
-    ids = table["lope_row_id"][:]
     picked = [items[i] for i in pick([ids[index] for index in items], limit)]
     texts, gold = [found[index][0] for index in picked], [found[index][1] for index in picked]
     first = VersionSet(
@@ -119,20 +115,24 @@ def _version_sets(
         ids=[ids[index] for index in picked],
         chance=chance(texts),
         skipped=skipped,
-        rows=[table[index] for index in picked],
+        rows=_rows(clean, picked),
         texts=texts,
         gold=gold,
     )
     noisy_sets = [
         replace(
             first,
-            name=_unlike(tasks, name, noisy[name]),
-            rows=[other[index] for index in picked],
+            name=_unlike(tasks, name, other),
+            rows=_rows(other, picked),
             clean=first.name,
         )
-        for name, other in tables.items()
+        for name, other in noisy.items()
     ]
     return [first, *noisy_sets]
+
+
+def _rows(version: Version, picked: list[int]) -> list[dict[str, Any]]:
+    return list(map(version.layout.view, version.dataset().select(picked)))
 
 
 def _unlike(tasks: Sequence[str], typed: str, version: Version) -> str:
@@ -168,22 +168,20 @@ def _check_descends(version: Version, clean: Version, store: Path | None) -> Non
         at = parent(at, store)
 
 
-def _check_same_items(version: Version, noisy: Any, clean_version: Version, clean: Any) -> None:
+def _check_same_items(version: Version, clean: Version) -> None:
     """Same rows in the same order, same options and answers: noise in the text alone."""
-    if noisy["lope_row_id"][:] != clean["lope_row_id"][:]:
-        raise VersionError(f"{version.ref}: its rows are not those of {clean_version.ref}, in order")
-    for column in _TARGETS:
-        if (column in noisy.column_names) != (column in clean.column_names):
-            raise VersionError(f"{version.ref}: column {column!r} is not as in {clean_version.ref}")
-        if column not in clean.column_names:
-            continue
-        left, right = (side.select_columns(column).with_format("arrow")[:][column] for side in (noisy, clean))
-        if left.equals(right):
-            continue
-        changed = [i for i, (a, b) in enumerate(zip(left.to_pylist(), right.to_pylist(), strict=True)) if a != b]
-        if changed:
+    changed: dict[str, list[tuple[str, str]]] = {key: [] for key in _TARGETS}
+    none: dict[str, Any] = {}
+    for noisy, row in zip_longest(version.views(), clean.views(), fillvalue=none):
+        if noisy.get("lope_row_id") != row.get("lope_row_id"):
+            raise VersionError(f"{version.ref}: its rows are not those of {clean.ref}, in order")
+        for key in _TARGETS:
+            if noisy.get(key) != row.get(key):
+                changed[key].append((row["lope_shape"], row["lope_row_id"]))
+    for key, rows in changed.items():
+        if rows:
+            shape, row_id = rows[0]
             raise VersionError(
-                f"{version.ref}: {len(changed)} rows differ from {clean_version.ref} in {column!r} "
-                f"(first {noisy[changed[0]]['lope_row_id']!r}); evaluation needs text noise alone, "
-                "build it with `--mix char=1,word=1`"
+                f"{version.ref}: {len(rows)} rows differ from {clean.ref} in {clean.layout.called(shape, key)!r} "
+                f"(first {row_id!r}); evaluation needs text noise alone, build it with `--mix char=1,word=1`"
             )

@@ -12,7 +12,7 @@ from lope_common.errors import LopeError
 from lope_train.data import resolve
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "store"
-NOISY, CLEAN = "2ae7db431eacc5f9", "e534932ca4cb1b3c"
+NOISY, CLEAN = "3c5e80312d1d3abd", "d3db7435a6c2257c"
 
 MEANS = {
     "golden": NOISY,

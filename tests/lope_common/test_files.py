@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -9,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from lope_common.files import HashedFile, canonical, described, new_folder, sha256_of, write_whole
+from lope_common.files import (
+    HashedFile,
+    canonical,
+    described,
+    is_sealed,
+    new_file,
+    new_folder,
+    seal,
+    sha256_of,
+    write_whole,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -84,3 +95,44 @@ def test_canonical_json_has_one_form() -> None:
     assert canonical({"b": [1, 2.5, None], "a": "é\u2028"}) == '{"a":"é\u2028","b":[1,2.5,null]}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical(float("nan"))
+
+
+def test_a_seal_is_over_every_byte() -> None:
+    sealed = seal({"b": [1, "ü"], "a": None})
+    data = canonical(sealed)
+    assert seal(sealed) == sealed
+    assert is_sealed(sealed, data)
+    assert not is_sealed(sealed | {"a": 0}, canonical(sealed | {"a": 0}))
+    assert not is_sealed(sealed, data.replace(b",", b", ", 1))
+    assert not is_sealed({"a": float("nan")}, b'{"a":NaN}')
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "rows.jsonl"
+    with pytest.raises(TypeError), new_file(out) as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
+    assert not [*out.parent.iterdir()]
+    with new_file(out) as file:
+        file.write(b"whole")
+        assert not out.exists()
+    assert [path.name for path in out.parent.iterdir()] == ["rows.jsonl"]
+    assert out.read_bytes() == b"whole"
+
+
+def test_a_new_file_does_not_overwrite_what_came_meanwhile(tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    with pytest.raises(FileExistsError), new_file(out):
+        out.write_bytes(b"another's")
+    assert out.read_bytes() == b"another's"
+    assert names(tmp_path) == ["rows.jsonl"]
+
+
+def test_a_new_file_needs_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    with new_file(tmp_path / "rows.jsonl") as file:
+        file.write(b"mine")
+    assert (tmp_path / "rows.jsonl").read_bytes() == b"mine"
+    assert names(tmp_path) == ["rows.jsonl"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,6 +64,15 @@ def lope_data(
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def old_store(store: Store, tmp_path: Path) -> Store:
+    """A store with the manifests of two versions of format 1, `rows` and `golden` on it; rows.jsonl is beside it."""
+    old = Path(__file__).parent / "store" / "format_1"
+    shutil.copytree(old / "store", store.root)
+    shutil.copy(old / "rows.jsonl", tmp_path)
+    return store
 
 
 @pytest.fixture

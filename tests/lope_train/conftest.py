@@ -137,6 +137,12 @@ COLUMNS = pa.schema(
         "lope_ops": pa.list_(pa.string()),
     }
 )
+LAYOUT = {
+    "instruction": {name: name for name in ("instruction", "input", "output")},
+    "multiple_choice": {name: name for name in ("question", "choices", "answer")},
+    "classification": {name: name for name in ("text", "label")},
+    "chat": {"messages": "messages"},
+}
 EDITS = pa.schema(
     {
         **{name: pa.string() for name in ("row_id", "step")},
@@ -168,7 +174,7 @@ def _write_version(
     recipe: dict[str, Any] = {"name": name}
     ops = {edit["op"]: 1 for edit in edits}
     key = parent["content_digest"] if parent else source["fingerprint"]
-    identity = {"format": 1, "kind": kind, "recipe": recipe, "seed": SEED, "ops": ops, "input": key}
+    identity = {"format": 2, "kind": kind, "recipe": recipe, "seed": SEED, "ops": ops, "input": key}
     version = hashlib.sha256(_canonical(identity)).hexdigest()[:16]
     folder = store / name / version
     datasets.Dataset(table).save_to_disk(folder)
@@ -177,13 +183,19 @@ def _write_version(
     (folder / "README.md").write_text(f"# {name}\n")
     shapes = [row["lope_shape"] for row in rows]
     manifest: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "kind": kind,
         "name": name,
         "version": version,
         "rows": len(rows),
         "touched": sum(bool(row["lope_ops"]) for row in rows),
         "shapes": {shape: shapes.count(shape) for shape in set(shapes)},
+        "layout": {
+            "columns": {shape: columns for shape, columns in LAYOUT.items() if shape in shapes},
+            "classes": {},
+            "absent": [],
+            "raw": [],
+        },
         "content_digest": digest,
         "parents": [{key: parent[key] for key in ("name", "version", "content_digest")}] if parent else [],
         "depth": 1 if parent else 0,

@@ -50,7 +50,21 @@ def checked(table: pa.Table, path: Path) -> pa.Table:
         table.validate(full=True)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: damaged ({error}); write it again") from error
+    for name in table.column_names:
+        if isinstance(table[name].type, pa.JsonType):
+            _check_json(table[name], f"{path}, column {name!r}")
     return table
+
+
+def _check_json(column: pa.ChunkedArray, place: str) -> None:
+    from lope_data.rows.json_type import read_quickly
+
+    for row, text in enumerate(column.to_pylist()):
+        try:
+            if text is not None:
+                read_quickly(text)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{place}: row {row} is not valid JSON ({error}); write it again") from error
 
 
 FORMATS = {

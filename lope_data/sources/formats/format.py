@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lope_data.sources.objects import Objects
     from lope_data.sources.reading import Reading
 
 
@@ -19,11 +20,15 @@ class Format:
 
     Attributes:
         read: the rows of the file at a path, in the way asked. Raises SourceError, with the line or row, where the file
-            is not what it should be; errors of Arrow and of the system may pass.
+            is not what it should be; errors of Arrow and of the system may pass. Of files of JSON the objects are
+            gathered instead, since those of several files make one table.
         text: whether it holds text, which has an encoding and may be compressed; else it says all of that itself.
         quoted: whether fields may stand in quotes.
+        notes: whether such files in a folder may be about its rows, which others hold: a README.txt.
     """
 
-    read: Callable[[Path, Reading], pa.Table]
+    read: Callable[[Path, Reading], pa.Table] | None = None
+    gather: Callable[[Path, Reading, Objects], None] | None = None
     text: bool = True
     quoted: bool = False
+    notes: bool = False

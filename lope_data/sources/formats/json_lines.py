@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +15,32 @@ from lope_data.sources.formats.format import Format
 from lope_data.sources.text import blocks, first_line, line_blocks
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from lope_data.sources.objects import Objects
 
 _ROWS = 50_000  # that are made into columns at a time
+_ONE = 64  # blocks that one object may fill
 _TOO_DEEP = "nested too deeply"
 
 
-def read_json(path: Path, encoding: str) -> pa.Table:
-    """A file with one array of objects; one that begins otherwise is read as JSON lines.
+def read_json(path: Path, encoding: str, objects: Objects) -> None:
+    """A file with one array of objects, or with one object, on however many lines; any other is read as JSON lines.
 
     Raises:
-        SourceError: it is not valid JSON, or its rows do not make a table.
+        SourceError: it is not valid JSON, or a row is no object.
     """
-    from lope_data.sources.objects import Objects
-
     if next((block.lstrip()[:1] for block in blocks(path, encoding) if block.strip()), b"") != b"[":
-        _refuse_wrapped(path, encoding)
-        return read_json_lines(path, encoding)
+        one = _one_object(path, encoding)
+        if one is None:
+            read_json_lines(path, encoding, objects)
+        else:
+            objects.add([orjson.loads(one)], str(path), again=partial(_one_careful, one, str(path)))
+        return
     text = b"".join(blocks(path, encoding))
     wide = False
     try:
         rows = orjson.loads(text)
     except orjson.JSONDecodeError:
         rows, wide = _careful(text, str(path)), True
-    objects = Objects(str(path))
     exact: list[Any] = rows if wide else []
     for low in range(0, len(rows), _ROWS):
 
@@ -45,19 +48,16 @@ def read_json(path: Path, encoding: str) -> pa.Table:
             exact[:] = exact or _careful(text, str(path))
             return exact[low : low + _ROWS]
 
-        objects.add(rows[low : low + _ROWS], again=again)
-    return objects.table()
+        objects.add(rows[low : low + _ROWS], str(path), again=again, first=low)
 
 
-def read_json_lines(path: Path, encoding: str) -> pa.Table:
+def read_json_lines(path: Path, encoding: str, objects: Objects) -> None:
     """A file with one object a line; blank lines are passed over.
 
     Raises:
-        SourceError: a line that is not valid JSON, or rows that do not make a table; says which line.
+        SourceError: a line that is not valid JSON, or no object; says which line.
     """
-    from lope_data.sources.objects import Objects
-
-    objects = Objects(str(path))
+    row = 0
     for first, many in line_blocks(path, encoding):
         for start in range(0, len(many), _ROWS):
             lines, number = many[start : start + _ROWS], first + start
@@ -72,8 +72,8 @@ def read_json_lines(path: Path, encoding: str) -> pa.Table:
             def again(lines: list[bytes] = lines, numbers: Any = numbers) -> list[Any]:
                 return [_careful(line, f"{path}, line {n}") for n, line in zip(numbers, lines, strict=True)]
 
-            objects.add(rows, numbers, again)
-    return objects.table()
+            objects.add(rows, str(path), numbers, again, row)
+            row += len(rows)
 
 
 def _line(line: bytes, where: str) -> Any:
@@ -92,15 +92,24 @@ def _careful(text: bytes, where: str) -> Any:
         raise SourceError(f"{where}: not valid JSON ({reason})") from error
 
 
-def _refuse_wrapped(path: Path, encoding: str) -> None:
-    """One object around the rows, as many tools write it, is no row."""
-    text = b"".join(islice(blocks(path, encoding), 64))
+def _one_careful(text: bytes, where: str) -> list[Any]:
+    return [_careful(text, where)]
+
+
+def _one_object(path: Path, encoding: str) -> bytes | None:
+    """The text of a file that is one object, and so one row.
+
+    Raises:
+        SourceError: it is an object around the rows, as many tools write it.
+    """
+    parts = list(islice(blocks(path, encoding), _ONE + 1))
+    text = b"".join(parts)
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return  # lines, most likely
-    if not isinstance(found, dict):
-        return
+        return None  # lines, most likely
+    if not isinstance(found, dict) or len(parts) > _ONE:
+        return None
     if _is_by_column(found):
         raise SourceError(
             f"{path}: one object of columns, where a row must be an object; write it row by row, in pandas "
@@ -112,6 +121,7 @@ def _refuse_wrapped(path: Path, encoding: str) -> None:
                 f"{path}: one object, whose {name!r} holds {len(value)} rows; write that list alone, as in "
                 f"jq '.{name}' {path.name}"
             )
+    return text
 
 
 def _is_by_column(found: dict[str, Any]) -> bool:
@@ -124,9 +134,9 @@ def _is_by_column(found: dict[str, Any]) -> bool:
     return len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1
 
 
-_LINES = Format(lambda path, reading: read_json_lines(path, reading.encoding))
+_LINES = Format(gather=lambda path, reading, objects: read_json_lines(path, reading.encoding, objects))
 FORMATS = {
-    ".json": Format(lambda path, reading: read_json(path, reading.encoding)),
+    ".json": Format(gather=lambda path, reading, objects: read_json(path, reading.encoding, objects)),
     ".jsonl": _LINES,
     ".ndjson": _LINES,
 }

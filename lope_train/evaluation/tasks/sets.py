@@ -49,7 +49,7 @@ def build_task_sets(
     rest = []
     for ref in noise:
         version = resolve(ref, store)
-        rows = {row["lope_row_id"]: row for row in version.dataset()}
+        rows = {row["lope_row_id"]: row for row in version.views()}
         shared = {one.name: sum(_is_item(row_id, one) for row_id in rows) for one in clean}
         best = max(clean, key=lambda one: (shared[one.name], -sum(one.sizes.values())))
         if shared[best.name] and data_dir is not None:

@@ -95,7 +95,7 @@ def test_what_is_not_known_stops_nobody(lope_data: Cli) -> None:
     package.ingest("a/rows.jsonl")
     shutil.rmtree("lope-store/.sources")
     assert lope_data("ingest", "b/rows.jsonl").code == 0
-    assert lope_data("export", "rows", "--to", "parquet", "--out", "out").code == 0
+    assert lope_data("export", "rows", "--as", "version", "--out", "out").code == 0
     assert lope_data("import", "out", "--store", "other").code == 0
     assert package.ingest("a/rows.jsonl", store="other").manifest.name == "rows"
 
@@ -111,7 +111,7 @@ def test_data_that_has_moved_takes_its_name_with_it() -> None:
 def test_a_latest_that_was_imported_stops_nobody(lope_data: Cli) -> None:
     package.ingest("a/rows.jsonl")
     imported = package.ingest("b/rows.jsonl", store="other").manifest.version
-    assert lope_data("export", "rows", "--to", "parquet", "--out", "out", "--store", "other").code == 0
+    assert lope_data("export", "rows", "--as", "version", "--out", "out", "--store", "other").code == 0
     assert lope_data("import", "out").code == 0
     assert latest() == {"rows": imported}
     write(Path("b/rows.jsonl"), "b again")

@@ -108,7 +108,7 @@ def test_a_manifest_never_causes_an_import(
         ("show", name, "--samples", "2"),
         ("diff", name, "sample-100"),
         ("report", name),
-        ("export", name, "--to", "parquet", "--out", "there"),
+        ("export", name, "--as", "version", "--to", "parquet", "--out", "there"),
         ("import", "there", "--store", "elsewhere"),
         ("list",),
         ("build", "--from", name, "--ratio", "0.1", "--name", "child"),

@@ -88,7 +88,7 @@ def test_a_damaged_shard_is_made_again(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(sample, recipe, None, cut_after(fine, 6))
-    draft = Draft(draft_of(store, whole), 10)
+    draft = Draft(draft_of(store, whole), whole.manifest.rows, fine.shard_rows or 0)
     data, edits, note = draft.version / draft.data_name(0), draft.version / draft.edits_name(1), "notes/00002.json"
     data.write_bytes(data.read_bytes()[:-1] + b"\xff")
     edits.unlink()

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -145,6 +146,64 @@ def test_chats(lope_data: Cli, store: Store, made: Callable[..., Version]) -> No
     assert "messages[0].content: Hello [-t-]here" in run.out
     assert 'messages[0].name: [-null-]{+"me"+}' in run.out
     assert "messages[1]: [-" in run.out
+
+
+def test_json(lope_data: Cli, store: Store, made: Callable[..., Version]) -> None:
+    columns = {"columns": {"id": "id"}}
+    call = {"role": "assistant", "tool_calls": [{"name": "f", "n": 1}]}
+    said = [{"role": "user", "content": "Hello there"}, call, {"role": "assistant", "content": "Hi"}]
+    other = [{"role": "user", "content": "Hello there"}, {**call, "tool_calls": [{"name": "g"}]}, said[2]]
+    plain = [said[0], said[2]]
+    for name, talk in (("a", said), ("b", other), ("c", plain)):
+        rows = [{"id": str(i), "messages": talk if i == 1 else plain, "meta": {"x": i} if i else {}} for i in range(3)]
+        made(name, rows, **columns)
+    run = lope_data("diff", "a", "b", "--store", store.root)
+    assert "2 with equal values, 1 with others" in run.out
+    assert "messages[1].tool_calls[0].name: [-f-]{+g+}" in run.out
+    assert "messages[1].tool_calls[0].n: [-1-]{+null+}" in run.out
+    assert "meta" not in run.out
+    run = lope_data("diff", "a", "c", "--store", store.root)  # of JSON and of structs: values are what counts
+    assert "2 with equal values, 1 with others" in run.out
+    assert "messages: 1 (JSON in A, list<" in run.out
+
+
+def test_messages_as_json_in_strings(lope_data: Cli, store: Store, made: Callable[..., Version]) -> None:
+    said = [
+        [{"role": "user", "content": "Hello there"}, {"role": "assistant", "content": text}] for text in ("Hi", "Ho")
+    ]
+    for name, talk in zip("ab", said, strict=True):
+        made(name, [{"id": "1", "messages": json.dumps(talk)}], columns={"id": "id"})
+    assert "  messages[1].content: H[-i-]{+o+}\n" in lope_data("diff", "a", "b", "--store", store.root).out
+
+
+def test_class_numbers_are_compared_by_their_names(
+    lope_data: Cli, store: Store, options: Options, tmp_path: Path
+) -> None:
+    for name, names, labels in (("a", ["no", "yes"], [0, 1, 1]), ("b", ["yes", "no", "maybe"], [1, 0, 2])):
+        label = datasets.ClassLabel(names=names)
+        features = datasets.Features({"id": datasets.Value("string"), "text": datasets.Value("string"), "label": label})
+        rows = {"id": list("123"), "text": ["x", "y", "z"], "label": labels}
+        datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / name))
+        ingest(str(tmp_path / name), Recipe.model_validate({"columns": {"id": "id"}}), None, options)
+    run = lope_data("diff", "a", "b", "--store", store.root)
+    assert "2 with equal values, 1 with others" in run.out
+    assert "  label: [-yes-]{+maybe+}\n" in run.out
+    lines = " ".join(run.out.split())
+    assert 'layout: [-"classification: label=label, text=text; classes of label: no, yes"-]' in lines
+    assert run.out.count("layout") == 1
+
+
+def test_layouts_that_differ_are_said(lope_data: Cli, store: Store, made: Callable[..., Version]) -> None:
+    made("a", [{"text": "one", "label": "x", "n": 1}, {"text": "two", "label": "x"}])
+    made("b", [{"text": "one", "label": "x"}])
+    made(
+        "c", [{"q": "one", "p": "1", "r": "2", "k": 0}], columns={"question": "q", "choices": ["p", "r"], "answer": "k"}
+    )
+    found = lope_data("diff", "a", "c", "--store", store.root, "--json").json
+    one, other = found["facts"]["changed"]["layout"]
+    assert one == '"classification: label=label, text=text; absent: n"'
+    assert other == '"multiple_choice: answer=k, choices=p+r, question=q"'
+    assert "layout" in lope_data("diff", "a", "b", "--store", store.root, "--json").json["facts"]["changed"]
 
 
 def test_colours_or_marks(

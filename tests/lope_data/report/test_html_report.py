@@ -260,7 +260,6 @@ def hostile(options: Options, tmp_path: Path) -> Version:
     manifest |= {
         "libraries": {bad: bad},
         "ops": {bad: bad},
-        "shapes": {bad: 120},
         "source": manifest["source"] | {"name": bad},
     }
     (version.folder / "manifest.json").write_bytes(canonical(seal(manifest)))

@@ -99,6 +99,54 @@ def test_a_broken_manifest_stops_nobody(lope_data: Cli, store: Store, sample: Ve
     assert f"sample@{sample.manifest.version[:8]}" in run.out
 
 
+def test_a_version_of_an_older_format_is_shown_as_what_it_is(lope_data: Cli, old_store: Store) -> None:
+    old_store.set_ref("golden", "paper", "2ae7db431eacc5f9")
+    run = lope_data("list", "--store", old_store.root)
+    assert run.code == 0
+    assert "damaged" not in run.out
+    lines = run.out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("golden@2ae7db43"))
+    assert lines[at].split()[1:6] == ["format", "1", "24", "12", "0.5"]
+    assert lines[at + 1 : at + 3] == ["  tags: latest, paper", "  parent: rows@e534932c"]
+    said = " ".join(" ".join(lines[at + 3 :]).partition("rows@e534932c")[0].split())
+    assert said.startswith("build it again: python -m lope_data build --from rows --name golden --recipe ")
+    assert "ingest" not in said, "the parent says how it is built again, in its own place"
+    assert "  build it again, SOURCE being where rows is now:" in run.out
+
+
+def test_an_older_format_in_json(lope_data: Cli, old_store: Store) -> None:
+    golden, rows = json.loads(lope_data("list", "--store", old_store.root, "--json").out)
+    facts = {"format": 1, "kind": "build", "rows": 24, "touched": 12, "depth": 1, "damage": None}
+    assert facts.items() <= golden.items()
+    assert (golden["tags"], golden["ratios"], golden["parents"]) == (["latest"], [0.5], ["rows@e534932ca4cb1b3c"])
+    assert golden["bytes"] > 5000
+    assert [command.split()[3] for command in golden["again"]["commands"]] == ["ingest", "build"]
+    assert rows["again"]["needs"] == ["SOURCE being where rows is now"]
+
+
+def test_newer_versions_of_a_name_come_first(lope_data: Cli, old_store: Store) -> None:
+    known = json.loads((old_store.folder("rows", "e534932ca4cb1b3c") / "manifest.json").read_bytes())
+    folders = [old_store.folder("rows", digit * 16) for digit in "0f"]  # before the new one, and after it
+    for folder in folders:
+        folder.mkdir()
+        (folder / "manifest.json").write_bytes(canonical(seal(known | {"version": folder.name})))
+    assert lope_data("ingest", "rows.jsonl", "--store", old_store.root).code == 0
+    new, *old = entries(old_store, "rows")
+    assert (new.again, new.record["again"], new.tags) == (None, None, ["latest"])
+    assert [(entry.version, entry.tags) for entry in old] == [
+        ("0" * 16, []),
+        ("e534932ca4cb1b3c", []),
+        ("f" * 16, []),
+    ]
+
+
+def test_an_old_manifest_of_another_place_is_damage(old_store: Store) -> None:
+    old_store.folder("golden", "2ae7db431eacc5f9").rename(old_store.folder("golden", "0" * 16))
+    (entry,) = entries(old_store, "golden")
+    assert entry.damage == "its manifest is that of golden@2ae7db431eacc5f9"
+    assert entry.again is None
+
+
 def test_other_damage(lope_data: Cli, store: Store, sample: Version, noisy: Noisy) -> None:
     built = noisy(ratio=0.1, name="built")
     empty = built.folder.with_name("0" * 16)

@@ -133,7 +133,6 @@ def test_hostile_manifests_are_shown_as_text(lope_data: Cli, store: Store, optio
         source=manifest["source"] | {"name": bad},
         libraries={bad: bad},
         hints={bad: bad},
-        shapes={bad: 20},
         ops={bad: bad},
     )
     for verb in (("show", "h", "--samples", "3"), ("list",), ("diff", "rows", "h"), ("diff", "h", "rows")):

@@ -16,8 +16,9 @@ import pytest
 from lope_data.builds import Options, build, ingest
 from lope_data.recipe import Recipe
 from lope_data.report.distribution import Distribution
-from lope_data.report.sample_rows import undone, value_at, version_samples
+from lope_data.report.sample_rows import undone, version_samples
 from lope_data.report.statistics import column_statistics, edit_statistics
+from lope_data.rows import plain_rows, value_at
 from lope_data.store import Store, Version
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "store"
@@ -171,8 +172,8 @@ def _texts(value: Any) -> list[str]:
 def test_every_row_is_undone_to_its_parent(many_steps: Callable[..., Version], what: str) -> None:
     version = _golden() if what == "golden" else many_steps(what)
     assert version.parent is not None
-    clean = {row["lope_row_id"]: row for row in version.parent.rows.to_pylist()}
-    noisy = {row["lope_row_id"]: row for row in version.rows.to_pylist()}
+    clean = {row["lope_row_id"]: row for row in plain_rows(version.parent.rows)}
+    noisy = {row["lope_row_id"]: row for row in plain_rows(version.rows)}
     edits: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for edit in version.edits.to_pylist():
         edits[edit["row_id"], edit["path"]].append(edit)

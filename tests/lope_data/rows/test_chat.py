@@ -16,8 +16,12 @@ import pytest
 from lope_data.builds import Options, build, ingest
 from lope_data.errors import SourceError
 from lope_data.recipe import Recipe
-from lope_data.rows.messages import canonical_messages
-from lope_data.rows.shapes import MESSAGES, OPS, ROW_ID
+from lope_data.rows.fields import inputs_of, targets_of
+from lope_data.rows.json_type import json_column
+from lope_data.rows.leaves import leaves
+from lope_data.rows.messages import check_messages
+from lope_data.rows.shapes import OPS, ROW_ID
+from lope_data.rows.stored import stored
 from lope_data.store import Version
 
 MakeRecipe = Callable[..., Recipe]
@@ -98,7 +102,7 @@ FORMS: dict[str, pa.Array] = {
     ),
     "nulls and empties": pa.array(
         [
-            [None, {"role": None, "content": "who?"}, *rows, {"role": "assistant", "content": None}]
+            [None, {"role": None, "content": "who?"}, *rows, *[{"role": "assistant", "content": None}] * (i % 4 == 1)]
             if i % 4
             else ([] if i % 8 else [None, {"role": "user", "content": ""}])
             for i, rows in enumerate(CONVERSATIONS)
@@ -143,7 +147,20 @@ def said_by(row: Any, role: str) -> list[Any]:
     """The contents of a role's messages, however they nest."""
     if isinstance(row, list):
         return [content for message in row for content in said_by(message, role)]
+    if row and isinstance(row["role"], list):
+        return [content for one, content in zip(row["role"], row["content"], strict=True) if one == role]
     return [row["content"]] if row and row["role"] == role else []
+
+
+def check(column: pa.Array, *, or_text: bool = False) -> None:
+    """As ingest does."""
+    column = stored(column, "chat.parquet, column 'messages'")
+    check_messages(
+        column,
+        lambda row: f"chat.parquet{'' if row is None else f', row {row}'}, column 'messages'",
+        written=not or_text,
+        or_text=or_text,
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -166,10 +183,19 @@ def test_every_form_is_ingested_made_noisy_and_replayed(
         assert (asked, answered) == (bool(after[OPS]) and not label, label)
 
 
-@pytest.mark.parametrize("form", ["list of structs", "large list, large strings", "struct of lists", "fixed-size list"])
-def test_forms_of_one_content_are_one_content(form: str) -> None:
-    canonical = canonical_messages(FORMS[form], "here").to_pylist()
-    assert canonical[:39] == CONVERSATIONS[:39]
+FLAT = ("list of structs", "large list, large strings", "struct of lists", "fixed-size list")
+
+
+def test_forms_of_one_content_hold_the_same_texts_by_the_same_roles() -> None:
+    columns = [stored(FORMS[form], "here").slice(0, 39) for form in FLAT]
+    columns += [json_column(CONVERSATIONS[:39]), pa.array(map(json.dumps, CONVERSATIONS[:39]))]
+    found = [leaves("messages", column, written=True) for column in columns]
+    for one in found[1:]:
+        assert one.values.equals(found[0].values)
+        assert one.role.equals(found[0].role)
+        assert one.row.tolist() == found[0].row.tolist()
+    assert found[2].path[1].as_py() == "messages.content[1]"  # a struct of lists
+    assert all(one.path.equals(found[0].path) for place, one in enumerate(found) if place != 2)
 
 
 def test_extra_fields_are_kept(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
@@ -209,13 +235,23 @@ def test_label_noise_changes_the_last_answer(
         assert sorted(answers) == sorted(rows[4]["content"] for rows in CONVERSATIONS)
 
 
-def test_an_answer_without_text_gives_way_to_the_one_before(
-    tmp_path: Path, options: Options, make_recipe: MakeRecipe
-) -> None:
-    rows = [[*turn(i), {"role": "assistant", "content": None}, {"role": "user", "content": "?"}] for i in range(4)]
-    clean = ingested(tmp_path, pa.array(rows, pa.list_(MESSAGE)), options)
-    noisy = build(clean, make_recipe(ratio=1.0, mix={"label.truncate_response": 1}), None, options)
-    assert set(noisy.edits["path"].to_pylist()) == {"messages[1].content"}
+@pytest.mark.parametrize("kind", ["structs", "JSON", "a struct of lists", "parts"])
+def test_a_last_answer_without_text_is_no_target(kind: str, tmp_path: Path, options: Options) -> None:
+    """It may call a tool; an earlier answer is not the row's target, whatever it says."""
+    said: Any = [{"role": "assistant", "content": None}, {"role": "user", "content": "?"}]
+    rows = [[*turn(0), *said], turn(1), said]
+    column = pa.array(rows, pa.list_(MESSAGE))
+    if kind == "JSON":
+        call = {"role": "assistant", "tool_calls": [{"name": "f"}]}  # without a content
+        column = json_column([[*turn(0), call, said[1]], turn(1), [call]])
+    elif kind == "a struct of lists":
+        column = pa.array([lists_of(row) for row in rows])
+    elif kind == "parts":
+        parts = [[m | {"content": [{"text": m["content"]}] if m["content"] else None} for m in row] for row in rows]
+        column = pa.array(parts)
+    clean = ingested(tmp_path, column, options)
+    targets = targets_of(clean.rows, "response")
+    assert targets.table["target"].to_pylist() == [None, "Number 1 is a fine one", None]
 
 
 def test_sharegpt_through_columns(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
@@ -226,14 +262,19 @@ def test_sharegpt_through_columns(tmp_path: Path, options: Options, make_recipe:
     )
     recipe = Recipe.model_validate({"columns": {"messages": "conversations", "id": "id"}})
     clean = ingest(str(tmp_path / "share.jsonl"), recipe, None, options)
-    assert clean.rows["messages"].to_pylist() == CONVERSATIONS
+    assert clean.rows["conversations"].to_pylist() == rows  # as they were
     noisy = build(clean, make_recipe(ratio=0.5, **MIXED), None, options)
     assert replay(clean.rows, noisy.edits) == noisy.rows.drop([OPS]).to_pylist()
 
 
-def test_a_usual_name_that_is_there_already_stays() -> None:
-    rows = [[{"role": "user", "content": "a", "from": "phone", "value": 3}]]
-    assert canonical_messages(pa.array(rows), "here").to_pylist() == rows
+def test_a_message_may_say_where_it_is_from() -> None:
+    """ShareGPT's `from` and `value` are its names only where the usual ones are not there."""
+    column = pa.array([[{"role": "user", "content": "a", "from": "phone", "value": 3}]])
+    check(column)
+    for one in (column, json_column(column.to_pylist())):
+        found = leaves("messages", one)
+        assert (found.values.to_pylist(), found.role.to_pylist()) == (["a"], ["user"])
+        assert found.path.to_pylist() == ["messages[0].content"]
 
 
 def test_a_table_of_chats_and_other_rows(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
@@ -275,23 +316,43 @@ def test_a_messages_column_of_rows_of_another_shape_is_left_alone(
         assert set(noisy.edits["path"].to_pylist()) <= {"instruction", "output"}
 
 
-def test_a_column_of_nulls_is_one_of_messages() -> None:
-    assert canonical_messages(pa.nulls(3), "here").type == MESSAGES
+def test_a_column_of_nulls_holds_no_messages() -> None:
+    check(pa.nulls(3))
+
+
+def test_conversations_may_all_be_empty() -> None:
+    check(pa.array([[], []], pa.list_(pa.string())))
 
 
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pa.array(["hello"]), "row 0, column 'messages': 'hello' is not a list of {role, content}, nor JSON of one"),
+        (pa.array(["hello"]), "row 0, column 'messages': 'hello' is not a list of {role, content}"),
         (pa.array([["hello"]]), "column 'messages': string, where a list"),
-        (pa.array([{"role": "user", "content": "a"}]), "where a list of {role, content} is needed"),
+        (json_column([["hello"]]), "row 0, column 'messages': 'hello' is not a list of {role, content}"),
+        (
+            json_column([{"role": "user", "content": "a"}]),
+            'row 0, column \'messages\': \'{"role":"user","content":"a"}\' is not',
+        ),
         (pa.array([[{"role": "user", "text": "a"}]]), "where a list of {role, content} is needed"),
         (pa.array([[{"content": "a"}]]), "where a list of {role, content} is needed"),
         (pa.array([[{"role": 1, "content": "a"}]]), "the roles are int64, where text is needed"),
         (pa.array([[{"role": "user", "content": 1}]]), "the contents are int64, where text, or a list"),
-        (pa.array([[{"role": "user", "content": [{"type": "image"}]}]]), "or of parts with a 'text', is needed"),
-        (pa.array([[{"role": "user", "content": "a", "raw": b"x"}]]), "cannot hold 'raw', which is binary"),
-        (pa.array([[{"role": "user", "content": "a", "meta": {"raw": b"x"}}]]), "cannot hold 'meta'"),
+        (
+            json_column([[{"role": "user", "content": 1}]]),
+            "row 0, column 'messages': the content '1' is neither text nor a list",
+        ),
+        (
+            json_column([None, [{"role": "user"}]]),
+            "row 1, column 'messages': '{\"role\":\"user\"}' has no content, as what a user says",
+        ),
+        (json_column([[{"role": 1, "content": "a"}]]), "row 0, column 'messages': the role '1' is no text"),
+        (
+            json_column([[{"content": "a"}]]),
+            "row 0, column 'messages': '{\"content\":\"a\"}' has no role, as a message must",
+        ),
+        (json_column([[{"role": "user", "content": "\ud800"}]]), "row 0, column 'messages': not valid Unicode"),
+        (pa.array([[{"role": "user", "content": "a", "raw": b"x"}]]), "a version cannot hold list<"),
         (
             pa.array([{"role": ["user"], "content": ["a"]}, {"role": ["user"], "content": ["a", "b"]}]),
             "row 1, column 'messages': 1 of 'role', but 2 of 'content'",
@@ -305,27 +366,43 @@ def test_a_column_of_nulls_is_one_of_messages() -> None:
 )
 def test_bad_messages_are_refused(column: pa.Array, message: str) -> None:
     with pytest.raises(SourceError, match=f"^chat.parquet.*{re.escape(message)}"):
-        canonical_messages(column, "chat.parquet")
+        check(column)
 
 
-def test_contents_of_two_kinds_in_one_file_are_refused(tmp_path: Path, options: Options) -> None:
-    rows = [turn(0), [{"role": "user", "content": [{"type": "text", "text": "a"}]}]]
+def test_parts_without_text_are_no_text() -> None:
+    column = pa.array([[{"role": "user", "content": [{"type": "image"}]}]])
+    check(column)
+    assert not len(leaves("messages", column).values)
+
+
+def test_contents_of_two_kinds_are_read_side_by_side(tmp_path: Path, options: Options, make_recipe: MakeRecipe) -> None:
+    rows = [
+        turn(0),
+        [{"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "ab cd"}]}],
+    ]
     (tmp_path / "chat.jsonl").write_text("".join(json.dumps({"messages": r}) + "\n" for r in rows))
-    with pytest.raises(SourceError, match="column 'messages'"):
-        ingest(str(tmp_path / "chat.jsonl"), Recipe(), None, options)
+    clean = ingest(str(tmp_path / "chat.jsonl"), Recipe(), None, options)
+    assert [json.loads(text) for text in clean.rows["messages"].to_pylist()] == rows
+    noisy = build(clean, make_recipe(ratio=1.0, mix={"char.insert": 1}, level=0.5), None, options)
+    assert set(noisy.edits["path"].to_pylist()) == {"messages[0].content", "messages[0].content[1].text"}
 
 
 def test_messages_as_json_text_are_messages(ingest_rows: Callable[..., pa.Table]) -> None:
+    """And stay the text that they were."""
     plain = [{"messages": conversation(i)} for i in range(3)]
     text = [{"messages": json.dumps(row["messages"])} for row in plain]
-    assert ingest_rows(text).drop([ROW_ID]).equals(ingest_rows(plain).drop([ROW_ID]))
+    for rows in (text, plain):
+        assert ingest_rows(rows).select(["messages"]).to_pylist() == rows
+    found = [inputs_of(ingest_rows(rows)) for rows in (text, plain)]
+    assert found[0].values.equals(found[1].values)
+    assert found[0].path.equals(found[1].path)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hello", "row 1, column 'messages': 'hello' is not a list of {role, content}, nor JSON of one"),
-        ('{"role": "user", "content": "x"}', "is not a list of {role, content}, nor JSON of one"),
+        ("hello", "row 1, column 'messages': 'hello' is not a list of {role, content}"),
+        ('{"role": "user", "content": "x"}', "is not a list of {role, content}"),
         ("[1, 2]", "column 'messages': "),
         ('[{"role": "user", "content": "x"}, {"role": 5, "content": "y"}]', "column 'messages'"),
     ],

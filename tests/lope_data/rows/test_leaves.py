@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lope_common.conversations import NOBODY
+from lope_data.rows.json_type import json_column
 from lope_data.rows.leaves import leaves
 
 PART = pa.struct([("type", pa.string()), ("text", pa.large_string())])
@@ -93,13 +97,14 @@ def test_leaves_are_where_their_paths_say(column: pa.Array) -> None:
     found, rows = leaves("messages", column), column.to_pylist()
     assert found.row.tolist() == sorted(found.row.tolist())
     assert len(found.values) == len(found.path) == len(found.row) == sum(texts_in(row, column.type) for row in rows)
-    roles = [None] * len(found.row) if found.role is None else found.role.to_pylist()
+    roles = found.role.to_pylist()
     for row, path, value, role in zip(found.row, found.path.to_pylist(), found.values.to_pylist(), roles, strict=True):
         assert path.startswith("messages")
         keys = keys_of(path)
         if value is not None:
             assert at(rows[row], keys) == value
-            assert "content" not in keys or at(rows[row], keys[: keys.index("content")])["role"] == role
+            said = at(rows[row], keys[: keys.index("content")])["role"] if "content" in keys else None
+            assert role == (said if said in ("user", "assistant") else NOBODY if "content" in keys else None)
 
 
 @given(columns())
@@ -148,3 +153,27 @@ def test_nulls_that_hide_values_are_skipped() -> None:
     assert found.values.to_pylist() == ["a", "b"]
     assert found.path.to_pylist() == ["c[0]", "c[0]"]
     assert found.put(pa.array(["x", "y"], pa.large_string())).to_pylist() == [["x"], None, ["y"]]
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(columns(), st.booleans())
+def test_json_holds_the_same_texts_in_the_same_places(column: pa.Array, written: bool) -> None:
+    """As a column of JSON, or as conversations in strings."""
+    if written and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return
+    values = column.to_pylist()
+    documents = json_column(values)
+    native, found = (
+        leaves("a", column).present(np.ones(len(column), np.bool_)),
+        leaves("a", documents.storage if written else documents, written=written),
+    )
+    assert found.values.equals(native.values)
+    assert found.path.equals(native.path)
+    assert found.row.tolist() == native.row.tolist()
+    assert found.role.equals(native.role)
+    changed = pc.binary_join_element_wise(
+        native.values, pa.scalar("!", pa.large_string()), pa.scalar("", pa.large_string())
+    )
+    put = found.put(changed)
+    assert put.type == (documents.storage if written else documents).type
+    assert [text and json.loads(text) for text in put.to_pylist()] == native.put(changed).to_pylist()

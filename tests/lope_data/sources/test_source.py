@@ -13,12 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lope_data.errors import SourceError
-from lope_data.rows import ROW_ID, SHAPE, Columns, ingest_table
+from lope_data.rows import (
+    ABSENT,
+    KEYS,
+    ROW_ID,
+    SHAPE,
+    Columns,
+    Layout,
+    as_json,
+    ingest_table,
+    is_json,
+    put_targets,
+    targets_of,
+)
 from lope_data.sources import open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.sources.sample_data import SPLITS
@@ -89,22 +102,102 @@ def test_the_fingerprint_covers_the_bytes(tmp_path: Path) -> None:
     assert open_source(str(path)).fingerprint != before
 
 
-def test_class_labels_become_their_names(tmp_path: Path) -> None:
+def test_class_labels_keep_their_numbers_and_names(tmp_path: Path) -> None:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
-    datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, -1]}, features=features).save_to_disk(tmp_path / "s")
-    assert ingested(tmp_path / "s")["label"].to_pylist() == ["pos", None]
+    made = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, -1]}, features=features)
+    made.save_to_disk(tmp_path / "s")
+    made.to_parquet(tmp_path / "r.parquet")
+    for name in ("s", "r.parquet"):
+        rows = ingested(tmp_path / name)
+        assert rows["label"].to_pylist() == [1, -1]
+        assert Layout.of(rows).classes == {"label": ("neg", "pos")}
+        assert targets_of(rows, "class").table["target"].to_pylist() == ["pos", None]
 
 
-def test_integer_labels_and_answers_from_text(tmp_path: Path) -> None:
-    (tmp_path / "r.json").write_text(json.dumps([{"text": "a", "label": 3}]))
-    assert ingested(tmp_path / "r.json")["label"].to_pylist() == ["3"]
+def test_an_answer_counts_the_choices_whatever_its_classes_are_called(tmp_path: Path) -> None:
+    """As in MMLU on the hub."""
+    answer = datasets.ClassLabel(names=["A", "B", "C"])
+    text = datasets.Value("string")
+    features = datasets.Features({"question": text, "choices": datasets.List(text), "answer": answer})
+    columns = {"question": ["q", "r"], "choices": [["x", "y", "z"]] * 2, "answer": [1, 2]}
+    datasets.Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "s")
+    rows = ingested(tmp_path / "s")
+    assert targets_of(rows, "choice").table["target"].to_pylist() == ["1", "2"]
+    changed = put_targets(rows, "choice", np.array([1]), pa.array(["0"], pa.large_string()))
+    assert changed["answer"].to_pylist() == [1, 0]
+
+
+def test_texts_in_a_column_of_json_are_texts(tmp_path: Path) -> None:
+    features = datasets.Features({"text": datasets.Json(), "label": datasets.Value("string")})
+    made = datasets.Dataset.from_dict({"text": ["a b", "ü"], "label": ["x", "y"]}, features=features)
+    made.to_parquet(tmp_path / "r.parquet")
+    rows = ingested(tmp_path / "r.parquet")
+    assert rows.schema.field("text").type == pa.large_string()
+    assert rows["text"].to_pylist() == ["a b", "ü"]
+
+
+@pytest.mark.parametrize("text", ["{bad", "", "1 2"])
+def test_json_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    """Also where the rows have ids, so that nothing else reads it."""
+    table = pa.table({"key": ["b", "a"], "text": ["a", "b"], "m": as_json(pa.array(["1", text]))})
+    pq.write_table(table, tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match=r"r.parquet, column 'm': row 1 is not valid JSON"):
+        open_source(str(tmp_path / "r.parquet")).read()
+
+
+def test_files_whose_class_labels_mean_different_things(tmp_path: Path) -> None:
+    for number, names in enumerate((["neg", "pos"], ["pos", "neg"])):
+        features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+        made = datasets.Dataset.from_dict({"text": ["a"], "label": [1]}, features=features)
+        made.to_parquet(tmp_path / f"{number}.parquet")
+    with pytest.raises(SourceError, match=r"1.parquet: its class labels have other names than those of .*0.parquet"):
+        ingested(tmp_path)
+
+
+def test_json_of_a_saved_dataset_is_read(tmp_path: Path) -> None:
+    """Wherever it stands in a column."""
+    metas: list[Any] = [{"a": 1}, {"b": [1.5, None]}]
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.Value("string")})
+    features |= {"meta": datasets.Json(), "metas": datasets.List(datasets.Json())}
+    columns = {"text": ["a", "b"], "label": ["x", "y"], "meta": metas, "metas": [metas, []]}
+    made = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    made.save_to_disk(tmp_path / "s")
+    made.to_parquet(tmp_path / "r.parquet")
+    for name in ("s", "r.parquet"):
+        rows = ingested(tmp_path / name)
+        assert [json.loads(text) for text in rows["meta"].to_pylist()] == metas
+        assert [json.loads(text) for text in rows["metas"].to_pylist()] == [metas, []]
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts"),
+    [
+        ([3, 0], ["3", "0"]),
+        ([True, False], ["true", "false"]),
+        ([0.5, 1.0], ["0.5", "1.0"]),
+        ([["a", "b"], []], ['["a","b"]', "[]"]),
+        (["a", None], ["a", None]),
+        ([1, "a"], ["1", '"a"']),
+        ([10**30, 1], [str(10**30), "1"]),
+    ],
+)
+def test_labels_keep_their_types(tmp_path: Path, labels: list[Any], texts: list[str]) -> None:
+    (tmp_path / "r.json").write_text(json.dumps([{"text": f"t{i}", "label": label} for i, label in enumerate(labels)]))
+    rows = ingested(tmp_path / "r.json")
+    held = rows["label"].to_pylist()
+    assert ([json.loads(text) for text in held] if is_json(rows["label"].type) else held) == labels
+    found = targets_of(rows, "class")
+    assert found.table["target"].to_pylist() == texts
+    swapped = put_targets(rows, "class", found.places, pa.array(texts[::-1], pa.large_string()))
+    assert swapped["label"].type == rows["label"].type
+    assert swapped["label"].to_pylist() == held[::-1]
 
 
 def test_columns_map_other_names(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps([{"prompt": "p", "response": "r", "uid": 7, "extra": 1.5}]))
     rows = ingested(tmp_path / "r.json", Columns(instruction="prompt", output="response", id="uid"))
     assert rows.to_pylist()[0] | {"lope_ops": []} == {
-        "instruction": "p", "output": "r", "uid": 7, "extra": 1.5,
+        "prompt": "p", "response": "r", "uid": 7, "extra": 1.5,
         "lope_row_id": "7", "lope_shape": "instruction", "lope_ops": [],
     }  # fmt: skip
 
@@ -149,16 +242,17 @@ def test_a_name_that_neither_disk_nor_hub_has(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_a_version_cannot_hold_is_refused(tmp_path: Path) -> None:
-    vectors = pa.array([[0.0, 1.0]] * 2, pa.list_(pa.float32(), 2))
-    pq.write_table(pa.table({"text": ["a", "b"], "label": ["x", "y"], "vector": vectors}), tmp_path / "r.parquet")
-    with pytest.raises(SourceError, match="column 'vector': a version cannot hold"):
+    rows = {"text": ["a", "b"], "label": ["x", "y"]}
+    pq.write_table(pa.table(rows | {"raw": [b"a", b"b"]}), tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match="column 'raw': a version cannot hold binary; drop or convert it"):
         ingested(tmp_path / "r.parquet")
-
-
-def test_a_mapped_name_that_is_there_already(tmp_path: Path) -> None:
-    (tmp_path / "r.json").write_text(json.dumps([{"body": "a", "text": "b", "label": "x"}]))
-    with pytest.raises(SourceError, match="maps 'body' to 'text', which is there already"):
-        ingested(tmp_path / "r.json", Columns(text="body"))
+    times = pa.array([0, 1], pa.timestamp("s", "Nowhere/Land"))
+    pq.write_table(pa.table(rows | {"at": times, "id": [1, 2]}), tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match=r"column 'at': a version cannot hold timestamp\[.*Nowhere/Land"):
+        ingested(tmp_path / "r.parquet", Columns(id="id"))
+    vectors = pa.array([[0.0, 1.0]] * 2, pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table(rows | {"vector": vectors}), tmp_path / "r.parquet")
+    assert ingested(tmp_path / "r.parquet")["vector"].type == pa.list_(pa.float32())
 
 
 @pytest.mark.parametrize("name", SPLITS)
@@ -208,18 +302,38 @@ def test_arrow_text_that_is_not_text(tmp_path: Path) -> None:
         open_source(str(tmp_path / "r.arrow")).read()
 
 
+def test_a_file_says_nothing_of_keys_that_are_absent(tmp_path: Path) -> None:
+    """That is noted in metadata by the reader of JSON, and by no stranger."""
+    for said in (b"[", b'["text"]'):
+        rows = pa.table({"text": ["a", "b"], "label": ["x", None]}).replace_schema_metadata({ABSENT: said})
+        pq.write_table(rows, tmp_path / "r.parquet")
+        assert Layout.of(ingested(tmp_path / "r.parquet")).absent == ()
+    pq.write_table(rows.append_column(KEYS, pa.array([["text"]] * 2)), tmp_path / "r.parquet")
+    with pytest.raises(SourceError, match="'lope_keys' has a name that versions use"):
+        ingested(tmp_path / "r.parquet")
+
+
 def test_choices_from_several_columns(ingest_rows: Callable[..., pa.Table]) -> None:
     rows = [{"a": f"first {i}", "question": "q", "b": f"second {i}", "answer": i % 2} for i in range(3)]
     table = ingest_rows(rows, columns=Columns(choices=("b", "a")))
-    assert table.column_names[:3] == ["choices", "question", "answer"]
-    assert table["choices"].to_pylist() == [[f"second {i}", f"first {i}"] for i in range(3)]
-    plain = [{"question": "q", "choices": [f"second {i}", f"first {i}"], "answer": i % 2} for i in range(3)]
-    assert table[ROW_ID].equals(ingest_rows(plain)[ROW_ID])
+    assert table.column_names[:4] == ["a", "question", "b", "answer"]  # as they were
+    choices = targets_of(table, "choice").table["choices"].to_pylist()
+    assert choices == [[f"second {i}", f"first {i}"] for i in range(3)]
     rows[1]["b"] = None
     with pytest.raises(SourceError, match="rows, row 1: 'b' is null"):
         ingest_rows(rows, columns=Columns(choices=("a", "b")))
-    with pytest.raises(SourceError, match="column 'answer': a choice is text, not int64"):
-        ingest_rows(rows, columns=Columns(choices=("a", "answer")))
+    with pytest.raises(SourceError, match="column 'n': a choice is text, not int64"):
+        ingest_rows([row | {"n": 1} for row in rows], columns=Columns(choices=("a", "n")))
+
+
+def test_what_is_json_is_called_so() -> None:
+    mixed = as_json(pa.array(["1", '"a"']))
+    table = pa.table({"text": ["a", "b"], "label": ["x", "y"], "key": mixed})
+    with pytest.raises(SourceError, match="ids must be strings or integers, not JSON"):
+        ingest_table(table, "rows", None, Columns(id="key"), None, 0)
+    table = pa.table({"question": ["a", "b"], "x": ["x", "y"], "y": mixed, "answer": [0, 1]})
+    with pytest.raises(SourceError, match="column 'y': a choice is text, not JSON"):
+        ingest_table(table, "rows", None, Columns(choices=("x", "y")), None, 0)
 
 
 def test_an_answer_that_is_no_number(ingest_rows: Callable[..., pa.Table]) -> None:

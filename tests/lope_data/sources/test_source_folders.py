@@ -33,11 +33,16 @@ def test_columns_are_joined_by_name(tmp_path: Path) -> None:
     lines(tmp_path / "a.jsonl", {"text": "a", "n": 1}, {"text": "aa", "n": None})
     lines(tmp_path / "c.jsonl", {"label": "x", "text": "c"})
     assert rows_of(tmp_path) == [
-        {"text": "a", "n": 1.0, "label": None},
-        {"text": "aa", "n": None, "label": None},
-        {"text": "b", "n": 0.5, "label": None},
-        {"text": "c", "n": None, "label": "x"},
+        {"label": None, "text": "a", "n": "1", "lope_keys": ["text", "n"]},  # JSON, since Arrow has no type for both
+        {"label": None, "text": "aa", "n": None, "lope_keys": ["text", "n"]},
+        {"label": None, "text": "b", "n": "0.5", "lope_keys": ["text", "n"]},
+        {"label": "x", "text": "c", "n": None, "lope_keys": ["label", "text"]},
     ]
+    for i, number in enumerate((1, 0.5)):  # of files with types, one that holds both without a change
+        pq.write_table(pa.table({"text": ["a"], "n": [number]}), tmp_path / f"{i}.parquet")
+    for path in tmp_path.glob("*.jsonl"):
+        path.unlink()
+    assert rows_of(tmp_path) == [{"text": "a", "n": 1.0}, {"text": "a", "n": 0.5}]
 
 
 def test_dictionaries_of_several_files(tmp_path: Path) -> None:
@@ -47,19 +52,21 @@ def test_dictionaries_of_several_files(tmp_path: Path) -> None:
 
 
 def test_a_column_of_two_types(tmp_path: Path) -> None:
-    lines(tmp_path / "a.jsonl", {"label": "x"})
-    lines(tmp_path / "b.jsonl", {"label": 1})
-    with pytest.raises(SourceError, match=r"b.jsonl, column 'label': int64, where the files before it hold string"):
+    pq.write_table(pa.table({"label": ["x"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"label": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(SourceError, match=r"b.parquet, column 'label': int64, where the files before it hold string"):
         rows_of(tmp_path)
 
 
 def test_kinds_that_are_mixed_or_unknown(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"not one that datasets.Dataset.save_to_disk wrote, and without files"):
         open_source(str(tmp_path))
-    (tmp_path / "a.txt").write_text("x 1")
+    (tmp_path / "a.log").write_text("x 1")
     with pytest.raises(SourceError, match="without files of a kind that can be read"):
         open_source(str(tmp_path))
     assert rows_of(tmp_path, pattern=r"(?P<text>\w) (?P<label>\d)") == [{"text": "x", "label": "1"}]
+    (tmp_path / "a.txt").write_text("x 1\n\ny 2")
+    assert rows_of(tmp_path) == [{"text": "x 1"}, {"text": ""}, {"text": "y 2"}]
     lines(tmp_path / "a.jsonl", {"a": 1})
     (tmp_path / "b.jsonl.gz").write_bytes(b"")
     with pytest.raises(SourceError, match=re.escape("holds files of several kinds (a.jsonl, b.jsonl.gz)")):

@@ -137,7 +137,7 @@ def test_where_a_source_was(source: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_build_remembers_and_a_refused_one_does_not(lope_data: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"txt": "a"}\n')
     assert lope_data("build", "--source", "rows.jsonl").code == 2
     assert not (tmp_path / "lope-store").exists()
     (tmp_path / "rows.jsonl").write_text("".join(f'{{"text": "some text {i}", "label": "x"}}\n' for i in range(9)))

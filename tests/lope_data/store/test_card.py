@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from lope_data.store.card import card
-from lope_data.store.manifest_model import as_manifest
+from lope_data.store.manifest_model import Layout, as_manifest
 from lope_data.store.store import Store
 
 GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")
@@ -39,13 +39,51 @@ def test_it_says_what_was_asked_and_done_and_from_what() -> None:
         version.manifest.source.fingerprint,
         "| hynoise | `char.delete` | 1.2 | 2 | 10.0% | 10.0% | 10.1% | 7.3% to 12.9% | 10.1% | 89 × character |",
         "| hynoise | `label.flip` | 1.2 | 1 | 10.0% | 100.0% | 100.0% | – | – | 1 × target |",
-        "| choices | list\\<item: string\\> |  |",
+        "| choices | list\\<item: string\\> | choices of multiple\\_choice |",
         "embedding\\_alpha 0.05",
         f'lope_data.open("{version.ref}")',
         f"verify {version.ref} --replay",
     ):
         assert said in text
     assert "## Noise" not in card(parent.manifest, parent.rows.schema)
+
+
+@pytest.mark.parametrize(
+    ("shape", "task"),
+    [("prompt_completion", "text-generation"), ("text", "text-generation"), ("chat", "text-generation")],
+)
+def test_every_shape_has_its_task(shape: str, task: str) -> None:
+    manifest = GOLDEN.resolve("rows").manifest.model_copy(update={"shapes": {shape: 24}})
+    assert _front(card(manifest, pa.schema([])))["task_categories"] == [task]
+
+
+def test_it_says_what_columns_hold() -> None:
+    layout = {
+        "columns": {
+            "chat": {"messages": "talk"},
+            "multiple_choice": {"question": "q", "choices": ["a", "b"], "answer": "right"},
+            "classification": {"text": "q", "label": "kind"},
+        },
+        "classes": {"kind": ["no", "ye|s"], "tags[]": [f"t{i}" for i in range(23)]},
+        "absent": [],
+        "raw": [],
+    }
+    manifest = GOLDEN.resolve("rows").manifest
+    facts = manifest.model_copy(update={"layout": Layout.model_validate(layout)})
+    strings = [(name, pa.string()) for name in ("q", "a", "b", "right", "note")]
+    tags = ("tags", pa.list_(pa.int64()))
+    keys = ("lope_keys", pa.list_(pa.string()))
+    text = card(facts, pa.schema([("talk", pa.json_()), ("kind", pa.int64()), tags, *strings, keys]))
+    for line in (
+        "| talk | JSON | messages of chat |",
+        "| q | string | text of classification; question of multiple\\_choice |",
+        "| b | string | choices of multiple\\_choice |",
+        "| kind | int64 | label of classification; numbers from 0 of the classes no, ye\\|s |",
+        "| note | string |  |",
+        "| lope\\_keys | list\\<item: string\\> | the keys that the row's object has in the source, in order |",
+    ):
+        assert line in text
+    assert "t18, t19, and 3 more |" in text
 
 
 @pytest.mark.parametrize(
@@ -69,7 +107,8 @@ def test_hostile_names_stay_text() -> None:
     said = version.manifest.plain
     changes = {
         "source": said["source"] | {"name": evil},
-        "shapes": {evil: 24},
+        "shapes": {"text": 24},
+        "layout": {"columns": {"text": {"text": evil}}, "classes": {evil: [evil]}, "absent": [evil], "raw": [evil]},
         "ops": {evil: evil},
         "recipe": said["recipe"] | {"name": evil},
         "hints": {evil: evil},
@@ -79,8 +118,8 @@ def test_hostile_names_stay_text() -> None:
     schema = pa.schema([(evil, pa.struct([(evil, pa.string())]))])
     text = card(manifest, schema)
     plain = card(as_manifest(said | {"report": said["report"][:1]}, version.folder), pa.schema([("a", pa.string())]))
-    assert len(text.splitlines()) == len(plain.splitlines()) - 4  # no task is known
+    assert len(text.splitlines()) == len(plain.splitlines()) - 2  # of three tasks one
     assert all(char.isprintable() or char == "\n" for char in text)
     for tag in ("<script", "[a](", "![i](", "*b*", "$d$", "|y"):
         assert text.count(tag) == text.count("\\" + tag), tag
-    assert _front(text).keys() == {"pretty_name", "tags", "size_categories", "configs"}
+    assert _front(text).keys() == {"pretty_name", "tags", "size_categories", "task_categories", "configs"}

@@ -14,7 +14,7 @@ import pytest
 
 from lope_common.files import described
 from lope_data.store.croissant import croissant
-from lope_data.store.manifest_model import File
+from lope_data.store.manifest_model import File, Layout
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 from lope_data.transfer import export
@@ -80,6 +80,21 @@ def _text(record: Any, prefix: str) -> Any:
     if isinstance(record, list):
         return [_text(value, prefix) for value in record]
     return record.decode() if isinstance(record, bytes) else record
+
+
+def test_json_and_the_numbers_of_classes(tmp_path: Path) -> None:
+    meta = pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a":1}', None]))
+    rows = pa.table({"lope_row_id": ["a", "b"], "meta": meta, "label": [0, 1], "tags": [[1], [0, 1]]})
+    pq.write_table(rows.set_column(1, "meta", meta.storage), tmp_path / "rows.parquet")
+    files = [File(**described(tmp_path, "rows.parquet"))]
+    layout = {"columns": {}, "classes": {"label": ["no", "yes"], "tags[]": ["x", "y"]}, "absent": [], "raw": []}
+    manifest = GOLDEN.resolve("rows").manifest.model_copy(update={"layout": Layout.model_validate(layout)})
+    dataset = opened(croissant(manifest, rows.schema, files, "rows.parquet"), tmp_path)
+    fields = {field.name: field for field in dataset.metadata.record_sets[0].fields}
+    assert fields["label"].description == "Numbers of classes: 0 no, 1 yes."
+    assert fields["tags"].description == "Numbers of classes: 0 x, 1 y."
+    assert fields["meta"].description == "JSON texts."
+    assert _text(next(iter(dataset.records("rows"))), "rows/")["meta"] == '{"a":1}'
 
 
 def test_columns_of_every_type(tmp_path: Path) -> None:

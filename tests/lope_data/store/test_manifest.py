@@ -18,7 +18,7 @@ from lope_common.files import canonical
 from lope_data.builds import Options, build, ingest
 from lope_data.errors import StoreError
 from lope_data.recipe import Recipe
-from lope_data.store.manifest import NAME, read_manifest, seal
+from lope_data.store.manifest import FORMAT, NAME, read_manifest, seal
 from lope_data.store.manifest_model import SCHEMA, schema_text
 from lope_data.store.version import Version
 
@@ -75,13 +75,17 @@ def test_the_golden_manifests_are_of_the_schema(folder: Path) -> None:
         {"question": "Which of these?", "choices": ["one", "two"], "answer": 1},
         {"text": "a good film", "label": "yes"},
         {"messages": [{"role": "user", "content": "hello there"}, {"role": "assistant", "content": "good day"}]},
+        {"conversations": [{"from": "human", "value": "hello"}, {"from": "gpt", "value": "good", "calls": [{}]}]},
+        {"prompt": "Say something", "completion": "There it is"},
+        {"text": "a good film"},
     ],
-    ids=["instruction", "multiple_choice", "classification", "chat"],
+    ids=["instruction", "multiple_choice", "classification", "chat", "sharegpt", "prompt_completion", "text"],
 )
 def test_new_manifests_of_every_shape_are_of_the_schema(row: dict[str, Any], tmp_path: Path, options: Options) -> None:
     rows = [{**row, "number": i} for i in range(8)]
     (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
-    recipe = Recipe.model_validate({"steps": [{"ratio": 0.5, "mix": "char.delete"}]})
+    columns = {"columns": {"text": "text"}} if row.keys() == {"text"} else {}
+    recipe = Recipe.model_validate({"steps": [{"ratio": 0.5, "mix": "char.delete"}]} | columns)
     clean = ingest(str(tmp_path / "rows.json"), recipe, None, options)
     noisy = build(clean, recipe, None, options)
     for version in (clean, noisy, build(noisy, recipe, "twice", options)):
@@ -93,6 +97,8 @@ def test_unknown_keys_are_kept_at_every_level(written: Callable[..., Path]) -> N
         changed = copy.deepcopy(manifest)
         for path in [(), *places(manifest)]:
             there = at(changed, path)
+            if path[:1] == ("layout",) and len(path) > 1:
+                continue  # names of columns
             if isinstance(there, dict) and path[-1:] not in [
                 ("ops",),
                 ("mix",),
@@ -162,9 +168,58 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(
     assert "\n" not in str(error.value)
 
 
+PLAIN = {"text": {"text": "text"}}
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        ({"columns": {"preference": {"chosen": "a"}}}, "layout.columns: the shape 'preference' is not known; upgrade"),
+        ({"columns": {"\x1b[31m": {}}}, r"the shape '\\x1b\[31m' is not known"),
+        ({"columns": {"chat": {"messages": "m", "images": "i"}}}, "'images' of chat is not known; upgrade"),
+        ({"columns": {"chat": {"system": "s"}}}, "layout.columns: messages of chat is missing"),
+        ({"columns": {"classification": {"text": "text"}}}, "label of classification is missing"),
+        ({"columns": {"text": {"text": ["a", "b"]}}}, "'text' of text is one column, not several"),
+        ({"columns": {"text": {"text": ["a"]}}}, "layout.columns.text.text"),
+        ({"columns": {"text": {"text": 1}}}, "layout.columns.text.text"),
+        ({"columns": {"text": None}}, "layout.columns.text: "),
+        ({"columns": []}, "layout.columns: "),
+        ({"columns": {}}, "shapes: 'text' is not in the layout"),
+        ({"columns": PLAIN, "classes": {"label": "no"}}, "layout.classes.label: "),
+        ({"columns": PLAIN, "classes": {"label": [0]}}, r"layout.classes.label\[0\]: "),
+        ({"columns": PLAIN, "absent": {}}, "layout.absent: "),
+        ({"columns": PLAIN, "raw": "x"}, "layout.raw: "),
+        ({"columns": PLAIN, "absent": [None]}, r"layout.absent\[0\]: "),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused(layout: dict[str, Any], said: str, written: Callable[..., Path]) -> None:
+    changed = copy.deepcopy(MANIFESTS[0]) | {"shapes": {"text": 24}}
+    changed["layout"] = {"columns": PLAIN, "classes": {}, "absent": [], "raw": []} | layout
+    with pytest.raises(StoreError, match=said) as error:
+        read_manifest(written(changed))
+    assert "\n" not in str(error.value)
+    assert "\x1b" not in str(error.value)
+
+
+def test_a_layout_without_a_part_is_refused(written: Callable[..., Path]) -> None:
+    whole = {"columns": PLAIN, "classes": {}, "absent": [], "raw": []}
+    for key in whole:
+        layout = {name: value for name, value in whole.items() if name != key}
+        changed = copy.deepcopy(MANIFESTS[0]) | {"shapes": {"text": 24}, "layout": layout}
+        with pytest.raises(StoreError, match=f"layout.{key}: Field required"):
+            read_manifest(written(changed))
+
+
+def test_choices_may_be_several_columns(written: Callable[..., Path]) -> None:
+    has = {"question": "q", "choices": ["a", "b"], "answer": "right"}
+    layout = {"columns": {"multiple_choice": has}, "classes": {}, "absent": [], "raw": []}
+    changed = copy.deepcopy(MANIFESTS[0]) | {"shapes": {"multiple_choice": 24}, "layout": layout}
+    VALIDATOR.validate(read_manifest(written(changed)).plain)
+
+
 def test_a_newer_format_is_refused_and_says_what_to_do(written: Callable[..., Path]) -> None:
-    with pytest.raises(StoreError, match="has format 2; this lope_data reads up to 1, upgrade it"):
-        read_manifest(written({"format": 2, "all": "else may be different"}))
+    with pytest.raises(StoreError, match=f"has format {FORMAT + 1}; this lope_data reads up to {FORMAT}, upgrade it"):
+        read_manifest(written({"format": FORMAT + 1, "all": "else may be different"}))
     for no_format in (True, "1", None, 1.0, 0, -3):
         with pytest.raises(StoreError, match="is not a manifest"):
             read_manifest(written({**MANIFESTS[0], "format": no_format}))
@@ -210,12 +265,12 @@ def test_one_changed_byte_anywhere_is_seen(folder: Path, tmp_path: Path) -> None
         b"[]",
         b"\xff\xfe",
         b"[" * 200_000,
-        b'{"format":1,"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
-        b'{"format":1,"rows":' + b"9" * 5000 + b"}",
-        b'{"format":1,"rows":NaN}',
-        b'{"format":1,"rows":1e999}',
-        b'{"format":1,"name":"\\ud800"}',
-        b'{"format":1,"format":1}',
+        b'{"format":2,"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"format":2,"rows":' + b"9" * 5000 + b"}",
+        b'{"format":2,"rows":NaN}',
+        b'{"format":2,"rows":1e999}',
+        b'{"format":2,"name":"\\ud800"}',
+        b'{"format":2,"format":2}',
         b'{"format":' + b"9" * 4000 + b"}",
         b" " * (64 * 2**20 + 1),
     ],

@@ -143,6 +143,38 @@ def test_an_edit_record_dropped_and_hashed_anew(version: Version) -> None:
     assert found(version) == ["rows and edits"]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda edits: edits.take([*range(1, len(edits)), 0]), "not in the order of the rows"),
+        (lambda edits: edits.slice(0, 1).set_column(0, "row_id", pa.array(["nobody"])), "of a row that is not there"),
+        (lambda edits: edits.drop_columns(["row_id"]), "row_id"),
+        (lambda edits: edits.set_column(3, "path", pa.array(["output"] * len(edits))), "their digest is"),
+    ],
+)
+def test_edits_of_no_row_are_a_finding(
+    version: Version, change: Callable[[pa.Table], pa.Table], said: str, lope_data: Callable[..., Any]
+) -> None:
+    for path in version.folder.glob("edits/*.parquet"):
+        pq.write_table(change(pq.read_table(path)), path)
+    sealed(version)
+    assert found(version) == ["rows and edits"]
+    run = lope_data("verify", version.folder)
+    assert run.code == 1
+    assert said in " ".join(run.out.split())
+
+
+def test_rows_without_a_column_that_the_layout_names(version: Version) -> None:
+    for path in version.folder.glob("data-*.arrow"):
+        rows = pa.ipc.open_stream(path.read_bytes()).read_all().drop_columns(["output"])
+        with pa.ipc.new_stream(str(path), rows.schema) as writer:
+            writer.write_table(rows)
+    sealed(version)
+    (finding,) = verify_version(version.folder, lambda *_: None)[1]
+    assert finding.where == "rows and edits"
+    assert "there is no column 'output'" in finding.what
+
+
 def test_the_command_names_the_file_in_parents_too(
     lope_data: Callable[..., Any], store: Store, sample: Version, version: Version
 ) -> None:

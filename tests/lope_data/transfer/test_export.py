@@ -1,8 +1,7 @@
-"""Exports: the very rows in every format, with what says what they are; whole or not at all."""
+"""Exports of whole versions: the very rows in every format, with what says what they are; whole or not at all."""
 
 from __future__ import annotations
 
-import csv
 import decimal
 import json
 import math
@@ -18,21 +17,14 @@ import pytest
 
 from lope_common.files import described
 from lope_data.errors import StoreError
-from lope_data.store import Store, Version
+from lope_data.store import Version
 from lope_data.transfer.exporting import export
 from lope_data.transfer.row_text import from_json_lines, to_flat, to_json_lines
-
-GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")
-
-
-@pytest.fixture
-def golden() -> Version:
-    return GOLDEN.resolve("golden")
 
 
 @pytest.fixture
 def exported(tmp_path: Path, golden: Version) -> Callable[[str], Path]:
-    """`exported("csv")`: the folder."""
+    """`exported("jsonl")`: the folder."""
 
     def make(kind: str) -> Path:
         export(golden, kind, tmp_path / kind, lambda *_: None)
@@ -73,16 +65,6 @@ def test_csv_tells_null_from_no_text_and_keeps_text_exact(tmp_path: Path) -> Non
     assert flat["choices"].to_pylist() == ['["a,b", null]', "[]", None, '["\\""]']
     assert flat["made"].to_pylist() == ['{"n": 1.5}', '{"n": "NaN"}', None, '{"n": null}']
     assert flat["text"].to_pylist() == rows["text"].to_pylist()
-
-
-def test_csv_is_read_by_others(exported: Callable[[str], Path], golden: Version) -> None:
-    folder = exported("csv")
-    data = (folder / "rows.csv").read_text(encoding="utf-8")
-    for mine, theirs in zip(csv.DictReader(data.splitlines()), golden.rows.to_pylist(), strict=True):
-        assert json.loads(mine["lope_ops"]) == theirs["lope_ops"]
-        assert mine["lope_row_id"] == theirs["lope_row_id"]
-        assert mine["instruction"] == (theirs["instruction"] or "")
-    assert ',,"' in data  # null
 
 
 EVERY_TYPE = {
@@ -145,11 +127,11 @@ def test_what_is_there_is_not_overwritten(golden: Version, tmp_path: Path) -> No
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     for name in ("out", "gone"):
         with pytest.raises(StoreError, match="exists; remove it"):
-            export(golden, "csv", tmp_path / name, lambda *_: None)
+            export(golden, "jsonl", tmp_path / name, lambda *_: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gone", "out"]
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv", "hf"])
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "hf"])
 def test_what_fails_leaves_nothing(golden: Version, tmp_path: Path, kind: str) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -177,10 +159,25 @@ def test_a_version_that_was_changed_is_not_sent_out(noisy: Callable[..., Version
         export(version, "parquet", tmp_path / "out", lambda *_: None)
 
 
-def test_the_command_line(lope_data: Callable[..., Any], tmp_path: Path) -> None:
-    done = lope_data("export", "golden", "--to", "jsonl", "--store", GOLDEN.root)
-    assert (done.code, done.out.splitlines()[-1]) == (0, "golden-2ae7db431eacc5f9-jsonl")
-    assert (tmp_path / "golden-2ae7db431eacc5f9-jsonl" / "rows.jsonl").is_file()
-    again = lope_data("export", "golden", "--to", "jsonl", "--store", GOLDEN.root)
-    assert (again.code, again.err.strip().splitlines()[-1][:6]) == (2, "error:")
-    assert lope_data("export", "golden", "--to", "xlsx", "--store", GOLDEN.root).code == 2
+def test_a_version_has_no_csv(golden: Version, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not exported to csv, which does not tell types; --to parquet, jsonl, hf"):
+        export(golden, "csv", tmp_path / "out", lambda *_: None)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_command_line(lope_data: Callable[..., Any], tmp_path: Path, golden: Version) -> None:
+    store = golden.folder.parents[1]
+    done = lope_data("export", "golden", "--as", "version", "--to", "jsonl", "--store", store)
+    folder = f"golden-{golden.manifest.version}-jsonl"
+    assert (done.code, done.out.splitlines()[-1]) == (0, folder)
+    assert (tmp_path / folder / "rows.jsonl").is_file()
+    assert lope_data("export", "golden", "--as", "version", "--out", "p.csv", "--store", store).code == 0
+    assert (tmp_path / "p.csv" / "rows.parquet").is_file()
+    for wrong, said in (
+        (("--as", "version", "--to", "jsonl"), "exists; remove it"),
+        (("--as", "version", "--to", "csv"), "which does not tell types"),
+        (("--as", "version", "--lope-columns"), "--lope-columns is for rows alone"),
+        (("--to", "xlsx"), "xlsx"),
+        (("--as", "sharegbt"), "did you mean 'sharegpt'"),
+    ):
+        assert said in lope_data("export", "golden", *wrong, "--store", store).refusal

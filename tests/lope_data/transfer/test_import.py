@@ -22,8 +22,8 @@ from lope_data.transfer import importing as importing
 from lope_data.transfer.exporting import export
 from lope_data.transfer.importing import import_folder
 
-GOLDEN = Store(Path(__file__).parents[2] / "golden" / "store")
 FORMATS = ("parquet", "jsonl", "hf")
+METADATA = ["{}", None, f'{{"a":{2**70},"b":[1,"x"]}}', '{"b":[],"a":null}']
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_every_shape_and_type_comes_back(kind: str, options: Options, other: Sto
             "label": [None, None, "yes", None] * 9,
             "messages": [None, None, None, talk] * 9,
             "score": [0.5, float("nan"), None, float("inf")] * 9,
+            "metadata": pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(METADATA * 9)),
             "when": pa.array([1, None, 3, 4] * 9, pa.timestamp("ms", "UTC")),
         }
     )
@@ -102,8 +103,8 @@ def test_edits_go_with_their_rows_wherever_it_is_cut(
         assert set(pq.read_table(edits)["row_id"].to_pylist()) <= set(ids)
 
 
-def test_a_plain_copy_and_unknown_keys_are_taken(other: Store, tmp_path: Path) -> None:
-    copy = shutil.copytree(GOLDEN.resolve("golden").folder, tmp_path / "copy")
+def test_a_plain_copy_and_unknown_keys_are_taken(other: Store, tmp_path: Path, golden: Version) -> None:
+    copy = shutil.copytree(golden.folder, tmp_path / "copy")
     manifest = json.loads((copy / "manifest.json").read_bytes())
     manifest["x-new"] = {"a": [1]}
     manifest["parents"][0]["x-new"] = True
@@ -192,12 +193,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_was_changed_is_refused_and_the_store_stays_as_it_was(
-    what: str, kind: str, tmp_path: Path, other: Store
+    what: str, kind: str, tmp_path: Path, other: Store, golden: Version, golden_store: Store
 ) -> None:
     break_it, said = WRONG[what]
-    brought(GOLDEN.resolve("rows").folder, other)
+    brought(golden_store.resolve("rows").folder, other)
     before = {path for path in other.root.rglob("*") if ".locks" not in path.parts}
-    export(GOLDEN.resolve("golden"), kind, tmp_path / "out", lambda *_: None)
+    export(golden, kind, tmp_path / "out", lambda *_: None)
     break_it(tmp_path / "out")
     if kind == "jsonl" and what == "no rows":
         said = "missing|cannot be read"
@@ -206,9 +207,9 @@ def test_what_was_changed_is_refused_and_the_store_stays_as_it_was(
     assert {path for path in other.root.rglob("*") if ".locks" not in path.parts} == before
 
 
-def test_a_folder_with_columns_that_no_version_has(tmp_path: Path, other: Store) -> None:
+def test_a_folder_with_columns_that_no_version_has(tmp_path: Path, other: Store, golden: Version) -> None:
     for kind in (pa.binary(), pa.dictionary(pa.int8(), pa.string())):
-        export(GOLDEN.resolve("golden"), "parquet", tmp_path / str(kind)[:4], lambda *_: None)
+        export(golden, "parquet", tmp_path / str(kind)[:4], lambda *_: None)
         path = tmp_path / str(kind)[:4] / "rows.parquet"
         pq.write_table(pq.read_table(path).append_column("x", pa.array([None] * 24).cast(kind)), path)
         with pytest.raises(StoreError, match="which no version holds"):
@@ -218,9 +219,9 @@ def test_a_folder_with_columns_that_no_version_has(tmp_path: Path, other: Store)
             brought(path.parent, other)
 
 
-def test_a_version_that_says_something_else_is_not_taken_for_it(tmp_path: Path, other: Store) -> None:
-    brought(GOLDEN.resolve("golden").folder, other)
-    copy = shutil.copytree(GOLDEN.resolve("golden").folder, tmp_path / "copy")
+def test_a_version_that_says_something_else_is_not_taken_for_it(tmp_path: Path, other: Store, golden: Version) -> None:
+    brought(golden.folder, other)
+    copy = shutil.copytree(golden.folder, tmp_path / "copy")
     changed(copy, lambda manifest: manifest.update(hints={"embedding_alpha": 0.9}))
     with pytest.raises(StoreError, match="is in the store already, with another 'hints'"):
         brought(copy, other)
@@ -247,22 +248,27 @@ def test_an_import_that_was_killed_leaves_nothing_that_a_build_would_go_on_with(
     assert noisy(ratio=0.3).manifest.content_digest == digest
 
 
-def test_a_manifest_that_names_a_true_id_of_its_own_is_still_held_to_its_digest(tmp_path: Path, other: Store) -> None:
-    export(GOLDEN.resolve("golden"), "parquet", tmp_path / "out", lambda *_: None)
+def test_a_manifest_that_names_a_true_id_of_its_own_is_still_held_to_its_digest(
+    tmp_path: Path, other: Store, golden: Version
+) -> None:
+    export(golden, "parquet", tmp_path / "out", lambda *_: None)
     changed(tmp_path / "out", lambda m: m.update(seed=1))
     changed(tmp_path / "out", lambda m: m.update(version=expected_id(as_manifest(m, tmp_path))))
     found = brought(tmp_path / "out", other)  # consistent, so a version; verify --replay is what tells
     assert found.manifest.seed == 1
 
 
-def test_the_command_line(lope_data: Callable[..., Any], tmp_path: Path) -> None:
-    assert lope_data("export", "golden", "--store", GOLDEN.root, "--out", "out").code == 0
+def test_the_command_line(lope_data: Callable[..., Any], tmp_path: Path, golden: Version) -> None:
+    store = golden.folder.parents[1]
+    assert lope_data("export", "golden", "--as", "version", "--store", store, "--out", "out").code == 0
     done = lope_data("import", "out", "--store", "new")
-    assert (done.code, done.out.splitlines()[0]) == (0, "golden@2ae7db431eacc5f9")
-    assert Path(done.out.splitlines()[-1]).samefile(tmp_path / "new" / "golden" / "2ae7db431eacc5f9")
+    assert (done.code, done.out.splitlines()[0]) == (0, golden.ref)
+    assert Path(done.out.splitlines()[-1]).samefile(tmp_path / "new" / "golden" / golden.manifest.version)
     assert "exists: nothing to do" in lope_data("import", "out", "--store", "new").out
-    assert lope_data("export", "golden", "--store", GOLDEN.root, "--to", "csv", "--out", "csv").code == 0
-    refused = lope_data("import", "csv", "--store", "new")
-    assert refused.code == 2
-    assert "csv, which does not tell types" in refused.err
+    assert "there is none" not in lope_data("verify", "golden", "--store", "new").out
+    for kind, out in (("jsonl", "rows.jsonl"), ("hf", "rows")):
+        assert lope_data("export", "golden", "--store", store, "--to", kind, "--out", out).code == 0
+        refused = lope_data("import", out, "--store", "new").refusal
+        assert "is not a version" in refused
+        assert f"lope_data ingest {out}" in refused
     assert lope_data("import", "nowhere", "--store", "new").code == 2

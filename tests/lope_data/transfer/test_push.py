@@ -17,11 +17,10 @@ from typing import Any
 import datasets
 import pytest
 
-from lope_data.store import Store
+from lope_data.store import Store, Version
 from lope_data.transfer.exporting import export
 from lope_data.transfer.importing import import_folder
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "store"
 TOKEN = "hf_stand_in"  # noqa: S105, opens nothing
 
 
@@ -171,18 +170,21 @@ def push(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def test_what_is_pushed_can_be_loaded_and_imported(
-    hub: Hub, push: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    hub: Hub,
+    push: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    golden: Version,
+    golden_store: Store,
 ) -> None:
-    done = push(hub.address, "golden", "me/noisy", "--private", "--store", str(GOLDEN))
+    done = push(hub.address, "golden", "me/noisy", "--private", "--store", str(golden_store.root))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{hub.address}/datasets/me/noisy"
     assert TOKEN not in done.stdout + done.stderr
     assert hub.private == {"me/noisy": True}
-    assert hub.commits == ["golden@2ae7db431eacc5f9, 24 rows"]
+    assert hub.commits == [f"{golden.ref}, 24 rows"]
     for path, data in hub.repos["me/noisy"].items():
         (tmp_path / "got" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "got" / path).write_bytes(data)
-    golden = Store(GOLDEN).resolve("golden")
     loaded = datasets.load_dataset(str(tmp_path / "got"), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.to_list() == golden.rows.to_pylist()
     edits = datasets.load_dataset(str(tmp_path / "got"), "edits", split="train", cache_dir=str(tmp_path / "cache"))
@@ -193,23 +195,25 @@ def test_what_is_pushed_can_be_loaded_and_imported(
 
 
 def test_pushing_another_version_leaves_nothing_of_the_first(
-    hub: Hub, push: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    hub: Hub, push: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, golden_store: Store
 ) -> None:
     mine = {"edits/00005-of-00009.parquet": b"old", "rows.jsonl": b"old", "notes.md": b"mine", ".gitattributes": b""}
     hub.repos["me/noisy"] = dict(mine)
-    assert push(hub.address, "rows", "me/noisy", "--store", str(GOLDEN)).returncode == 0
-    export(Store(GOLDEN).resolve("rows"), "parquet", tmp_path / "e", lambda *_: None)
+    assert push(hub.address, "rows", "me/noisy", "--store", str(golden_store.root)).returncode == 0
+    export(golden_store.resolve("rows"), "parquet", tmp_path / "e", lambda *_: None)
     exported = {p.relative_to(tmp_path / "e").as_posix(): p.read_bytes() for p in (tmp_path / "e").rglob("*.*")}
     assert hub.repos["me/noisy"] == exported | {"notes.md": b"mine", ".gitattributes": b""}
 
 
-def test_a_wrong_token_no_token_and_no_network(hub: Hub, push: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_a_wrong_token_no_token_and_no_network(
+    hub: Hub, push: Callable[..., subprocess.CompletedProcess[str]], golden_store: Store
+) -> None:
     for endpoint, token, said in (
         (hub.address, "hf_wrong", "401"),
         (hub.address, None, "set HF_TOKEN"),
         ("http://127.0.0.1:9", TOKEN, "is there a network?"),
     ):
-        done = push(endpoint, "golden", "me/noisy", "--store", str(GOLDEN), token=token)
+        done = push(endpoint, "golden", "me/noisy", "--store", str(golden_store.root), token=token)
         assert done.returncode == 2
         assert done.stderr.strip().startswith("error: ")
         assert len(done.stderr.strip().splitlines()) == 1

@@ -202,3 +202,102 @@ def test_options_are_the_choices_or_the_classes() -> None:
 )
 def test_rows_that_leave_nothing_to_choose(row: dict[str, Any]) -> None:
     assert options(row, ["negative", "positive"]) is None
+
+
+HISTORY = INSTRUCTION | {"system": "Be brief.", "history": [["a", "b"], ["c", "d"]]}
+
+
+def test_system_and_history_come_before_the_instruction(chatml: PromptTemplate, base: PromptTemplate) -> None:
+    turns = [("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    assert chatml.render(HISTORY) == chatml.render(chat(*turns, ("user", "Add.\n\n3 and 4"), ("assistant", "7")))
+    assert chatml.render(HISTORY) is not None
+    with_all, without = base.render(HISTORY), base.render(INSTRUCTION)
+    assert with_all is not None
+    assert without is not None
+    said = "User: a\n\nAssistant: b\n\nUser: c\n\nAssistant: d\n\nUser: Add."
+    assert with_all.prompt == "Be brief.\n\n" + without.prompt.replace("\nAdd.\n", f"\n{said}\n")
+    assert with_all.completion == without.completion
+
+
+def test_the_system_of_a_chat_comes_first(chatml: PromptTemplate, base: PromptTemplate) -> None:
+    turns = [("user", "a"), ("assistant", "b")]
+    row = chat(*turns) | {"system": "Be brief.", "tools": None}
+    assert chatml.render(row) == chatml.render(chat(("system", "Be brief."), *turns))
+    with_system, without = base.render(row), base.render(chat(*turns))
+    assert with_system is not None
+    assert without is not None
+    assert with_system.prompt == f"Be brief.\n\n{without.prompt}"
+    assert chatml.render(row | {"system": " "}) == chatml.render(chat(*turns))
+
+
+def pair(prompt: Any, completion: Any) -> dict[str, Any]:
+    return {"lope_shape": "prompt_completion", "prompt": prompt, "completion": completion}
+
+
+def joined(asked: int, *turns: tuple[str, str | None]) -> dict[str, Any]:
+    return chat(*turns) | {"lope_shape": "prompt_completion", "asked": asked}
+
+
+def test_a_plain_pair_and_a_text_get_no_template(chatml: PromptTemplate, base: PromptTemplate) -> None:
+    text = {"lope_shape": "text", "text": " Once upon a time"}
+    for template in (chatml, base):
+        assert template.render(pair("def f(", "x): ...")) == Example("def f(", "x): ...</s>")
+        assert template.render(text) == Example("", " Once upon a time</s>")
+
+
+def test_what_begins_an_input_begins_a_text_too(tokenizer: PreTrainedTokenizerBase) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(  # type: ignore[attr-defined]
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    for chat_template in (None, CHATML):
+        tokenizer.chat_template = chat_template
+        template = PromptTemplate(tokenizer)
+        example = template.render({"lope_shape": "text", "text": "Once"})
+        assert example is not None
+        (prompt,) = template.encode_prompts([example.prompt])
+        assert prompt + template.encode_completions([example.completion])[0] == tokenizer("Once")["input_ids"]
+
+
+def test_a_pair_of_messages_is_a_conversation(chatml: PromptTemplate, base: PromptTemplate) -> None:
+    turns = [("system", "s"), ("user", "a"), ("assistant", "b")]
+    for template in (chatml, base):
+        assert template.render(chat(*turns)) is not None
+        assert template.render(joined(2, *turns)) == template.render(chat(*turns))
+        # what the prompt ends with is not learned
+        assert template.render(joined(3, *turns, ("user", "c"))) is None
+
+
+def test_a_message_that_only_calls_a_tool_is_no_text(chatml: PromptTemplate) -> None:
+    called = [("user", "a"), ("assistant", None), ("tool", "3"), ("assistant", "b")]
+    assert chatml.render(chat(*called)) is None
+    assert chatml.render(chat(("user", "a"), ("assistant", "b"), ("tool", None))) is not None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        HISTORY | {"history": [["a", ""]]},
+        HISTORY | {"history": [["a"]]},
+        HISTORY | {"history": [None]},
+        HISTORY | {"history": "a"},
+        HISTORY | {"instruction": None},
+        chat(("user", "a")) | {"system": "s"},
+        pair(None, "a"),
+        pair(" ", "a"),
+        pair("a", None),
+        pair("a", " "),
+        joined(1, ("user", "a"), ("user", "b")),
+        {"lope_shape": "prompt_completion", "messages": None},
+        {"lope_shape": "prompt_completion", "messages": [None, None], "asked": 1},
+        {"lope_shape": "text", "text": None},
+        {"lope_shape": "text", "text": "\n"},
+        {"lope_shape": "chat", "messages": [{"role": "user", "content": 5}, {"role": "assistant", "content": "a"}]},
+    ],
+)
+def test_rows_of_more_columns_that_cannot_be_trained_on(
+    chatml: PromptTemplate, base: PromptTemplate, row: dict[str, Any]
+) -> None:
+    assert chatml.render(row) is None
+    assert base.render(row) is None

@@ -43,14 +43,22 @@ class Rows(Version):
         return datasets.Dataset.from_list(list(self.rows_given))
 
 
-def version_of(*rows: dict[str, Any]) -> Version:
+def version_of(*rows: dict[str, Any]) -> Rows:
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    manifest = {"name": "given", "version": "0" * 16, "rows": len(rows), "content_digest": digest}
+    columns = {"instruction": {name: name for name in ("instruction", "input", "output")}}
+    layout = {"columns": columns, "classes": {}, "absent": [], "raw": []}
+    manifest = {"name": "given", "version": "0" * 16, "rows": len(rows), "content_digest": digest, "layout": layout}
     return Rows(Path("given"), manifest, rows_given=rows)
 
 
 def row(instruction: str | None, output: str | None = "yes") -> dict[str, Any]:
-    return {"lope_shape": "instruction", "instruction": instruction, "input": None, "output": output}
+    return {
+        "lope_row_id": "a",
+        "lope_shape": "instruction",
+        "instruction": instruction,
+        "input": None,
+        "output": output,
+    }
 
 
 def as_lists(dataset: datasets.Dataset) -> list[dict[str, Any]]:
@@ -116,6 +124,18 @@ def test_labels_are_the_completion_alone(
             "labels": [IGNORED] * len(prompt) + completion,
             "row": number,
         }
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_of_a_text_every_token_is_learned(tokenizer: PreTrainedTokenizerBase, cache: Path, packing: bool) -> None:
+    layout = {"columns": {"text": {"text": "body"}}, "classes": {}, "absent": [], "raw": []}
+    given = version_of({"lope_row_id": "a", "lope_shape": "text", "body": "Once upon a time"})
+    version = Rows(given.path, given.manifest | {"layout": layout}, rows_given=given.rows_given)
+    ids = tokenizer("Once upon a time", add_special_tokens=False)["input_ids"]
+    (made,) = of(version, tokenizer, cache, packing=packing)
+    assert made["input_ids"] == [*ids, tokenizer.eos_token_id]
+    # nothing comes before the first, so that a model cannot learn it
+    assert made["labels"] == [IGNORED if packing else ids[0], *ids[1:], tokenizer.eos_token_id]
 
 
 def test_a_base_models_leading_special_token_leads_the_prompt(tokenizer: PreTrainedTokenizerBase, cache: Path) -> None:
@@ -371,7 +391,7 @@ def test_the_prompts_are_those_of_this_templates_number(tokenizer: PreTrainedTok
         examples = [PromptTemplate(tokenizer).render(each) for each in rows]
         rendered += [example and [example.prompt, example.completion] for example in examples]
     digest = hashlib.sha256(json.dumps(rendered).encode()).hexdigest()
-    assert {TEMPLATES: digest} == {1: "9dfda264dd721b3dbcb16d8a2fa7be77e6c6555a3532751fb58946a94f56c2c0"}
+    assert {TEMPLATES: digest} == {2: "9dfda264dd721b3dbcb16d8a2fa7be77e6c6555a3532751fb58946a94f56c2c0"}
 
 
 def _cut_data(entry: Path) -> None:

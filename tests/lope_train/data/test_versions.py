@@ -126,9 +126,103 @@ def test_a_folder_without_a_manifest_is_not_a_version(store: Path) -> None:
 
 
 def test_a_later_format_is_refused(store: Path) -> None:
-    rewrite(folder_of(store, "tiny"), lambda manifest: manifest.update(format=2))
-    with pytest.raises(VersionError, match="written in format 2, this lope reads up to 1"):
+    rewrite(folder_of(store, "tiny"), lambda manifest: manifest.update(format=3))
+    with pytest.raises(VersionError, match="written in format 3, this lope reads format 2; install a newer lope"):
         versions.resolve("tiny", store)
+
+
+@pytest.mark.parametrize(
+    ("name", "parents", "commands"),
+    [
+        ("sample-heldout-300", [], "`python -m lope_data ingest sample-heldout --limit 300`"),
+        ("dolly", [], "`python -m lope_data ingest SOURCE`, the file or hub id that 'dolly' was read from"),
+        (
+            "twice",
+            ["once", "sample"],
+            "`python -m lope_data ingest sample`, then `python -m lope_data build --from sample --name once` and the "
+            "recipe it had, then `python -m lope_data build --from once --name twice` and the recipe it had",
+        ),
+        ("a`b", [], "`python -m lope_data build`"),
+    ],
+)
+def test_format_1_is_refused_with_the_commands_that_make_it_again(
+    store: Path, name: str, parents: list[str], commands: str
+) -> None:
+    links = [{"name": one, "version": "0" * 16, "content_digest": "sha256:0"} for one in parents]
+    rewrite(folder_of(store, "tiny"), lambda manifest: manifest.update(format=1, name=name, parents=links))
+    with pytest.raises(VersionError) as refused:
+        versions.resolve("tiny", store)
+    assert str(refused.value).endswith(f"written in format 1, this lope reads format 2; make it again with {commands}")
+
+
+@pytest.mark.parametrize("parents", [None, "x", ["x"], [{}]])
+def test_a_manifest_of_format_1_may_hold_anything(store: Path, parents: Any) -> None:
+    rewrite(folder_of(store, "tiny"), lambda manifest: manifest.update(format=1, name=7, parents=parents))
+    with pytest.raises(VersionError, match="make it again with `python -m lope_data build`"):
+        versions.resolve("tiny", store)
+
+
+def test_a_shape_that_is_not_known_is_refused_by_its_name(store: Path) -> None:
+    rewrite(folder_of(store, "tiny"), lambda manifest: manifest["shapes"].update(preference=1))
+    with pytest.raises(VersionError, match=r"rows of shape 'preference', this lope knows instruction, .*, text; inst"):
+        versions.resolve("tiny", store)
+
+
+def set_layout(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda manifest: manifest["layout"].update({key: value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_layout("columns", []),
+        set_layout("columns", {"chat": "messages"}),
+        set_layout("columns", {"chat": {"messages": 3}}),
+        set_layout("columns", {"chat": {"messages": ["a", "b"]}}),
+        set_layout("columns", {"multiple_choice": {"choices": ["a", 3]}}),
+        set_layout("classes", {"label": "positive"}),
+        set_layout("classes", None),
+        set_layout("absent", "input"),
+        lambda manifest: manifest["layout"].pop("absent"),
+    ],
+)
+def test_a_layout_of_the_wrong_shape_is_refused(store: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    rewrite(folder_of(store, "tiny"), change)
+    with pytest.raises(VersionError, match="'layout' lacks something or has it of the wrong type"):
+        versions.resolve("tiny", store)
+
+
+def test_a_shape_has_a_column_for_all_that_it_needs(store: Path) -> None:
+    folder = folder_of(store, "tiny")
+    rewrite(folder, lambda manifest: manifest["layout"]["columns"]["instruction"].pop("input"))
+    assert versions.resolve("tiny", store).layout.columns["instruction"].keys() == {"instruction", "output"}
+    rewrite(folder, lambda manifest: manifest["layout"]["columns"]["instruction"].pop("output"))
+    with pytest.raises(VersionError, match="'layout' names no column for 'output' of shape 'instruction'"):
+        versions.resolve("tiny", store)
+    rewrite(folder, lambda manifest: manifest["layout"]["columns"].pop("instruction"))
+    with pytest.raises(VersionError, match="'layout' names no column for 'instruction' of shape 'instruction'"):
+        versions.resolve("tiny", store)
+
+
+def test_a_column_that_only_the_layout_has_is_refused(store: Path) -> None:
+    rewrite(folder_of(store, "tiny"), lambda manifest: manifest["layout"]["columns"]["chat"].update(messages="turns"))
+    with pytest.raises(VersionError, match="lacks the column 'turns' that its manifest names"):
+        versions.resolve("tiny", store).dataset()
+
+
+def test_a_row_of_a_shape_that_the_layout_lacks_is_refused(store: Path) -> None:
+    def forget(manifest: dict[str, Any]) -> None:
+        del manifest["shapes"]["chat"], manifest["layout"]["columns"]["chat"]
+
+    rewrite(folder_of(store, "tiny"), forget)
+    with pytest.raises(VersionError, match="row 'row-20' has shape 'chat', which its manifest lacks"):
+        list(versions.resolve("tiny", store).views())
+
+
+def test_views_are_of_all_rows_in_order(tiny_store: Path) -> None:
+    version = versions.resolve("tiny", tiny_store)
+    assert list(version.views()) == [version.layout.view(row) for row in version.dataset()]
+    assert len(list(version.views())) == 24
 
 
 def test_a_changed_manifest_is_refused_and_unknown_keys_are_not(store: Path) -> None:
@@ -148,7 +242,7 @@ def test_a_manifest_that_is_none(store: Path, text: str) -> None:
         versions.resolve("tiny", store)
 
 
-@pytest.mark.parametrize("key", ["rows", "files", "parents", "content_digest"])
+@pytest.mark.parametrize("key", ["rows", "files", "parents", "content_digest", "shapes", "layout"])
 def test_a_manifest_that_lacks_a_key(store: Path, key: str) -> None:
     rewrite(folder_of(store, "tiny"), lambda manifest: manifest.pop(key))
     with pytest.raises(VersionError, match=f"{key!r} is missing"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
 
-from lope_train.data import PromptTemplate, resolve
+from lope_train.data import Layout, PromptTemplate, resolve
 from lope_train.detector.lines import Line, make_lines
 from lope_train.detector.token_edits import Mark, read_marks
 from lope_train.errors import ModelError, VersionError
@@ -44,8 +45,23 @@ def instruction(asked: str, given: str = "", output: str = "ok") -> dict[str, An
     }
 
 
-def one(row: dict[str, Any], tokenizer: Any, *marks: Mark) -> Line:
-    made = make_lines([row], {"a": marks}, tokenizer, 512, False)
+PLAIN = Layout(
+    {
+        shape: {key: key for key in keys}
+        for shape, keys in {
+            "instruction": ("instruction", "input", "output"),
+            "multiple_choice": ("question", "choices", "answer"),
+            "classification": ("text", "label"),
+            "chat": ("messages",),
+        }.items()
+    },
+    {},
+)
+"""Of rows whose columns are called as the shape's keys."""
+
+
+def one(row: dict[str, Any], tokenizer: Any, *marks: Mark, layout: Layout = PLAIN) -> Line:
+    made = make_lines([row], layout, {"a": marks}, tokenizer, 512, False)
     assert len(made.lines) == 1
     return made.lines[0]
 
@@ -182,13 +198,88 @@ def test_questions_and_texts(alpaca: Any) -> None:
     assert (of_field(line, "text"), of_field(line, "label")) == (b"bad", b"no")
 
 
+def test_edits_are_found_by_the_names_of_the_source(alpaca: Any, chat: Any) -> None:
+    dolly = Layout({"instruction": {"instruction": "instruction", "input": "context", "output": "response"}}, {})
+    row = {"lope_row_id": "a", "lope_shape": "instruction", "instruction": "Add.", "context": "3 and 4"}
+    for tokenizer in (alpaca, chat):
+        line = one(row | {"response": "7"}, tokenizer, Mark("context", "char.x", 2, 5), layout=dolly)
+        assert "".join(marked(line)).strip() == "and"
+        assert of_field(line, "response") == b"7"
+
+
+TALK = [{"from": "human", "value": "Häw are you?"}, {"from": "gpt", "value": "Fine."}]
+LISTS = {"role": ["user", "assistant"], "content": ["Häw are you?", "Fine."]}
+
+
+@pytest.mark.parametrize(
+    ("messages", "path"),
+    [
+        (TALK, "t[0].value"),
+        (json.dumps(TALK), "t[0].value"),
+        ([[], TALK], "t[1][0].value"),
+        (LISTS, "t.content[0]"),
+        ([LISTS], "t[0].content[0]"),
+    ],
+)
+def test_edits_are_found_in_messages_however_they_are_written(alpaca: Any, chat: Any, messages: Any, path: str) -> None:
+    row = {"lope_row_id": "a", "lope_shape": "chat", "t": messages}
+    for tokenizer in (alpaca, chat):
+        line = one(row, tokenizer, Mark(path, "char.x", 1, 3), layout=Layout({"chat": {"messages": "t"}}, {}))
+        assert set(marked(line)) == {"ä"}
+        assert of_field(line, path.replace("0].v", "1].v").replace("content[0", "content[1")) == b"Fine."
+
+
+def test_pairs_and_texts(alpaca: Any, chat: Any) -> None:
+    names = {"prompt": "p", "completion": "c"}
+    layout = Layout({"prompt_completion": names, "text": {"text": "body"}}, {})
+    row = {"lope_row_id": "a", "lope_shape": "prompt_completion"}
+    for tokenizer in (alpaca, chat):
+        line = one(row | {"p": "2 + x =", "c": " 4"}, tokenizer, Mark("p", "char.x", 4, 5), layout=layout)
+        assert "".join(marked(line)).strip() == "x"
+        assert of_field(line, "c") == b" 4"
+        line = one(row | {"p": TALK[:1], "c": "Fine."}, tokenizer, Mark("p[0].value", "char.x", 1, 3), layout=layout)
+        assert set(marked(line)) == {"ä"}
+        assert of_field(line, "c") == b"Fine."
+        text = {"lope_row_id": "a", "lope_shape": "text", "body": "xyzzy q"}
+        line = one(text, tokenizer, Mark("body", "char.x", 2, 3), layout=layout)
+        assert (marked(line), line.prompt) == (["z"], 0)
+        assert of_field(line, "body") == b"xyzzy q"
+        # the first token has no surprisal, so that it cannot be judged
+        assert [token.exposed for token in line.tokens] == [
+            False,
+            *(token.path is not None for token in line.tokens[1:]),
+        ]
+
+
+def test_system_and_history_are_found(alpaca: Any, chat: Any) -> None:
+    names = {key: key for key in ("instruction", "output", "input", "system", "history")}
+    row = instruction("Add.", "3", "7") | {"system": "Be brief.", "history": [["one", "two"]]}
+    for tokenizer in (alpaca, chat):
+        line = one(row, tokenizer, layout=Layout({"instruction": names}, {}))
+        paths = list(dict.fromkeys(token.path for token in line.tokens if token.path))
+        assert paths == ["system", "history[0][0]", "history[0][1]", "instruction", "input", "output"]
+        assert {token.path for token in line.tokens if token.exposed} == {"instruction", "input"}
+
+
+def test_the_name_of_a_class_is_the_label(alpaca: Any) -> None:
+    layout = Layout({"classification": {"text": "body", "label": "mood"}}, {"mood": ["bad", "good"]})
+    row = {"lope_row_id": "a", "lope_shape": "classification", "body": "fine", "mood": 1}
+    assert of_field(one(row, alpaca, layout=layout), "mood") == b"good"
+
+
+def test_a_field_that_the_template_says_twice_is_not_placed(tiny_model: Path) -> None:
+    twice = AutoTokenizer.from_pretrained(tiny_model)
+    twice.chat_template = CHATML.replace("content | trim", "content + message.content")
+    assert make_lines([instruction("abc")], PLAIN, {}, twice, 512, False).skipped.unaligned == 1
+
+
 def test_what_is_left_out_is_counted(tiny_model: Path, alpaca: Any) -> None:
     shouting = AutoTokenizer.from_pretrained(tiny_model)
     shouting.chat_template = SHOUTING
     rows = [instruction("abc"), instruction(""), instruction("x" * 600)]
-    skipped = make_lines(rows, {}, shouting, 512, False).skipped
+    skipped = make_lines(rows, PLAIN, {}, shouting, 512, False).skipped
     assert (skipped.unusable, skipped.too_long, skipped.unaligned) == (1, 1, 1)
-    cut = make_lines([instruction("abc", output="y" * 600)], {}, alpaca, 256, True).lines[0]
+    cut = make_lines([instruction("abc", output="y" * 600)], PLAIN, {}, alpaca, 256, True).lines[0]
     assert len(cut.ids) == len(cut.tokens) == 256
 
 
@@ -200,14 +291,14 @@ def test_an_edit_outside_its_text_and_a_tokenizer_without_offsets_are_refused(al
         is_fast = False
 
     with pytest.raises(ModelError, match="Slow does not say"):
-        make_lines([], {}, Slow(), 512, False)  # type: ignore[arg-type]
+        make_lines([], PLAIN, {}, Slow(), 512, False)  # type: ignore[arg-type]
 
 
 def test_the_golden_version(alpaca: Any, chat: Any) -> None:
     noisy = resolve("golden", STORE)
     marks = read_marks(noisy, STORE)
     for tokenizer in (alpaca, chat):
-        made = make_lines(list(noisy.dataset()), marks, tokenizer, 512, False)
+        made = make_lines(list(noisy.dataset()), noisy.layout, marks, tokenizer, 512, False)
         assert made.skipped.unaligned == 0
         assert len(made.lines) == 24
         for line in made.lines:

@@ -39,7 +39,7 @@ def run(tiny_runs: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def test_the_whole_command(run: Path, tiny_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    golden = GOLDEN / "golden" / "2ae7db431eacc5f9"
+    golden = GOLDEN / "golden" / "3c5e80312d1d3abd"
     arguments = ["score", str(run), "--data", str(golden), "--choose-on", "tiny-noisy", "--store", str(tiny_store)]
     main([*arguments, "--json"])
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -168,10 +168,10 @@ def test_the_page_shows_hostile_text_as_text(run: Path, tiny_store: Path, monkey
     from lope_train.detector import lines as detector_lines
     from lope_train.detector import scores as detector
 
-    def spoilt(rows: Any, *rest: Any) -> Any:
+    def spoilt(rows: Any, layout: Any, _marks: Any, *rest: Any) -> Any:
         rows = [{**row, "instruction": hostile} if row["instruction"] else row for row in rows]
         rows[0]["lope_row_id"] = "<b>id"
-        return detector_lines.make_lines(rows, {}, *rest[1:])
+        return detector_lines.make_lines(rows, layout, {}, *rest)
 
     monkeypatch.setattr(detector, "make_lines", spoilt)
     scored = score(request)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lope_train.data import Layout
 from lope_train.detector.lines import make_lines
 from lope_train.detector.scores import score_lines
 from lope_train.detector.token_edits import Mark
@@ -121,7 +122,8 @@ def test_a_planted_router_finds_every_edit(hidden_run: tuple[Path, TrainSettings
         for n in range(24)
     ]
     marks = {str(n): [Mark("instruction", "char.insert", at, at + 1) for at in (9, 21)] for n in range(1, 24, 2)}
-    lines = make_lines(rows, marks, tokenizer, 256, False)
+    layout = Layout({"instruction": {"instruction": "instruction", "output": "output"}}, {})
+    lines = make_lines(rows, layout, marks, tokenizer, 256, False)
     assert {token.text for line in lines.lines for token in line.tokens if token.ops} == {"#"}
     (symbol,) = tokenizer("#", add_special_tokens=False)["input_ids"]
     embedded = model.get_input_embeddings().weight[symbol]

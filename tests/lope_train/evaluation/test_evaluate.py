@@ -28,15 +28,24 @@ from lope_train.training import train
 from lope_train.tuner import Inference, set_mode
 
 
-def add_version(store: Path, name: str, source: str, change: Callable[[dict[str, Any]], None]) -> None:
-    """A version made from `source` by `change` on each row, sealed as FORMAT.md says."""
+def add_version(
+    store: Path,
+    name: str,
+    source: str,
+    change: Callable[[dict[str, Any]], None],
+    layout: dict[str, Any] | None = None,
+) -> None:
+    """A version made from `source` by `change` on each row, sealed as FORMAT.md says; with a `layout` of other columns
+    than those of the source.
+    """
     origin = resolve(source, store)
     rows = [dict(row) for row in origin.dataset()]
     for row in rows:
         change(row)
     version = hashlib.sha256(name.encode()).hexdigest()[:16]
     folder = store / name / version
-    datasets.Dataset.from_list(rows, features=origin.dataset().features).save_to_disk(folder)
+    features = None if layout else origin.dataset().features
+    datasets.Dataset.from_list(rows, features=features).save_to_disk(folder)
     link = {key: origin.manifest[key] for key in ("name", "version", "content_digest")}
     files = [
         {
@@ -49,6 +58,7 @@ def add_version(store: Path, name: str, source: str, change: Callable[[dict[str,
     ]
     digest = {"content_digest": f"sha256:{name}", "parents": [link], "files": files}
     manifest = {**origin.manifest, "kind": "build", "name": name, "version": version, **digest}
+    manifest["layout"] = layout or origin.manifest["layout"]
     manifest.pop("manifest_sha256")
     text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     manifest["manifest_sha256"] = hashlib.sha256(f"{text}\n".encode()).hexdigest()
@@ -136,6 +146,36 @@ def test_items_without_a_prompt_in_any_version_are_left_out_of_all(store: Path, 
     clean, noisy = sets_of(copy, noise=["tiny-blank"])
     assert len(clean.rows) == len(noisy.rows) == 8
     assert clean.skipped == {"without options": 14, "without a prompt": 2}
+
+
+def test_columns_of_any_name_and_class_numbers_are_read(store: Path, tmp_path: Path) -> None:
+    names = {"question": "q", "choices": "c", "answer": "a", "text": "body", "label": "mood"}
+    classes = ["negative", "positive"]
+
+    def write(row: dict[str, Any]) -> None:
+        for key, name in names.items():
+            row[name] = row.pop(key)
+        row["a"] = None if row["a"] is None else str(row["a"])
+        row["mood"] = None if row["mood"] is None else classes.index(row["mood"])
+
+    def change(row: dict[str, Any]) -> None:
+        row["body"] = row["body"] and row["body"].upper()
+
+    def mislabel(row: dict[str, Any]) -> None:
+        row["mood"] = row["mood"] and 0
+
+    copy = Path(shutil.copytree(store, tmp_path / "store"))
+    layout = {**resolve("tiny", copy).manifest["layout"], "classes": {"mood": classes}}
+    columns = {shape: {key: names.get(key, key) for key in keys} for shape, keys in layout["columns"].items()}
+    add_version(copy, "own", "tiny", write, layout | {"columns": columns})
+    add_version(copy, "own-text", "own", change)
+    add_version(copy, "own-label", "own", mislabel)
+    clean, noisy = sets_of(copy, "own", noise=["own-text"])
+    (tiny,) = sets_of(copy)
+    assert (clean.texts, clean.gold, clean.rows) == (tiny.texts, tiny.gold, tiny.rows)
+    assert noisy.rows[6]["text"] == "I LOVED EVERY MINUTE OF IT."
+    with pytest.raises(VersionError, match=r"2 rows differ from .* in 'mood'.*text noise alone"):
+        sets_of(copy, "own", noise=["own-label"])
 
 
 def test_a_limit_is_a_fixed_sample_and_a_larger_one_keeps_it(store: Path, tmp_path: Path) -> None:

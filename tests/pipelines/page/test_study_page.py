@@ -132,6 +132,12 @@ def manifest(name: str, version: str, parents: list[dict[str, Any]]) -> Manifest
         "touched": 30 if parents else 0,
         "shortfall": 0,
         "shapes": {"classification": 600},
+        "layout": {
+            "columns": {"classification": {"text": "text", "label": "label"}},
+            "classes": {},
+            "absent": [],
+            "raw": [],
+        },
         "seed": 614,
         "content_digest": f"sha256:{version * 4}",
         "source": {"name": "random_9k", "fingerprint": f"sha256:{version * 4}"},
