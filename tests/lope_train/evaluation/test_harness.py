@@ -226,6 +226,7 @@ def test_a_decoder_agrees_with_plain_lm_eval(tiny_model: Path, data: Path) -> No
     agreement(plain_model(tiny_model), load_tokenizer(str(tiny_model)), sets_of(data, *TASKS))
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_agrees_with_plain_lm_eval(tiny_t5: Path, data: Path) -> None:
     agreement(plain_model(tiny_t5), load_tokenizer(str(tiny_t5)), sets_of(data, *TASKS))
 

@@ -80,7 +80,7 @@ def alone(tiny_settings: Make, tmp_path_factory: pytest.TempPathFactory) -> Path
     return train(uneven(tiny_settings, tmp_path_factory.mktemp("alone") / "run"))
 
 
-@pytest.mark.parametrize("fsdp", [False, True], ids=["ddp", "fsdp"])
+@pytest.mark.parametrize("fsdp", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["ddp", "fsdp"])
 def test_two_processes_train_what_one_does(fsdp: bool, tiny_settings: Make, alone: Path, tmp_path: Path) -> None:
     settings = uneven(tiny_settings, tmp_path / "run", fsdp=fsdp)
     done = by_command(settings)

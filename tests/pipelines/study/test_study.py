@@ -96,6 +96,7 @@ def test_a_study_runs_once_and_shows_what_it_found(place: Path, tiny_model: Path
     assert {path: path.stat().st_mtime_ns for path in place.rglob("run.json")} == runs
 
 
+@pytest.mark.slow
 def test_what_fails_is_on_the_page_and_in_the_exit_code(place: Path, tiny_model: Path) -> None:
     recipe = place / "tiny.toml"
     train = 'hydralora", num_experts = 3, epochs = 2'
