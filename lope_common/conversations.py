@@ -25,7 +25,7 @@ def usual_role(role: str | None) -> str | None:
 
 
 def role_key(names: Collection[str]) -> str | None:
-    """Which of a message's names is that of its role: `role`, or ShareGPT's `from`; None where there is neither."""
+    """Which of a message's names is that of its role: `role`, or ShareGPT's `from`; None if it has neither."""
     return "role" if "role" in names else "from" if "from" in names else None
 
 
@@ -36,7 +36,7 @@ def role_of(message: Mapping[str, Any]) -> Any:
 
 
 def text_key(names: Collection[str]) -> str | None:
-    """Which of the names of a message, or of a part of one, is that of its text; None where there is none."""
+    """Which of the names of a message, or of a part of one, is that of its text; None if no name is."""
     if role_key(names) is not None:
         usual = "content" if "content" in names and ("role" in names or "value" not in names) else "value"
         return usual if usual in names else None
@@ -54,7 +54,7 @@ def parsed(value: Any) -> Any:
 
 
 def conversation(value: Any) -> list[Any] | None:
-    """Messages as `{role, content, ...}`, in the lists that they are in; None where there are none.
+    """Messages as `{role, content, ...}`, in the lists that they are in; None if the value holds no list.
 
     Roles are the usual ones, those of tools in lower case; a message without a role has None, and so has one without a
     content. All else in a message is kept.

@@ -19,7 +19,7 @@ from lope_data.text.draws import I64
 
 Place = Callable[[int | None], str]
 """The place of a row of the column, or of the column, for messages."""
-_TODO = "name the column of the messages with --columns messages=COLUMN"
+_HINT = "name the column of the messages with --columns messages=COLUMN"
 _WANTED = "a list of {role, content}"
 
 
@@ -44,7 +44,7 @@ def check_messages(column: pa.Array, at: Place, *, written: bool, or_text: bool)
 
 def _check_documents(texts: pa.Array, at: Place, *, or_text: bool) -> None:
     if (deep := too_deep(texts)) is not None:
-        raise SourceError(f"{at(deep)}: nested more than {DEEPEST} deep, which no conversation is; {_TODO}")
+        raise SourceError(f"{at(deep)}: nested more than {DEEPEST} deep, which no conversation is; {_HINT}")
     for row, text in enumerate(texts.to_pylist()):
         if text is None:
             continue
@@ -68,7 +68,7 @@ def _reason(error: ValueError) -> str:
 def _check_value(value: Any) -> None:
     """A conversation, or a list of them. Raises ValueError: it is neither; says why."""
     if not isinstance(value, list):
-        raise ValueError(f"{_shown(value)} is not {_WANTED}; {_TODO}")
+        raise ValueError(f"{_shown(value)} is not {_WANTED}; {_HINT}")
     for item in value:
         if isinstance(item, dict):
             _check_message(item)
@@ -78,7 +78,7 @@ def _check_value(value: Any) -> None:
 
 def _check_message(message: dict[str, Any]) -> None:
     if (said_by := role_key(message)) is None:
-        raise ValueError(f"{_shown(message)} has no role, as a message must; {_TODO}")
+        raise ValueError(f"{_shown(message)} has no role, as a message must; {_HINT}")
     role = message[said_by]
     if not isinstance(role, str | None):
         raise ValueError(f"the role {_shown(role)} is no text")
@@ -87,7 +87,7 @@ def _check_message(message: dict[str, Any]) -> None:
     if (child := text_key(message)) is not None:
         _check_content(message[child])
     elif usual_role(role) in ("user", "system"):
-        raise ValueError(f"{_shown(message)} has no content, as what a {role} says must; {_TODO}")
+        raise ValueError(f"{_shown(message)} has no content, as what a {role} says must; {_HINT}")
 
 
 def _check_content(content: Any) -> None:
@@ -118,7 +118,7 @@ def _check(column: pa.Array, row: I64, at: Place) -> None:
     if child is None or said_by is None:
         if is_text(kind) and column.null_count == len(column):  # nothing, or nulls: they have no type of their own
             return
-        raise SourceError(f"{at(None)}: {_named(kind)}, where {_WANTED} is needed; {_TODO}")
+        raise SourceError(f"{at(None)}: {_named(kind)}, where {_WANTED} is needed; {_HINT}")
     children = dict(zip(names, column.flatten(), strict=True))
     roles, content = children[said_by], children[child]
     if is_list(roles.type):

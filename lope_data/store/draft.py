@@ -55,6 +55,12 @@ class Draft:
         """The folder that becomes the version."""
         return self.folder / "version"
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the rows, from the first shard, which is written."""
+        with pa.memory_map(str(self.version / self.data_name(0))) as file:
+            return pa.ipc.open_stream(file).schema
+
     def data_name(self, index: int) -> str:
         return f"data-{index:05d}-of-{self.count:05d}.arrow"
 
@@ -107,7 +113,7 @@ class Draft:
                 shards = [self.read(index) for index in range(first, -(-high // self.shard_rows))]
                 rows, edits = (pa.concat_tables(part) for part in zip(*(one.tables for one in shards), strict=True))
                 blocks[block] = block_digests(rows, edits, first * self.shard_rows, self.rows)[block]
-        return combined(blocks, self.read(0).rows.schema, self.rows, layout)
+        return combined(blocks, self.schema, self.rows, layout)
 
     def _note(self, index: int) -> Path:
         return self.folder / "notes" / f"{index:05d}.json"
