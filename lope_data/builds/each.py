@@ -80,7 +80,7 @@ def _prepare(cleans: Mapping[str, Clean], options: Options, children: Mapping[st
         clean.check_holder(options.store)
     for clean in cleans.values():
         if options.store.find(clean.wanted.name, clean.wanted.version) is None:
-            _ = clean.rows  # kept until they are written
+            clean.read(options).check(options.workers)  # which is kept until they are written
 
 
 def _named(noisy: Sequence[str], opened: Mapping[str, Source], source: str) -> list[str]:

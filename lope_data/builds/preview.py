@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lope_data.builds.clean import CleanRows
 from lope_data.inject.planning import Noisy, noisy_rows
 from lope_data.recipe.recipe import Recipe
-from lope_data.rows.canonical import ingest_table
 from lope_data.sources import open_source
 
 
@@ -24,5 +24,5 @@ def preview(source: str, recipe: Recipe) -> Preview:
         LopeDataError: as ingest and build.
     """
     opened = open_source(source, recipe.source)
-    rows = ingest_table(opened.read(), opened.where, recipe.shape, recipe.columns, None, 0)
+    rows = CleanRows.read(opened, recipe, None, 0).table()
     return Preview(**vars(noisy_rows(rows, recipe)), rows=len(rows))

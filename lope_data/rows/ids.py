@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -16,30 +15,67 @@ from lope_common.errors import shown
 from lope_data.errors import SourceError
 from lope_data.rows.json_type import is_json, is_unicode, loads, type_name
 from lope_data.text.buffers import whole
+from lope_data.text.draws import I64, U64
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
+_SORTED = 1 << 20  # digests that are sorted at a time
 _HEX = np.array([f"{byte:02x}".encode() for byte in range(256)], "S2")
 
 
-def content_ids(table: pa.Table, where: str) -> pa.Array:
-    """128 bits of the canonical row as hex; the second and later of equal rows get `-1`, `-2`, ...
+def content_digests(table: pa.Table, where: str) -> bytes:
+    """128 bits of each row: a hash of what it holds.
 
     Raises:
         SourceError: a value that cannot be read.
     """
     columns = [(name, table[name]) for name in sorted(table.column_names)]
-    digests = b"".join(
+    return b"".join(
         _digests([(name, column.slice(low, _ROWS)) for name, column in columns], where)
         for low in range(0, len(table), _ROWS)
     )
-    ids = np.ascontiguousarray(_HEX[np.frombuffer(digests, np.uint8)]).view("S32")
-    again = _occurrences(np.frombuffer(digests, np.uint64).reshape(-1, 2))
-    plain = pa.array(ids, pa.binary(32)).cast(pa.binary()).cast(pa.string())
-    if not again.any():
-        return plain
-    return pa.array(
-        [f"{i}-{n}" if n else i for i, n in zip(plain.to_pylist(), again.tolist(), strict=True)], pa.string()
-    )
+
+
+class ContentIds:
+    """The ids of rows by what they hold: 128 bits as hex; the second and later of equal rows get `-1`, `-2`, ..."""
+
+    def __init__(self, digests: U64) -> None:
+        """`digests`: of all rows, in their order; shape (rows, 2)."""
+        self._digests = digests
+        self._rows, self._numbers = _repeated(digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def take(self, places: I64) -> pa.Array:
+        """The ids of these rows."""
+        digests = np.ascontiguousarray(self._digests[places])
+        found = np.ascontiguousarray(_HEX[digests.view(np.uint8)]).view("S32").reshape(-1)
+        plain = pa.array(found, pa.binary(32)).cast(pa.binary()).cast(pa.string())
+        at = np.searchsorted(self._rows, places)
+        again = np.zeros(len(places), np.int64)
+        inside = at < len(self._rows)
+        hit = np.flatnonzero(inside)[self._rows[at[inside]] == places[inside]]
+        if not len(hit):
+            return plain
+        again[hit] = self._numbers[at[hit]]
+        return pa.array(
+            [f"{i}-{n}" if n else i for i, n in zip(plain.to_pylist(), again.tolist(), strict=True)], pa.string()
+        )
+
+
+class GivenIds:
+    """The ids of rows that their source gives."""
+
+    def __init__(self, ids: pa.Array) -> None:
+        """`ids`: what `given_ids` gave."""
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def take(self, places: I64) -> pa.Array:
+        """The ids of these rows."""
+        return self._ids.take(pa.array(places))
 
 
 def given_ids(ids: pa.Array, where: str) -> pa.Array:
@@ -73,7 +109,12 @@ def _digests(columns: list[tuple[str, pa.ChunkedArray]], where: str) -> bytes:
     for name, column in columns:  # a null says nothing, so a row's id does not hang on others' columns
         try:
             text = _text(whole(column))
-        except (pa.ArrowException, OverflowError, ValueError) as error:  # an unknown time zone, a date out of range
+        except (
+            pa.ArrowException,
+            OverflowError,
+            ValueError,
+            RecursionError,
+        ) as error:  # an unknown time zone, a date out of range
             raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
         texts.append((name, text))
         there = text.is_valid() if _MARK in name else pc.fill_null(pc.match_substring(text, _MARK), False)
@@ -99,18 +140,42 @@ _MARK = "=:"
 _NOTHING = pa.scalar("", pa.large_string())
 
 
-def _occurrences(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """How many equal keys stand before each."""
-    low = np.sort(keys[:, 1])
-    if not (low[1:] == low[:-1]).any():
-        return np.zeros(len(keys), np.int64)
-    order = np.lexsort((keys[:, 1], keys[:, 0]))  # keeps the order of equal ones
-    ordered = keys[order]
-    new = np.concatenate(([True], (ordered[1:] != ordered[:-1]).any(axis=1)))
-    place = np.arange(len(keys))
-    count = np.empty(len(keys), np.int64)
-    count[order] = place - np.maximum.accumulate(np.where(new, place, 0))
-    return count
+def _repeated(digests: U64) -> tuple[I64, I64]:
+    """The rows that equal one before them, ascending, and how many do. The rows are looked through in as many parts as
+    keep each small, by the first bits of their digests.
+    """
+    parts = -(-len(digests) // _SORTED)
+    bits = max(parts - 1, 0).bit_length()
+    rows, numbers = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for part in range(1 << bits):
+        places = _of_part(digests, part, bits)
+        keys = digests if places is None else digests[places]
+        low = np.sort(keys[:, 1])
+        if not (low[1:] == low[:-1]).any():
+            continue
+        order = np.lexsort((keys[:, 1], keys[:, 0]))  # keeps the order of equal ones
+        ordered = keys[order]
+        new = np.concatenate(([True], (ordered[1:] != ordered[:-1]).any(axis=1)))
+        place = np.arange(len(keys))
+        count = place - np.maximum.accumulate(np.where(new, place, 0))
+        again = order[count > 0]
+        rows.append(again if places is None else places[again])
+        numbers.append(count[count > 0])
+    row = np.concatenate(rows)
+    order = np.argsort(row)
+    return row[order], np.concatenate(numbers)[order]
+
+
+def _of_part(digests: U64, part: int, bits: int) -> I64 | None:
+    """The rows whose digests begin with these bits; None for all rows."""
+    if not bits:
+        return None
+    shift = np.uint64(64 - bits)
+    found = [
+        low + np.flatnonzero(digests[low : low + _SORTED, 0] >> shift == np.uint64(part))
+        for low in range(0, len(digests), _SORTED)
+    ]
+    return np.concatenate(found)
 
 
 def _text(column: pa.Array) -> pa.Array:

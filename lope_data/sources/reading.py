@@ -24,6 +24,7 @@ class Reading(BaseModel):
         split: of a folder, a saved `DatasetDict` or a dataset on the hub.
         config: of a dataset on the hub.
         revision: of a dataset on the hub: a branch, a tag or a commit.
+        skip_broken: how many rows that cannot be read may be left out; the manifest lists them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +35,7 @@ class Reading(BaseModel):
     split: _Word | None = None
     config: _Word | None = None
     revision: _Word | None = None
+    skip_broken: Annotated[int, Field(strict=True, ge=0)] = 0
 
     @property
     def of_text(self) -> bool:

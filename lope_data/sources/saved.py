@@ -1,23 +1,27 @@
-"""A folder that `datasets.Dataset.save_to_disk` wrote."""
+"""A folder that `datasets.Dataset.save_to_disk` wrote, and any `datasets.Dataset`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from lope_data.errors import SourceError
-from lope_data.sources.formats.arrow import checked
+from lope_data.sources.formats.arrow import table_tasks
+from lope_data.sources.part import Task
 from lope_data.sources.text import first_line
 
+_ROWS = 5_000  # taken at a time
 
-def read_saved(folder: Path) -> pa.Table:
-    """The rows, with the names of classes in the metadata.
+
+def saved_tasks(folder: Path) -> Iterator[Task]:
+    """What reads the rows, with the names of classes in the metadata.
 
     Raises:
-        SourceError: it is damaged, or names files outside.
+        SourceError: it is damaged, or names files outside; so do the tasks.
     """
     import datasets  # slow to import, and only needed here
 
@@ -26,14 +30,25 @@ def read_saved(folder: Path) -> pa.Table:
         names = [file["filename"] for file in state["_data_files"]]
         if outside := [name for name in names if Path(name).name != name or (folder / name).is_symlink()]:
             raise SourceError(f"{folder}: its state.json names {outside[0]!r}, which is not a file of this folder")
-        return checked(with_features(datasets.load_from_disk(str(folder))), folder)
-    except SourceError:
+        yield from dataset_tasks(datasets.load_from_disk(str(folder)), str(folder))
+    except (SourceError, GeneratorExit):
         raise
     except Exception as error:  # a state.json or features of the wrong form raise whatever they meet
         raise SourceError(f"{folder}: cannot be read as a saved dataset ({first_line(error)})") from error
 
 
-def with_features(dataset: Any) -> pa.Table:
-    """The table of a Dataset, with the names of its classes in its metadata."""
-    table = dataset.with_format("arrow")[:]
-    return table.replace_schema_metadata(dataset.features.arrow_schema.metadata)
+def dataset_tasks(dataset: Any, where: str) -> Iterator[Task]:
+    """What reads the rows of a Dataset, with the names of its classes in the metadata."""
+    schema = dataset.features.arrow_schema
+    arrow = dataset.with_format("arrow")
+    tables = (
+        arrow[low : low + _ROWS].replace_schema_metadata(schema.metadata) for low in range(0, len(dataset), _ROWS)
+    )
+    first = next(tables, None)
+    if first is not None:
+        yield from table_tasks(_and_the_rest(first, tables), first.schema, where)
+
+
+def _and_the_rest(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    yield first
+    yield from rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from lope_data.sources.files import (
     folder_fingerprint,
     is_known,
     matching,
-    read_file,
+    read_files,
     saved_splits,
     shards,
     split_files,
@@ -25,11 +25,11 @@ from lope_data.sources.found import Found, Source, of_files, on_disk
 from lope_data.sources.index import Place, SourceIndex
 from lope_data.sources.naming import dataset_name, file_name, folder_name, of_split
 from lope_data.sources.reading import Reading
-from lope_data.sources.sample import FINGERPRINTS, read_sample
+from lope_data.sources.sample import FINGERPRINTS, sample_tasks
 from lope_data.sources.splits import ALL, Grouped, chosen, grouped, listed
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from lope_data.sources.part import Task
 
 
 def open_source(source: str, reading: Reading | None = None, index: SourceIndex | None = None) -> Source:
@@ -128,7 +128,7 @@ def _local(path: Path, reading: Reading, index: SourceIndex | None) -> Found | N
 
 def _sample(name: str, index: SourceIndex | None) -> Found:
     def open_(_: str | None, reading: Reading) -> Source:
-        return Source(name, name, FINGERPRINTS[name], reading, Place(name), partial(read_sample, name), index)
+        return Source(name, name, FINGERPRINTS[name], reading, Place(name), partial(sample_tasks, name), index)
 
     return Found(name, open_)
 
@@ -139,8 +139,8 @@ def _file(path: Path, reading: Reading, index: SourceIndex | None) -> Found:
         raise SourceError(f"{path}: the file is empty")
 
     def open_(_: str | None, reading: Reading) -> Source:
-        fingerprint, read = partial(file_fingerprint, path), partial(read_file, path, reading)
-        return on_disk(_absolute(path), str(path), file_name(path), [path], reading, index, fingerprint, read)
+        fingerprint, tasks = partial(file_fingerprint, path), partial(read_files, [path], reading)
+        return on_disk(_absolute(path), str(path), file_name(path), [path], reading, index, fingerprint, tasks)
 
     return Found(str(path), open_)
 
@@ -176,10 +176,10 @@ def _saved_dict(path: Path, index: SourceIndex | None) -> Found:
 
 
 def _saved(path: Path, name: str, index: SourceIndex | None) -> Callable[[str | None, Reading], Source]:
-    def read() -> pa.Table:
-        from lope_data.sources.saved import read_saved
+    def tasks() -> Iterator[Task]:
+        from lope_data.sources.saved import saved_tasks
 
-        return read_saved(path)
+        return saved_tasks(path)
 
     def open_(split: str | None, reading: Reading) -> Source:
         if reading.of_text:
@@ -187,7 +187,7 @@ def _saved(path: Path, name: str, index: SourceIndex | None) -> Callable[[str | 
         files = sorted(p for p in path.rglob("*") if p.is_file())
         fingerprint = partial(folder_fingerprint, path, files)
         source = _absolute(path if split is None else path.parent)
-        return on_disk(source, str(path), name, files, reading, index, fingerprint, read)
+        return on_disk(source, str(path), name, files, reading, index, fingerprint, tasks)
 
     return open_
 

@@ -32,7 +32,7 @@ def blocks(path: Path, encoding: str = "utf-8") -> Iterator[bytes]:
     utf8 = encoding == "utf-8"  # whose blocks are only checked, as a rule
     decoder = codecs.getincrementaldecoder("utf-8-sig" if utf8 else encoding)()
     offset = 0
-    with _opened(path) as file:
+    with opened(path) as file:
         while True:
             raw = file.read(_BLOCK)
             pending = utf8 and decoder.getstate()[0]
@@ -45,7 +45,7 @@ def blocks(path: Path, encoding: str = "utf-8") -> Iterator[bytes]:
                     block = raw if whole else text.encode()
                 except UnicodeDecodeError as error:
                     place = offset - (len(error.object) - len(raw)) + error.start
-                    raise _not_text(path, place, error.object[error.start], encoding) from error
+                    raise not_text(path, place, error.object[error.start], encoding) from error
                 except UnicodeError as error:  # codecs with rules of their own, a surrogate alone
                     raise NotTextError(f"not {encoding}: {error}") from error
             offset += len(raw)
@@ -99,7 +99,8 @@ class TextFile(io.RawIOBase):
         return b"".join(pieces)
 
 
-def _opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked where it is compressed."""
     compression = COMPRESSIONS.get(path.suffix.lower())
     if compression is None:
         return path.open("rb")
@@ -109,9 +110,19 @@ def _opened(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(path.open("rb"), mode="r"), compression))
 
 
-def _not_text(path: Path, place: int, byte: int, encoding: str) -> NotTextError:
+def check_utf8(path: Path, data: bytes, place: int) -> None:
+    """Raises NotTextError: some of a file's bytes are no UTF-8. They begin and end with a character, at `place`."""
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise not_text(path, place + error.start, data[error.start], "utf-8") from error
+
+
+def not_text(path: Path, place: int, byte: int, encoding: str) -> NotTextError:
+    """What to say of a byte that is not in the encoding, with its line."""
     line, left = 1, place
-    with _opened(path) as file:
+    with opened(path) as file:
         while left and (raw := file.read(min(left, _BLOCK))):
             line += raw.count(b"\n")
             left -= len(raw)

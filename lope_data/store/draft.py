@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,21 +67,32 @@ class Draft:
     def edits_name(self, index: int) -> str:
         return f"edits/{index:05d}-of-{self.count:05d}.parquet"
 
-    def write(self, index: int, shard: Shard) -> dict[str, Any]:
-        """Writes a shard, then its note: its `files` as in a manifest, the digests of the `blocks` that lie in it, by
-        their numbers, and what is `said` of it (plain data).
+    def write(self, index: int, parts: Iterable[Shard]) -> dict[str, Any]:
+        """Writes a shard that comes part after part, then its note: its `files` as in a manifest, the digests of the
+        `blocks` that lie in it, by their numbers, and what is `said` of each part (plain data). A part that is not the
+        last has so many rows that blocks end with it.
         """
         data, edits = self.data_name(index), self.edits_name(index)
-        with HashedFile(self.version / data) as sink:
-            rows = shard.rows.replace_schema_metadata(None)  # the manifest has the layout
-            with pa.ipc.new_stream(sink, rows.schema) as writer:
+        first = index * self.shard_rows
+        made: list[pa.Table] = []
+        said: list[Any] = []
+        blocks: dict[int, str] = {}
+        with HashedFile(self.version / data) as sink, ExitStack() as stack:
+            writer = None
+            for part in parts:
+                rows = part.rows.replace_schema_metadata(None)  # the manifest has the layout
+                writer = writer or stack.enter_context(pa.ipc.new_stream(sink, rows.schema))
                 writer.write_table(rows, max_chunksize=BLOCK)
+                made.append(part.edits)
+                said.append(part.said)
+                blocks |= block_digests(part.rows, part.edits, first, self.rows)
+                first += len(rows)
+            stack.close()
             files = [sink.described(data)]
         with HashedFile(self.version / edits) as sink:
-            pq.write_table(shard.edits, sink, compression="zstd")
+            pq.write_table(pa.concat_tables(made), sink, compression="zstd")
             files.append(sink.described(edits))
-        found = block_digests(shard.rows, shard.edits, index * self.shard_rows, self.rows)
-        note = {"files": files, "said": shard.said, "blocks": {str(block): found[block] for block in found}}
+        note = {"files": files, "said": said, "blocks": {str(block): found for block, found in blocks.items()}}
         write_whole(self._note(index), canonical(note))
         return note
 

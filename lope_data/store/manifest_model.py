@@ -161,6 +161,14 @@ class IngestRecipe(_Model):
     shape: str | None
 
 
+class Skipped(_Model):
+    """A row of the source that was left out since it is broken: why, on which line of its file or which row it is."""
+
+    reason: str
+    line: Count | None
+    row: Count | None
+
+
 class Line(_Model):
     """What one op of a step was asked for, and did."""
 
@@ -217,6 +225,7 @@ class IngestFacts(_Facts):
     parents: Annotated[list[Link], Field(max_length=0)]
     recipe: IngestRecipe
     report: Annotated[list[Line], Field(max_length=0)]
+    skipped: list[Skipped] = Field(default_factory=list)
 
     @property
     def steps(self) -> list[Step]:

@@ -15,6 +15,9 @@ from lope_data.sources.text import TextFile, line_blocks
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lope_data.sources.part import Task
+    from lope_data.sources.reading import Reading
+
 _BLOCKS = (1 << 22, 1 << 26, 1 << 30)  # bytes that Arrow reads at a time; a row must fit into two of them
 _END = "\x03end of text\x03"
 
@@ -131,7 +134,14 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
     yield _END
 
 
-FORMATS = {
-    ".csv": Format(lambda path, reading: read_delimited(path, reading.encoding, ",", reading.quoting), quoted=True),
-    ".tsv": Format(lambda path, reading: read_delimited(path, reading.encoding, "\t", reading.quoting), quoted=True),
-}
+def _reader(separator: str) -> Format:
+    def read(path: Path, reading: Reading) -> Iterator[Task]:
+        from lope_data.sources.formats.arrow import table_tasks
+
+        table = read_delimited(path, reading.encoding, separator, reading.quoting)
+        yield from table_tasks([table], table.schema, str(path))
+
+    return Format(read, quoted=True)
+
+
+FORMATS = {".csv": _reader(","), ".tsv": _reader("\t")}

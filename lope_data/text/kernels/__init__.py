@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from lope_data.text.kernels.dealing import dealt
     from lope_data.text.kernels.draws import distinct, draws_below, text_keys, variants
     from lope_data.text.kernels.neighbours import count_pairs, exchanged, find_pairs, unequal_neighbours
+    from lope_data.text.kernels.scanning import PADDING, scanned, top_level
     from lope_data.text.kernels.spans import grapheme_edges, grapheme_numbers, marked, marked_in, of_points, plain, runs
     from lope_data.text.kernels.splicing import gathered, moved, spliced
     from lope_data.text.kernels.words import trimmed, word_numbers, word_table
 
 __all__ = [
+    "PADDING",
     "count_pairs",
     "dealt",
     "distinct",
@@ -35,8 +37,10 @@ __all__ = [
     "of_points",
     "plain",
     "runs",
+    "scanned",
     "spliced",
     "text_keys",
+    "top_level",
     "trimmed",
     "unequal_neighbours",
     "variants",
@@ -45,7 +49,7 @@ __all__ = [
     "words_of",
 ]
 
-_MODULES = ("compiling", "dealing", "draws", "neighbours", "spans", "splicing", "words")
+_MODULES = ("compiling", "dealing", "draws", "neighbours", "scanning", "spans", "splicing", "words")
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from lope_data.errors import SourceError
 from lope_data.rows import ABSENT, KEYS, is_json
-from lope_data.sources import Reading, open_source, text
-from lope_data.sources.formats import FORMATS, json_lines
+from lope_data.sources import Reading, chunks, open_source, plain_json, text
+from lope_data.sources.formats import FORMATS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.lists(TEXT, min_size=2, max_size=4, unique=True)
@@ -62,7 +62,8 @@ def objects(draw: Callable[..., Any]) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "_BLOCK", 50)
-    monkeypatch.setattr(json_lines, "_ROWS", 3)
+    monkeypatch.setattr(chunks, "SIZE", 50)
+    monkeypatch.setattr(plain_json, "LEAST", 1)
 
 
 def read(path: Path, content: bytes, **reading: Any) -> pa.Table:
