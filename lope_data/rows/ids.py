@@ -19,7 +19,6 @@ from lope_data.text.draws import I64, U64
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
 _SORTED = 1 << 20  # digests that are sorted at a time
-_HEX = np.array([f"{byte:02x}".encode() for byte in range(256)], "S2")
 
 
 def content_digests(table: pa.Table, where: str) -> bytes:
@@ -48,9 +47,9 @@ class ContentIds:
 
     def take(self, places: I64) -> pa.Array:
         """The ids of these rows."""
-        digests = np.ascontiguousarray(self._digests[places])
-        found = np.ascontiguousarray(_HEX[digests.view(np.uint8)]).view("S32").reshape(-1)
-        plain = pa.array(found, pa.binary(32)).cast(pa.binary()).cast(pa.string())
+        plain = _hexadecimal(self._digests[places].tobytes())
+        if not len(self._rows):
+            return plain
         at = np.searchsorted(self._rows, places)
         again = np.zeros(len(places), np.int64)
         inside = at < len(self._rows)
@@ -61,6 +60,13 @@ class ContentIds:
         return pa.array(
             [f"{i}-{n}" if n else i for i, n in zip(plain.to_pylist(), again.tolist(), strict=True)], pa.string()
         )
+
+
+def _hexadecimal(digests: bytes) -> pa.Array:
+    """16 bytes a row as 32 digits."""
+    ends = np.arange(0, 2 * len(digests) + 1, 32, dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(digests.hex().encode())]
+    return pa.Array.from_buffers(pa.string(), len(ends) - 1, buffers)
 
 
 class GivenIds:
@@ -109,13 +115,10 @@ def _digests(columns: list[tuple[str, pa.ChunkedArray]], where: str) -> bytes:
     for name, column in columns:  # a null says nothing, so a row's id does not hang on others' columns
         try:
             text = _text(whole(column))
-        except (
-            pa.ArrowException,
-            OverflowError,
-            ValueError,
-            RecursionError,
-        ) as error:  # an unknown time zone, a date out of range
+        except (pa.ArrowException, OverflowError, ValueError) as error:  # an unknown time zone, a date out of range
             raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
+        except RecursionError as error:
+            raise SourceError(f"{where}, column {name!r}: nested too deeply; drop or flatten it") from error
         texts.append((name, text))
         there = text.is_valid() if _MARK in name else pc.fill_null(pc.match_substring(text, _MARK), False)
         marked |= np.asarray(there)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lope_data.errors import SourceError
 from lope_data.sources.text import COMPRESSIONS, blocks, check_utf8
 
-SIZE = 1 << 22  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
+SIZE = 1 << 20  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -38,18 +38,24 @@ class Chunk:
         if self.raw:
             check_utf8(self.path, self.data, self.place)
 
-    def again(self) -> bytes:
-        """Its bytes, from the file. Raises SourceError: there are fewer now."""
-        with self.path.open("rb") as file:
-            file.seek(self.place)
-            data = file.read(len(self.data))
-        if len(data) < len(self.data):
-            raise SourceError(f"{self.path}: changed while it was read; try again when it is written")
-        return data
-
     def line_at(self, place: int) -> int:
         """The number of the line that a byte of the chunk is on."""
         return self.line + _line_ends(self.data[:place])
+
+
+def read_again(path: Path, place: int, size: int) -> bytes:
+    """Bytes of a file. Raises SourceError: there are fewer now."""
+    with path.open("rb") as file:
+        file.seek(place)
+        data = file.read(size)
+    if len(data) < size:
+        raise changed(path)
+    return data
+
+
+def changed(path: Path) -> SourceError:
+    """What to say of a file that is not what it was."""
+    return SourceError(f"{path}: changed while it was read; try again when it is written")
 
 
 def line_chunks(path: Path, encoding: str) -> Iterator[Chunk]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ from lope_data.sources.keys import PartKeys, RowKeys, column
 from lope_data.sources.part import BrokenRow, Part, Task
 from lope_data.sources.spool import Spool
 from lope_data.text.draws import I64, U64
+
+_LAST = 4  # parts that are kept
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Gathered:
         self._starts = np.concatenate(([0], np.cumsum([part.rows for part in parts], dtype=np.int64)))
         self.schema, self.sizes, self.digests = schema, sizes, digests
         self.skipped: Sequence[BrokenRow] = ()
+        self._last: dict[int, pa.Table] = {}
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -124,6 +129,18 @@ class Gathered:
         return pa.concat_tables(tables)
 
     def _table(self, number: int) -> pa.Table:
+        """A part, as all parts are. The last ones are kept: the next rows that somebody wants may be in them."""
+        with self._lock:
+            found = self._last.get(number)
+        if found is None:
+            found = self._made(number)
+            with self._lock:
+                self._last[number] = found
+                while len(self._last) > _LAST:
+                    self._last.pop(next(iter(self._last)), None)
+        return found
+
+    def _made(self, number: int) -> pa.Table:
         part = self._parts[number]
         table = part.load()
         if part.keys is None:

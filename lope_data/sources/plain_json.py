@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from lope_data.errors import SourceError
-from lope_data.sources.chunks import Chunk
+from lope_data.sources.chunks import Chunk, changed, read_again
 from lope_data.sources.keys import PartKeys
 from lope_data.sources.part import Part
 
-LEAST = 1 << 20  # bytes of a chunk: below that it takes longer to load the kernels than to read with care
+LEAST = 1 << 19  # bytes of a chunk: below that it takes longer to load the kernels than to read with care
 _AMBIGUOUS = frozenset('"\\') | frozenset(map(chr, range(32)))
 
 
@@ -41,14 +44,16 @@ def plain_part(chunk: Chunk, keys: Sequence[str], *, listed: bool) -> Part | Non
     if table is None:
         return None
 
-    def again() -> pa.Table:
-        found = _scanned(chunk.again(), keys, listed)
-        if found is None:
-            raise SourceError(f"{chunk.path}: changed while it was read; try again when it is written")
-        return found
-
     counts = PartKeys((tuple(keys),), None, len(table), dict.fromkeys(keys, len(table)))
-    return Part(table, str(chunk.path), counts, again if chunk.raw else None)
+    again = partial(_again, chunk.path, chunk.place, len(chunk.data), keys, listed) if chunk.raw else None
+    return Part(table, str(chunk.path), counts, again)
+
+
+def _again(path: Path, place: int, size: int, keys: Sequence[str], listed: bool) -> pa.Table:
+    table = _scanned(read_again(path, place, size), keys, listed)
+    if table is None:
+        raise changed(path)
+    return table
 
 
 def _scanned(text: bytes, keys: Sequence[str], listed: bool) -> pa.Table | None:
@@ -58,18 +63,28 @@ def _scanned(text: bytes, keys: Sequence[str], listed: bool) -> pa.Table | None:
     names = [key.encode() for key in keys]
     first = np.cumsum([0, *map(len, names)])
     stride = len(text) + PADDING
-    out = np.empty(stride * len(names), np.uint8)
+    out = _scratch(stride * len(names))
     most = text.count(b"{") if listed else text.count(b"\n") + 1
     offsets = np.zeros((len(names), most + 1), np.int32)
     written = np.frombuffer(b"".join(names), np.uint8)
-    args = (data, words_of(data), len(text), written, first, listed, out, words_of(out), stride, offsets)
-    rows = scanned(*args)
+    rows = scanned(data, words_of(data), len(text), written, first, listed, out, words_of(out), stride, offsets)
     if rows < 0:
         return None
-    columns = {
-        key: pa.Array.from_buffers(
-            pa.string(), rows, [None, pa.py_buffer(offsets[k]), pa.py_buffer(out[k * stride : (k + 1) * stride])]
-        )
-        for k, key in enumerate(keys)
-    }
+    columns = {}
+    for number, key in enumerate(keys):
+        ends = offsets[number, : rows + 1].copy()
+        texts = out[number * stride : number * stride + int(ends[-1])].copy()
+        columns[key] = pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(ends), pa.py_buffer(texts)])
     return pa.table(columns)
+
+
+def _scratch(size: int) -> npt.NDArray[np.uint8]:
+    """Room for a thread to write to, which it keeps: making it for each chunk takes as long as reading that."""
+    found: npt.NDArray[np.uint8] | None = getattr(_OF_THREAD, "room", None)
+    if found is None or len(found) < size:
+        found = np.empty(size, np.uint8)
+        _OF_THREAD.room = found
+    return found
+
+
+_OF_THREAD = threading.local()

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from lope_data.errors import SourceError
 from lope_data.sources.formats.arrow import table_tasks
 from lope_data.sources.part import Task
@@ -44,11 +42,4 @@ def dataset_tasks(dataset: Any, where: str) -> Iterator[Task]:
     tables = (
         arrow[low : low + _ROWS].replace_schema_metadata(schema.metadata) for low in range(0, len(dataset), _ROWS)
     )
-    first = next(tables, None)
-    if first is not None:
-        yield from table_tasks(_and_the_rest(first, tables), first.schema, where)
-
-
-def _and_the_rest(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
+    yield from table_tasks(tables, where)

@@ -74,11 +74,11 @@ def read_arrow(path: Path, _: Reading) -> Iterator[Task]:
             batches: Iterable[pa.RecordBatch] = map(found.get_batch, range(found.num_record_batches))
         except pa.ArrowInvalid:
             file.seek(0)
-            batches = found = pa.ipc.open_stream(file)
-        yield from table_tasks(batches, found.schema, str(path))
+            batches = pa.ipc.open_stream(file)
+        yield from table_tasks(batches, str(path))
 
 
-def table_tasks(batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema, where: str) -> Iterator[Task]:
+def table_tasks(batches: Iterable[pa.RecordBatch | pa.Table], where: str) -> Iterator[Task]:
     """Those that check some rows and make parts of them, small ones together.
 
     Args:
@@ -86,7 +86,7 @@ def table_tasks(batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema,
     """
     import pyarrow as pa
 
-    held: list[pa.Table] = [schema.empty_table()]
+    held: list[pa.Table] = []
     size = 0
     for batch in batches:
         table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch

@@ -139,7 +139,7 @@ def _reader(separator: str) -> Format:
         from lope_data.sources.formats.arrow import table_tasks
 
         table = read_delimited(path, reading.encoding, separator, reading.quoting)
-        yield from table_tasks([table], table.schema, str(path))
+        yield from table_tasks([table], str(path))
 
     return Format(read, quoted=True)
 
