@@ -86,7 +86,7 @@ class Canonical:
         if taken := [name for name in OURS if name in names and not (name == KEYS and has_keys)]:
             raise SourceError(f"{where}: column {taken[0]!r} has a name that versions use; rename it in the source")
         for field in schema:
-            stored(pa.array([], field.type), f"{where}, column {field.name!r}")
+            stored(pa.nulls(0, field.type), f"{where}, column {field.name!r}")
         own = [name for name in names if name != KEYS]
         found = recognised(own, asked, where, columns.given, columns.id)
         if not found:

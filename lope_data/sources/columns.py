@@ -49,7 +49,7 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
         column = table[field.name]
         if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(field.type):
             column = column.cast(column.type.value_type)
-        empty = pa.table({"": pa.array([], field.type)})
+        empty = pa.table({"": pa.nulls(0, field.type)})
         columns[field.name] = pa.concat_tables([empty, pa.table({"": column})], promote_options="permissive")[0]
     rows = pa.table(columns) if columns else table.select([])
     return rows.replace_schema_metadata(schema.metadata)
