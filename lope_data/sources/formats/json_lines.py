@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ONE = 64  # blocks that one object may fill
 _TOO_DEEP = "nested too deeply"
+_FIRST = 1 << 20  # bytes of an array in which its first row must end, to be looked at
 _MOST = 1000  # broken rows of a chunk that are looked for
 
 
@@ -83,7 +84,7 @@ def _keys_of_items(chunk: Chunk) -> tuple[str, ...] | None:
     if len(chunk.data) < LEAST:
         return None
     try:
-        return keys_of(json.JSONDecoder().raw_decode(chunk.data[:LEAST].decode("utf-8", "replace").lstrip())[0])
+        return keys_of(json.JSONDecoder().raw_decode(chunk.data[:_FIRST].decode("utf-8", "replace").lstrip())[0])
     except (ValueError, RecursionError):
         return None
 
