@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,10 +15,11 @@ import xxhash
 from lope_common.errors import shown
 from lope_data.errors import SourceError
 from lope_data.rows.json_type import is_json, is_unicode, loads, type_name
-from lope_data.text.buffers import whole
+from lope_data.text.buffers import Mask, offsets_and_data, whole
 from lope_data.text.draws import I64, U64
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
+_FEW = 1000  # below that it takes longer to load the kernels
 _SORTED = 1 << 20  # digests that are sorted at a time
 
 
@@ -109,38 +111,55 @@ def _digests(columns: list[tuple[str, pa.ChunkedArray]], where: str) -> bytes:
     """The XXH3-128 hash of each row, over `name=:`, bytes, text of each column that holds something; where that could
     be read in two ways, since a name or text holds `=:`, over each name and text after its length.
     """
-    wide = pa.large_string()
-    parts, texts = [], []
-    marked = np.zeros(len(columns[0][1]), np.bool_)
-    for name, column in columns:  # a null says nothing, so a row's id does not hang on others' columns
+    texts = []
+    for name, column in columns:
         try:
-            text = _text(whole(column))
+            texts.append((name.encode(), _text(whole(column))))
         except (pa.ArrowException, OverflowError, ValueError) as error:  # an unknown time zone, a date out of range
             raise SourceError(f"{where}, column {name!r}: it holds values that cannot be read ({error})") from error
         except RecursionError as error:
             raise SourceError(f"{where}, column {name!r}: nested too deeply; drop or flatten it") from error
-        texts.append((name, text))
-        there = text.is_valid() if _MARK in name else pc.fill_null(pc.match_substring(text, _MARK), False)
-        marked |= np.asarray(there)
-        length = pc.binary_length(text).cast(wide)
-        cell = pc.binary_join_element_wise(pa.scalar(f"{name}=:", wide), length, text, _NOTHING)
-        parts.append(pc.fill_null(cell, "") if cell.null_count else cell)
-    rows = pc.binary_join_element_wise(*parts, _NOTHING) if len(parts) > 1 else parts[0]
-    _, offsets, data = rows.buffers()
-    ends = np.frombuffer(offsets, np.int64)[rows.offset : rows.offset + len(rows) + 1].tolist()
-    view = memoryview(data) if data is not None else memoryview(b"")
-    digest = xxhash.xxh3_128_digest
-    found = [digest(view[low:high]) for low, high in pairwise(ends)]
+    if len(columns[0][1]) < _FEW:
+        rows = zip(*(text.to_pylist() for _, text in texts), strict=True)
+        return b"".join(_digest([name for name, _ in texts], row) for row in rows)
+    found, marked = _joined_digests(texts)
     for row in np.flatnonzero(marked).tolist():
-        cells = [(name.encode(), text[row].as_py()) for name, text in texts]
-        held = [(name, value.encode()) for name, value in cells if value is not None]
-        plain = b"".join(b"%d:%b%d:%b" % (len(name), name, len(value), value) for name, value in held)
-        found[row] = digest(_MARK.encode() + plain)
+        found[row] = _digest([name for name, _ in texts], [text[row].as_py() for _, text in texts])
     return b"".join(found)
 
 
-_MARK = "=:"
-_NOTHING = pa.scalar("", pa.large_string())
+def _digest(names: Sequence[bytes], values: Sequence[str | None]) -> bytes:
+    """The hash of one row."""
+    held = [(name, value.encode()) for name, value in zip(names, values, strict=True) if value is not None]
+    if any(_MARK in name or _MARK in value for name, value in held):
+        cells = (b"%d:%b%d:%b" % (len(name), name, len(value), value) for name, value in held)
+        return xxhash.xxh3_128_digest(_MARK + b"".join(cells))
+    return xxhash.xxh3_128_digest(b"".join(b"%b=:%d%b" % (name, len(value), value) for name, value in held))
+
+
+def _joined_digests(texts: Sequence[tuple[bytes, pa.Array]]) -> tuple[list[bytes], Mask]:
+    """The hashes of many rows as if `=:` were nowhere, and the rows where it is."""
+    from lope_data.text.kernels import add_sizes, put_cells
+
+    count = len(texts[0][1])
+    sizes, marked = np.zeros(count, np.int64), np.zeros(count, np.uint8)
+    columns = []
+    for name, text in texts:  # a null says nothing, so a row's id does not hang on others' columns
+        valid = np.asarray(text.is_valid()).astype(np.uint8)
+        offsets, data = offsets_and_data(text)
+        columns.append((np.frombuffer(name + _MARK, np.uint8), offsets, data, valid))
+        add_sizes(offsets, valid, len(name) + len(_MARK), sizes)
+        if _MARK in name:
+            marked |= valid
+    ends = np.concatenate(([0], np.cumsum(sizes)))
+    out, at = np.empty(ends[-1], np.uint8), ends[:-1].copy()
+    for before, offsets, data, valid in columns:
+        put_cells(out, at, before, offsets, data, valid, marked)
+    view, digest = out.data, xxhash.xxh3_128_digest
+    return [digest(view[low:high]) for low, high in pairwise(ends.tolist())], marked.astype(np.bool_)
+
+
+_MARK = b"=:"
 
 
 def _repeated(digests: U64) -> tuple[I64, I64]:

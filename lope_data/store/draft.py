@@ -23,6 +23,8 @@ from lope_data.store.digest import block_digests, combined
 from lope_data.store.manifest import BLOCK, FORMAT, libraries
 from lope_data.store.store import Store
 
+_BUFFER = 1 << 20  # bytes that are hashed and written at once
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -78,10 +80,11 @@ class Draft:
         said: list[Any] = []
         blocks: dict[int, str] = {}
         with HashedFile(self.version / data) as sink, ExitStack() as stack:
+            stream = stack.enter_context(pa.output_stream(sink, buffer_size=_BUFFER))
             writer = None
             for part in parts:
                 rows = part.rows.replace_schema_metadata(None)  # the manifest has the layout
-                writer = writer or stack.enter_context(pa.ipc.new_stream(sink, rows.schema))
+                writer = writer or stack.enter_context(pa.ipc.new_stream(stream, rows.schema))
                 writer.write_table(rows, max_chunksize=BLOCK)
                 made.append(part.edits)
                 said.append(part.said)

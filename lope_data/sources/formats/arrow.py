@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lope_data.sources.reading import Reading
 
 _SIZE = 1 << 23  # bytes of a part, as a rule
+_BUFFER = 1 << 20  # bytes of a column that are read at a time, where it is read in pieces
 _LARGE = 1 << 25  # bytes of a group of rows that is read in pieces: some writers make one of all rows
 
 
@@ -25,7 +26,7 @@ def read_parquet(path: Path, _: Reading) -> Iterator[Task]:
     """The rows of a Parquet file, by its groups of rows; the folders it lies in say nothing about them."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
         groups: list[int] = []
         size = 0
         for number in range(file.num_row_groups):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lope_data.text.kernels.compiling import words_of
     from lope_data.text.kernels.dealing import dealt
     from lope_data.text.kernels.draws import distinct, draws_below, text_keys, variants
+    from lope_data.text.kernels.joining import add_sizes, put_cells
     from lope_data.text.kernels.neighbours import count_pairs, exchanged, find_pairs, unequal_neighbours
     from lope_data.text.kernels.scanning import PADDING, scanned, top_level
     from lope_data.text.kernels.spans import grapheme_edges, grapheme_numbers, marked, marked_in, of_points, plain, runs
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PADDING",
+    "add_sizes",
     "count_pairs",
     "dealt",
     "distinct",
@@ -36,6 +38,7 @@ __all__ = [
     "moved",
     "of_points",
     "plain",
+    "put_cells",
     "runs",
     "scanned",
     "spliced",
@@ -49,7 +52,7 @@ __all__ = [
     "words_of",
 ]
 
-_MODULES = ("compiling", "dealing", "draws", "neighbours", "scanning", "spans", "splicing", "words")
+_MODULES = ("compiling", "dealing", "draws", "joining", "neighbours", "scanning", "spans", "splicing", "words")
 
 
 def __getattr__(name: str) -> Any:
