@@ -24,6 +24,7 @@ class Chunk:
         data: in UTF-8, unchecked where it is `raw`.
         line: the number of its first line.
         place: where it begins in the file, in bytes.
+        ends: how many lines end in it.
         raw: whether these are the file's own bytes, which may be read again.
     """
 
@@ -31,6 +32,7 @@ class Chunk:
     data: bytes
     line: int
     place: int
+    ends: int
     raw: bool
 
     def check(self) -> None:
@@ -74,12 +76,14 @@ def line_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
         cut = data.rfind(b"\n") + 1
         if cut:
             whole = b"".join([*held, data[:cut]])
-            yield Chunk(path, whole, line, place, raw)
-            line, place, held = line + _line_ends(whole), place + len(whole), []
+            ends = _line_ends(whole)
+            yield Chunk(path, whole, line, place, ends, raw)
+            line, place, held = line + ends, place + len(whole), []
         if cut < len(data):
             held.append(data[cut:])
     if held:
-        yield Chunk(path, b"".join(held), line, place, raw)
+        whole = b"".join(held)
+        yield Chunk(path, whole, line, place, _line_ends(whole), raw)
 
 
 def item_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
@@ -101,7 +105,7 @@ def item_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
                 if not bracket or rest.strip():
                     raise _no_end(path, line + _line_ends(data))
                 if inside.strip():
-                    yield Chunk(path, inside, line, place, raw)
+                    yield Chunk(path, inside, line, place, _line_ends(inside), raw)
                 return
         if state[0] < 0:
             _check_end(path, data)
@@ -114,7 +118,7 @@ def item_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
         if ended and held[cut : cut + 1] != b"]":
             raise SourceError(f"{path}, line {line + _line_ends(held[:cut])}: not valid JSON (a bracket too many)")
         if not ended or items or held[:cut].strip():
-            yield Chunk(path, held[:cut], line, place, raw)
+            yield Chunk(path, held[:cut], line, place, _line_ends(held[:cut]), raw)
             items = True
         line, place, held = line + _line_ends(held[: cut + 1]), place + cut + 1, held[cut + 1 :]
         if ended:

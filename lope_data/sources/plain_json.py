@@ -40,23 +40,25 @@ def plain_part(chunk: Chunk, keys: Sequence[str], *, listed: bool) -> Part | Non
         keys: of every row, in their order.
         listed: whether the rows stand between commas, and not on lines of their own.
     """
-    table = _scanned(chunk.data, keys, listed)
+    most = chunk.data.count(b"{") if listed else chunk.ends + 1
+    table = _scanned(chunk.data, keys, listed, most)
     if table is None:
         return None
 
     counts = PartKeys((tuple(keys),), None, len(table), dict.fromkeys(keys, len(table)))
-    again = partial(_again, chunk.path, chunk.place, len(chunk.data), keys, listed) if chunk.raw else None
+    again = partial(_again, chunk.path, chunk.place, len(chunk.data), keys, listed, len(table)) if chunk.raw else None
     return Part(table, str(chunk.path), counts, again)
 
 
-def _again(path: Path, place: int, size: int, keys: Sequence[str], listed: bool) -> pa.Table:
-    table = _scanned(read_again(path, place, size), keys, listed)
-    if table is None:
+def _again(path: Path, place: int, size: int, keys: Sequence[str], listed: bool, rows: int) -> pa.Table:
+    table = _scanned(read_again(path, place, size), keys, listed, rows)
+    if table is None or len(table) != rows:
         raise changed(path)
     return table
 
 
-def _scanned(text: bytes, keys: Sequence[str], listed: bool) -> pa.Table | None:
+def _scanned(text: bytes, keys: Sequence[str], listed: bool, most: int) -> pa.Table | None:
+    """At most so many rows."""
     from lope_data.text.kernels import PADDING, scanned, words_of
 
     data = np.frombuffer(text + bytes(PADDING), np.uint8)
@@ -64,7 +66,6 @@ def _scanned(text: bytes, keys: Sequence[str], listed: bool) -> pa.Table | None:
     first = np.cumsum([0, *map(len, names)])
     stride = len(text) + PADDING
     out = _scratch(stride * len(names))
-    most = text.count(b"{") if listed else text.count(b"\n") + 1
     offsets = np.zeros((len(names), most + 1), np.int32)
     written = np.frombuffer(b"".join(names), np.uint8)
     rows = scanned(data, words_of(data), len(text), written, first, listed, out, words_of(out), stride, offsets)
