@@ -10,9 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lope_common.files import canonical
 from lope_data.rows.arrow_types import is_list, is_text
 from lope_data.rows.json_type import is_json
-from lope_data.text.buffers import offsets_and_data
+from lope_data.text.buffers import offsets_and_data, whole
+
+_ROWS = 1 << 14  # hashed as one block
 
 
 def values_digest(array: pa.Array) -> bytes:
@@ -66,3 +69,38 @@ def full_name(kind: pa.DataType) -> str:
     elif pa.types.is_struct(kind):
         inner = [field.type for field in kind]
     return _type_name(kind) + (f"<{';'.join(map(full_name, inner))}>" if inner else "")
+
+
+class TableDigest:
+    """sha256 over a table that comes part after part: its columns in their order, and their values in blocks."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """`schema`: of every part."""
+        self._columns = [[field.name, full_name(field.type)] for field in schema]
+        self._blocks: list[str] = []
+        self._held: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, part: pa.Table) -> None:
+        """Takes the next rows."""
+        self._held.append(part)
+        self._rows += len(part)
+        if sum(map(len, self._held)) >= _ROWS:
+            table = pa.concat_tables(self._held)
+            cut = len(table) // _ROWS * _ROWS
+            for low in range(0, cut, _ROWS):
+                self._block(table.slice(low, _ROWS))
+            self._held = [table.slice(cut)]
+
+    def finish(self, **notes: Any) -> str:
+        """`sha256:` and the digest of all rows, with what their types do not say, as JSON."""
+        if self._held:
+            self._block(pa.concat_tables(self._held))
+        said = {"rows": self._rows, "columns": self._columns, "blocks": self._blocks, **notes}
+        return "sha256:" + hashlib.sha256(canonical(said)).hexdigest()
+
+    def _block(self, rows: pa.Table) -> None:
+        digest = hashlib.sha256()
+        for column in rows.columns:
+            digest.update(values_digest(whole(column)))
+        self._blocks.append(digest.hexdigest())

@@ -16,7 +16,7 @@ from lope_data.errors import SourceError
 from lope_data.rows.json_type import DEEPEST, is_json, json_column, json_texts
 from lope_data.rows.layout import ABSENT
 from lope_data.rows.shapes import KEYS
-from lope_data.sources.exact import exact_type, known, merged
+from lope_data.sources.exact import as_type, exact_type, known, merged
 from lope_data.sources.keys import RowKeys
 
 _LARGE = r"[0-9]{16}|e\+"  # in a text that Python writes: a double beyond 2**63 has one of these
@@ -115,15 +115,9 @@ class Objects:
         kind = self._types[name]
         wanted = pa.json_() if kind is None else known(kind)
         chunks = [
-            _as(block[name], wanted) if name in block else pa.nulls(count, wanted) for count, block in self._blocks
+            as_type(block[name], wanted) if name in block else pa.nulls(count, wanted) for count, block in self._blocks
         ]
         return pa.chunked_array(chunks, wanted)
-
-
-def _as(column: pa.Array, wanted: pa.DataType) -> pa.Array:
-    if column.type == wanted:
-        return column
-    return json_column(column.to_pylist()) if is_json(wanted) else column.cast(wanted)
 
 
 def _beyond_integers(column: pa.Array) -> bool:
