@@ -79,3 +79,10 @@ def known_type(value: object, known: Collection[str]) -> str | None:
     """The first of the names, such as `pandas.Series`, that is the object's class or one that it inherits from."""
     names = (f"{one.__module__.partition('.')[0]}.{one.__qualname__}" for one in type(value).__mro__)
     return next((name for name in names if name in known), None)
+
+
+def values_of(column: Any) -> list[Any]:
+    """The values of a `datasets` column as its dataset shows them; of one that is read as it comes, all of them."""
+    found = column[:] if hasattr(column, "__len__") else column
+    way = next((way for way in ("tolist", "to_pylist", "to_list") if hasattr(found, way)), None)  # of its format
+    return list(found) if way is None else list(getattr(found, way)())

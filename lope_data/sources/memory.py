@@ -20,7 +20,7 @@ from lope_data.rows.layout import ABSENT
 from lope_data.rows.stored import stored
 from lope_data.sources.formats.arrow import checked
 from lope_data.sources.found import Found, Source
-from lope_data.sources.given import SPLIT, InMemory
+from lope_data.sources.given import SPLIT, InMemory, values_of
 from lope_data.sources.index import Place
 from lope_data.sources.naming import of_split
 from lope_data.sources.reading import Reading
@@ -137,7 +137,7 @@ def _of_dataset(dataset: Any) -> Iterator[pa.Table]:
 def _table(held: Any, kind: str, where: str) -> pa.Table:
     library, _, name = kind.partition(".")
     if library == "datasets":
-        return _texts(texts_of(held), where)
+        return _texts(values_of(held), where)
     if library == "pyarrow":
         if name in ("Array", "ChunkedArray"):
             return _texts(held, where)
@@ -153,13 +153,6 @@ def _table(held: Any, kind: str, where: str) -> pa.Table:
     if name == "Series":
         return _texts(frames.pandas_column(held, where), where)
     return frames.of_pandas(held, where)
-
-
-def texts_of(column: Any) -> list[Any]:
-    """The values of a `datasets` column as its dataset shows them; of one that is read as it comes, all of them."""
-    found = column[:] if hasattr(column, "__len__") else column
-    way = next((way for way in ("tolist", "to_pylist", "to_list") if hasattr(found, way)), None)  # of its format
-    return list(found) if way is None else list(getattr(found, way)())
 
 
 def _of_list(held: list[Any], where: str) -> pa.Table:
