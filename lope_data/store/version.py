@@ -40,6 +40,16 @@ class Version:
         """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of another format."""
         return cls(folder, read_manifest(folder))
 
+    def __repr__(self) -> str:
+        from lope_data.store.about import as_text
+
+        return as_text(self.manifest, self.folder)
+
+    def _repr_html_(self) -> str:
+        from lope_data.store.about import as_html
+
+        return as_html(self.manifest, self.folder)
+
     @property
     def ref(self) -> str:
         """`name@version`: what a user types to get exactly this."""
