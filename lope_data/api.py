@@ -260,9 +260,10 @@ def build_splits(
     import_ops(imports)
     checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
     rows, place = _count("limit", limit), _source(source)
-    given = [noise_splits] if isinstance(noise_splits, str) else noise_splits
-    if not isinstance(given, Iterable):
-        raise SourceError(f"noise_splits must hold names of splits, not {shown(given)}")
+    try:
+        given = [noise_splits] if isinstance(noise_splits, str) else [*noise_splits]
+    except TypeError:
+        raise SourceError(f"noise_splits must hold names of splits, not {shown(noise_splits)}") from None
     noisy = [_text("noise_splits", one, SourceError) for one in given]
     checked = _reading(checked, config=config, revision=revision)
     name = _name(name)
@@ -348,6 +349,9 @@ def _name(name: Any) -> str | None:
 
 def _options(store: Any, workers: Any, shard_rows: Any, progress: Progress, notice: Notice) -> Options:
     threads = _count("workers", workers) or os.cpu_count() or 1
+    for what, called in (("progress", progress), ("notice", notice)):
+        if not callable(called):
+            raise RecipeError(f"{what} must be a function, not {shown(called)}")
     return Options(_store(store), threads, _count("shard_rows", shard_rows), progress, notice)
 
 

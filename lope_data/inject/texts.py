@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import pyarrow as pa
 
+from lope_common.errors import shown
 from lope_data.errors import RecipeError
 from lope_data.inject.held import Texts, opened
 from lope_data.inject.rank import deal
@@ -200,7 +201,7 @@ def _seed(seed: int) -> int:
     try:
         plain = operator.index(seed)
     except TypeError as error:
-        raise RecipeError(f"seed: an integer is needed, not {seed!r}") from error
+        raise RecipeError(f"seed: an integer is needed, not {shown(seed)}") from error
     if not 0 <= plain < 2**63:
         raise RecipeError(f"seed: must be from 0 to 2**63 - 1, not {plain}")
     return int(plain)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_common.errors import shown
 from lope_common.places import typed_path
 from lope_data.errors import SourceError
 from lope_data.sources.files import (
@@ -105,7 +106,8 @@ def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None) -
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        raise SourceError(f"{source[:80]}: cannot be read ({error})") from error
+        why = getattr(error, "strerror", None) or error
+        raise SourceError(f"{shown(source)}: cannot be read ({why})") from error
     try:
         if (local := _local(path, reading, index)) is not None:
             _check_local(str(path), reading)
