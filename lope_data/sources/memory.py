@@ -51,7 +51,8 @@ def find_object(given: InMemory) -> Found:
 def blocks_of(held: Any, kind: str, where: str) -> Blocks:
     """The rows of an object, block by block, in types that versions hold.
 
-    A stream (`datasets.IterableDataset`, an Arrow reader) is read here, once. The columns of all others lie in memory.
+    A stream (`datasets.IterableDataset`, an Arrow reader) is read here, once, and so is a Dataset with rows chosen or
+    shuffled: they are kept on the disk. All others stay where they are.
 
     Args:
         kind: a key of `given.KINDS`, not one of several splits.
@@ -62,7 +63,8 @@ def blocks_of(held: Any, kind: str, where: str) -> Blocks:
     """
     match kind:
         case "datasets.Dataset":
-            found: Blocks = partial(_of_dataset, held)
+            chosen = getattr(held, "_indices", None) is not None  # by select or shuffle; slow to gather, so only once
+            found: Blocks = kept(_of_dataset(held), where) if chosen else partial(_of_dataset, held)
         case "datasets.IterableDataset":
             found = kept(of_iterable(held, where), where)
         case "pyarrow.RecordBatchReader":
