@@ -43,7 +43,7 @@ def kept(stream: Iterator[pa.Table], where: str) -> Blocks:
         with pa.ipc.new_stream(sink, first.schema) as writer:
             writer.write_table(first)
             for block in stream:
-                writer.write_table(block)
+                writer.write_table(block.combine_chunks())  # of rows that were gathered each may be a chunk
     return file.blocks
 
 

@@ -430,3 +430,10 @@ def test_no_library_is_imported_to_tell_what_an_object_is() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_shuffled_dataset_is_in_a_few_chunks() -> None:
+    """`datasets` gives each of the rows that it gathers as a chunk, and a file of these takes minutes."""
+    table = opened(datasets.Dataset.from_list(ROWS * 9).shuffle(seed=1)).read()
+    assert len(table) == len(ROWS) * 9
+    assert table["text"].num_chunks <= 3
