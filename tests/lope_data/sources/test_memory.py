@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 import lope_data
-from lope_data.sources import InMemory, Reading, Source, in_memory, open_source, streams
+from lope_data.sources import InMemory, Reading, Source, in_memory, memory, open_source, streams
 
 ROWS = [{"text": f"the sentence number {i} is a good one", "label": "ab"[i % 2], "n": i} for i in range(40)]
 RECIPE = {"steps": [{"ratio": 0.5}]}
@@ -32,6 +32,11 @@ class Mood(str, Enum):  # noqa: UP042  # whose `str` is not its value
 
 def opened(held: Any, **asked: Any) -> Source:
     return open_source(in_memory(held), Reading(**asked))
+
+
+def in_blocks_of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (streams, memory):
+        monkeypatch.setattr(module, "ROWS", count)
 
 
 def rows(held: Any) -> list[dict[str, Any]]:
@@ -86,7 +91,7 @@ def of_file(tmp_path_factory: pytest.TempPathFactory) -> lope_data.Version:
 def test_the_same_rows_make_the_same_version_whatever_holds_them(
     name: str, of_file: lope_data.Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "ROWS", 7)
+    in_blocks_of(7, monkeypatch)
     version = lope_data.build(RECIPE, source=SAME[name](), store=tmp_path)
     assert version.manifest.name == "memory-hynoise"
     assert version.manifest.content_digest == of_file.manifest.content_digest  # rows, their ids, and edits
@@ -249,7 +254,7 @@ def test_what_only_looks_like_json_is_made_json() -> None:
 def test_a_stream_without_features_widens_types_as_json_does(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, Any]] = [{"text": "a text", "label": None}] * 3
     given += [{"text": "a text", "label": "x", "n": 1}, {"text": "a text", "n": "one"}, {"n": 2**70, "text": "a text"}]
-    monkeypatch.setattr(streams, "ROWS", 2)
+    in_blocks_of(2, monkeypatch)
     table = opened(of_generator(given)).read()
     assert [str(kind) for kind in table.schema.types] == ["string", "string", "extension<arrow.json>"]
     assert table["label"].to_pylist() == [None, None, None, "x", None, None]
@@ -258,7 +263,7 @@ def test_a_stream_without_features_widens_types_as_json_does(monkeypatch: pytest
 
 def test_a_stream_is_read_once_in_blocks_and_its_file_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(streams, "ROWS", 8)
+    in_blocks_of(8, monkeypatch)
     read = 0
     most = 0
 
