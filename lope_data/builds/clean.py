@@ -81,7 +81,7 @@ class CleanRows:
         )
         gathered = gather(source.tasks(), reader)
         source.check()
-        if not len(gathered):
+        if not len(gathered) or not gathered.schema.names:
             raise SourceError(f"{where}: has no rows")
         some = next(gathered.tables(0, len(gathered), _BLOCK))
         canonical = Canonical.of(gathered.schema, gathered.sizes, some, where, recipe.shape, columns)

@@ -16,6 +16,10 @@ class Preview(Noisy):
 
     rows: int
 
+    def __repr__(self) -> str:
+        short = f", {self.shortfall:,} rows fewer than asked for" if self.shortfall else ""
+        return f"Preview: {len(self.noisy):,} of {self.rows:,} rows with noise, {len(self.edits):,} edits{short}"
+
 
 def preview(source: str, recipe: Recipe) -> Preview:
     """What `build` would do to a source, in memory.

@@ -29,7 +29,7 @@ class Source:
     Attributes:
         name: what its version is called by default.
         where: the source, for messages.
-        fingerprint: sha256 over its bytes.
+        fingerprint: sha256 over its bytes; of an object in memory over its values.
         reading: what was asked for, with what it was found to mean: the split's own name, the commit of a revision.
         place: where it is.
         tasks: give what reads the rows, part after part.

@@ -20,11 +20,11 @@ from lope_common.progress import Progress, silent
 from lope_common.threads import run_tasks
 from lope_data.errors import SourceError
 from lope_data.rows.classes import class_names
-from lope_data.rows.json_type import is_json, json_column
+from lope_data.rows.json_type import is_json
 from lope_data.rows.layout import ABSENT
 from lope_data.rows.shapes import KEYS
 from lope_data.sources.columns import common_schema, conformed
-from lope_data.sources.exact import known, merged
+from lope_data.sources.exact import as_type, known, merged
 from lope_data.sources.keys import PartKeys, RowKeys, column
 from lope_data.sources.part import BrokenRow, Part, Task
 from lope_data.sources.spool import Spool
@@ -128,6 +128,11 @@ class Gathered:
         tables = [self._table(number) for number in range(len(self._parts))]
         return pa.concat_tables(tables)
 
+    def tasks(self, where: str) -> Iterator[Task]:
+        """What reads all of them once more, as part of another reading."""
+        for part in self._parts:
+            yield partial(_part_again, part, where)
+
     def _table(self, number: int) -> pa.Table:
         """A part, as all parts are. The last ones are kept: the next rows that somebody wants may be in them."""
         with self._lock:
@@ -201,6 +206,10 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
     gathered = Gathered(kept, schema, sizes, of_rows)
     gathered.skipped = skipped
     return gathered
+
+
+def _part_again(part: _Kept, where: str) -> Part:
+    return Part(part.load(), where, part.keys, part.load)
 
 
 def _itself(table: pa.Table) -> pa.Table:
@@ -280,7 +289,4 @@ def _as(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     found = table[field.name]
     if found.type == field.type:
         return found
-    if is_json(field.type):
-        texts = [json_column(chunk.to_pylist()) for chunk in found.chunks]
-        return pa.chunked_array(texts, field.type)
-    return found.cast(field.type)
+    return pa.chunked_array([as_type(chunk, field.type) for chunk in found.chunks], field.type)

@@ -6,14 +6,16 @@ import codecs
 from encodings.aliases import aliases
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from lope_common.errors import shown, suggest
+from lope_data.errors import SourceError
+from lope_data.models import Strict
 
 _Word = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 
 
-class Reading(BaseModel):
+class Reading(Strict):
     """A recipe's `[source]`.
 
     Attributes:
@@ -27,7 +29,7 @@ class Reading(BaseModel):
         skip_broken: how many rows that cannot be read may be left out; the manifest lists them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    error = SourceError
 
     encoding: Annotated[str, Field(strict=True)] = "utf-8"
     pattern: Annotated[str, Field(strict=True, max_length=10_000)] | None = None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lope_data.errors import SourceError
-from lope_data.sources.formats.arrow import table_tasks
-from lope_data.sources.part import Task
+from lope_data.sources.formats.arrow import checked
+from lope_data.sources.part import Part, Task
 from lope_data.sources.text import first_line
 
 _ROWS = 5_000  # taken at a time
@@ -36,10 +39,18 @@ def saved_tasks(folder: Path) -> Iterator[Task]:
 
 
 def dataset_tasks(dataset: Any, where: str) -> Iterator[Task]:
-    """What reads the rows of a Dataset, with the names of its classes in the metadata."""
-    schema = dataset.features.arrow_schema
-    arrow = dataset.with_format("arrow")
-    tables = (
-        arrow[low : low + _ROWS].replace_schema_metadata(schema.metadata) for low in range(0, len(dataset), _ROWS)
-    )
-    yield from table_tasks(tables, where)
+    """What reads the rows of a Dataset as chosen and ordered, with the names of its classes in the metadata."""
+    chosen = getattr(dataset, "_indices", None) is not None  # by select or shuffle; slow to gather, so only once
+    for low in range(0, len(dataset), _ROWS):
+        yield partial(_part, dataset, low, where, chosen)
+
+
+def _part(dataset: Any, low: int, where: str, chosen: bool) -> Part:
+    table, broken = checked(_rows(dataset, low), where)
+    return Part(table, where, again=None if chosen or broken else partial(_rows, dataset, low), broken=broken)
+
+
+def _rows(dataset: Any, low: int) -> pa.Table:
+    rows = dataset.with_format("arrow")[low : low + _ROWS]
+    found: pa.Table = rows.replace_schema_metadata(dataset.features.arrow_schema.metadata)
+    return found.combine_chunks()  # of rows that were gathered each may be a chunk

@@ -1,4 +1,6 @@
-"""Sources: a file, a folder, a saved dataset, the hub or an embedded sample, as one Arrow table and a fingerprint."""
+"""Sources: a file, a folder, a saved dataset, the hub, an embedded sample or an object, as one Arrow table and a
+fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_common.errors import shown
 from lope_common.places import typed_path
 from lope_data.errors import SourceError
 from lope_data.sources.files import (
@@ -22,6 +25,7 @@ from lope_data.sources.files import (
     split_files,
 )
 from lope_data.sources.found import Found, Source, of_files, on_disk
+from lope_data.sources.given import InMemory
 from lope_data.sources.index import Place, SourceIndex
 from lope_data.sources.naming import dataset_name, file_name, folder_name, of_split
 from lope_data.sources.reading import Reading
@@ -32,8 +36,9 @@ if TYPE_CHECKING:
     from lope_data.sources.part import Task
 
 
-def open_source(source: str, reading: Reading | None = None, index: SourceIndex | None = None) -> Source:
-    """The source that a path, a hub id or the name of an embedded sample means. Reads no rows yet, only bytes.
+def open_source(source: str | InMemory, reading: Reading | None = None, index: SourceIndex | None = None) -> Source:
+    """The source that a path, a hub id, the name of an embedded sample or an object means. Reads no rows yet, only
+    bytes; of an object the values.
 
     Args:
         reading: its split, the encoding of its text, and the pattern of its lines.
@@ -53,7 +58,7 @@ def open_source(source: str, reading: Reading | None = None, index: SourceIndex 
     return _opened(found, split, reading.model_copy(update={"split": asked}))
 
 
-def open_splits(source: str, reading: Reading, index: SourceIndex | None = None) -> dict[str, Source]:
+def open_splits(source: str | InMemory, reading: Reading, index: SourceIndex | None = None) -> dict[str, Source]:
     """Every split of a source, as `open_source` opens one.
 
     Raises:
@@ -78,7 +83,16 @@ def _opened(found: Found, split: str | None, reading: Reading) -> Source:
         raise SourceError(f"{found.where}: cannot be read ({error.strerror or error})") from error
 
 
-def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
+def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None) -> Found:
+    if isinstance(source, InMemory):
+        if reading.of_text:
+            said = reading.model_dump(exclude_defaults=True)
+            option = next(key for key in ("pattern", "quoting", "encoding") if key in said)
+            raise SourceError(f"{source}: {option} is for text files; leave it out")
+        _check_local(str(source), reading)
+        from lope_data.sources.memory import find_object
+
+        return find_object(source)
     if source in FINGERPRINTS and not reading.of_text:  # a file of that name is ./sample
         _check_local(source, reading)
         return _sample(source, index)
@@ -92,7 +106,8 @@ def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        raise SourceError(f"{source[:80]}: cannot be read ({error})") from error
+        why = getattr(error, "strerror", None) or error
+        raise SourceError(f"{shown(source)}: cannot be read ({why})") from error
     try:
         if (local := _local(path, reading, index)) is not None:
             _check_local(str(path), reading)
