@@ -11,7 +11,7 @@ from lope_data.errors import SourceError
 from lope_data.sources.text import line_blocks
 
 
-def read_lines(path: Path, encoding: str, pattern: str) -> pa.Table:
+def read_lines(path: Path, encoding: str | None, pattern: str) -> pa.Table:
     """Each line is matched whole; blank lines are passed over, a group that has no part in a match is empty.
 
     Raises:

@@ -79,7 +79,7 @@ def _opened(found: Found, split: str | None, reading: Reading) -> Source:
 
 
 def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
-    if source in FINGERPRINTS and not reading.of_text:  # a file of that name is ./sample
+    if source in FINGERPRINTS and not reading.of_files:  # a file of that name is ./sample
         _check_local(source, reading)
         return _sample(source, index)
     if source.startswith("hf://"):
@@ -103,8 +103,8 @@ def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
         raise SourceError(f"{path}: neither a file nor a folder")
     if is_known(path) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", source):
         raise SourceError(f"{path if source.startswith('~') else source}: no such file or folder")
-    if reading.of_text:
-        raise SourceError(f"{source}: no such file, and an encoding or a pattern is for text files")
+    if reading.of_files:
+        raise SourceError(f"{source}: no such file; for a dataset on the hub, leave out {listed(reading.of_files)}")
     from lope_data.sources.remote import hub_dataset
 
     return hub_dataset(source, reading, index)
@@ -182,8 +182,8 @@ def _saved(path: Path, name: str, index: SourceIndex | None) -> Callable[[str | 
         return read_saved(path)
 
     def open_(split: str | None, reading: Reading) -> Source:
-        if reading.of_text:
-            raise SourceError(f"{path}: a saved dataset; an encoding or a pattern is for text files")
+        if reading.of_files:
+            raise SourceError(f"{path}: a saved dataset; leave out {listed(reading.of_files)}, which other files need")
         files = sorted(p for p in path.rglob("*") if p.is_file())
         fingerprint = partial(folder_fingerprint, path, files)
         source = _absolute(path if split is None else path.parent)

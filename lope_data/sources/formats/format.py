@@ -23,12 +23,12 @@ class Format:
             is not what it should be; errors of Arrow and of the system may pass. Of files of JSON the objects are
             gathered instead, since those of several files make one table.
         text: whether it holds text, which has an encoding and may be compressed; else it says all of that itself.
-        quoted: whether fields may stand in quotes.
+        takes: the names of what a `Reading` may say of it, beside what any text has.
         notes: whether such files in a folder may be about its rows, which others hold: a README.txt.
     """
 
     read: Callable[[Path, Reading], pa.Table] | None = None
     gather: Callable[[Path, Reading, Objects], None] | None = None
     text: bool = True
-    quoted: bool = False
+    takes: tuple[str, ...] = ()
     notes: bool = False

@@ -22,7 +22,7 @@ _ONE = 64  # blocks that one object may fill
 _TOO_DEEP = "nested too deeply"
 
 
-def read_json(path: Path, encoding: str, objects: Objects) -> None:
+def read_json(path: Path, encoding: str | None, objects: Objects) -> None:
     """A file with one array of objects, or with one object, on however many lines; any other is read as JSON lines.
 
     Raises:
@@ -51,7 +51,7 @@ def read_json(path: Path, encoding: str, objects: Objects) -> None:
         objects.add(rows[low : low + _ROWS], str(path), again=again, first=low)
 
 
-def read_json_lines(path: Path, encoding: str, objects: Objects) -> None:
+def read_json_lines(path: Path, encoding: str | None, objects: Objects) -> None:
     """A file with one object a line; blank lines are passed over.
 
     Raises:
@@ -96,7 +96,7 @@ def _one_careful(text: bytes, where: str) -> list[Any]:
     return [_careful(text, where)]
 
 
-def _one_object(path: Path, encoding: str) -> bytes | None:
+def _one_object(path: Path, encoding: str | None) -> bytes | None:
     """The text of a file that is one object, and so one row.
 
     Raises:
@@ -134,9 +134,9 @@ def _is_by_column(found: dict[str, Any]) -> bool:
     return len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1
 
 
-_LINES = Format(gather=lambda path, reading, objects: read_json_lines(path, reading.encoding, objects))
+_LINES = Format(gather=lambda path, reading, objects: read_json_lines(path, reading.said_encoding, objects))
 FORMATS = {
-    ".json": Format(gather=lambda path, reading, objects: read_json(path, reading.encoding, objects)),
+    ".json": Format(gather=lambda path, reading, objects: read_json(path, reading.said_encoding, objects)),
     ".jsonl": _LINES,
     ".ndjson": _LINES,
 }

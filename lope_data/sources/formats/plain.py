@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_plain(path: Path, encoding: str) -> pa.Table:
+def read_plain(path: Path, encoding: str | None) -> pa.Table:
     """The lines of a file, without their ends, as a column `text`."""
     import pyarrow as pa
 
@@ -20,4 +20,4 @@ def read_plain(path: Path, encoding: str) -> pa.Table:
     return pa.table({"text": pa.chunked_array(chunks, pa.large_string())})
 
 
-FORMATS = {".txt": Format(lambda path, reading: read_plain(path, reading.encoding), notes=True)}
+FORMATS = {".txt": Format(lambda path, reading: read_plain(path, reading.said_encoding), notes=True)}
