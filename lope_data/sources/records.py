@@ -73,7 +73,8 @@ def whole_lines(block: bytes, *, final: bool) -> list[bytes]:
 
 def line_ends(text: bytes) -> int:
     """How many lines end in a text."""
-    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+    returns = text.count(b"\r") - text.count(b"\r\n") if b"\r" in text else 0
+    return text.count(b"\n") + returns
 
 
 def whole_text(block: bytes, delimiter: str, *, quoted: bool, final: bool) -> int | None:

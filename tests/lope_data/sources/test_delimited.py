@@ -17,6 +17,7 @@ from lope_data.errors import SourceError
 from lope_data.sources import Reading, open_source, text
 from lope_data.sources.formats import delimited
 from lope_data.sources.formats.delimited import read_delimited
+from lope_data.sources.records import whole_text
 
 
 def read(path: Path, content: str | bytes, **reading: Any) -> list[dict[str, Any]]:
@@ -243,6 +244,10 @@ def test_broken_rows_may_become_too_many(tmp_path: Path) -> None:
     [
         ('a;b\n"I said;1\nall good";2\n', "line 2: a quote opens, and the field runs to line 3 over what looks like"),
         ('a|b\nx|1\n"I said|1\nno|2\nall good"|2\n', "line 3: a quote opens, and the field runs to line 5 over"),
+        (
+            'a\tb\n"two\nlines"\tx\n' + "x\ty\n" * 16 + '"I said\t1\nall good"\t2\n',
+            "line 20: a quote opens, and the field runs to line 21 over",
+        ),
         ('a,b\n"I said,1\nand "he left,2\n', "line 2: a quote opens, and the field runs to line 3 over"),
         ('a,b\n"Hello," she said,1\n', "line 2: text follows a quote that closes; if quotes are text here, --quoting"),
         ('a,b\n""Hello"" she said,1\n', "line 2: text follows a quote that closes"),
@@ -258,7 +263,8 @@ def test_a_quote_that_may_be_text_is_named(tmp_path: Path, block: int, content: 
 @pytest.mark.parametrize(
     "content",
     [
-        'a,b\n"Dear Sir, I\nam, yours",x\n',  # as texts are written
+        'a,b\n"Dear Sir, I\nam yours",x\n',  # as texts are written
+        'a,b\n"Dear Sir,\nI am yours",x\n',
         'a,b\n"one,2\nthree",x\n"four\nfive",y\n',  # no row is `four`
         'a,b\n"one ""two"",2\nthree",x\n',
         'a,b\n5" disk,x\n3",y\n',
@@ -293,6 +299,33 @@ def test_delimiters_and_headers_are_typed_and_replayed(tmp_path: Path, lope_data
     assert lope_data("build", "--source", "r.csv", "--ratio", "0.5", *args, "--json").json["rows"] == 3
     assert lope_data("preview", "--source", "r.csv", "--ratio", "0.5", *args).code == 0
     assert "source.delimiter: must be one ASCII character" in lope_data("ingest", "r.csv", "--delimiter", "::").refusal
+
+
+@pytest.mark.parametrize("size", [4, 5, 6, 7, 8, 30])
+def test_lines_are_counted_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    for module, name in ((delimited, "_BLOCK"), (delimited, "_HEAD"), (text, "_BLOCK")):
+        monkeypatch.setattr(module, name, size)
+    with pytest.raises(SourceError, match=r"r.csv, line 8: 1 field, where the header has 2"):
+        read(tmp_path / "r.csv", 'a,b\r\n1,2\r\n"two\r\nlines",x\r\n\r\n"a\rb",y\r\nbroken\r\n', quoting="minimal")
+
+
+@pytest.mark.parametrize(
+    ("block", "whole"),
+    [
+        (b'a,"b ""c"" d"\n"""e""",""\nf', b'a,"b ""c"" d"\n"""e""",""\n'),
+        (b'a,"b\nc"\nd,"e\nf', b'a,"b\nc"\n'),
+        (b"a,b\rc,d\r", b"a,b\r"),
+        (b'a,"b"\rc,d\r', b'a,"b"\r'),
+    ],
+)
+def test_where_records_end_is_known_by_counting_quotes(block: bytes, whole: bytes) -> None:
+    assert whole_text(block, ",", quoted=True, final=False) == len(whole)
+    assert whole_text(whole, ",", quoted=True, final=True) == len(whole)
+
+
+@pytest.mark.parametrize("block", [b'a "b" c\n', b'"a" b\n', b'"a,"b\n', b'""a\n', b'a"\n', b'"a\n'])
+def test_quotes_out_of_place_are_not_counted(block: bytes) -> None:
+    assert whole_text(block, ",", quoted=True, final=True) is None
 
 
 CELL = st.text(st.sampled_from('ab ,;\t|"\né'), max_size=8)

@@ -138,7 +138,14 @@ def in_sheet(path: Path, change: Callable[[str], str]) -> None:
 def test_a_sheet_that_says_less_than_it_holds(tmp_path: Path) -> None:
     path = write(tmp_path / "r.xlsx", [HEADER, ["one", "x"]])
     in_sheet(path, lambda xml: xml.replace('<dimension ref="A1:B2"', '<dimension ref="A1"'))
-    assert read(path).to_pylist() == [{"text": "one", "label": "x"}]
+    assert read(path).to_pylist() == read(path, sheet="Sheet").to_pylist() == [{"text": "one", "label": "x"}]
+
+
+def test_a_date_that_is_none(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = write(tmp_path / "r.xlsx", [HEADER, ["one", datetime.date(2026, 3, 1)]])
+    in_sheet(path, lambda xml: re.sub(r"<v>46082</v>", "<v>99999999</v>", xml))
+    assert "cell B2: the error #VALUE!" in refused(path)
+    assert not recwarn.list, "openpyxl warns where this is an error"
 
 
 def test_a_damaged_workbook(tmp_path: Path) -> None:
