@@ -18,8 +18,9 @@ from unittest.mock import patch
 import pyarrow as pa
 
 from lope_data.errors import SourceError
-from lope_data.sources import Reading, chunks, open_source, plain_json
+from lope_data.sources import Reading, open_source
 
+_ROOM = "lope_data.sources"
 SUFFIXES = (".json", ".jsonl")
 _NEVER, _WHOLE = 1 << 60, 1 << 26  # bytes
 _PIECES = [
@@ -93,7 +94,7 @@ def outcome(path: Path, least: int, size: int) -> pa.Table | str:
         least: bytes of a chunk that the fast reader is tried on.
         size: bytes of a chunk.
     """
-    with patch.object(plain_json, "LEAST", least), patch.object(chunks, "SIZE", size):
+    with patch(f"{_ROOM}.plain_json.LEAST", least), patch(f"{_ROOM}.chunks.SIZE", size):
         try:
             return open_source(str(path), Reading()).read().combine_chunks()
         except SourceError as error:

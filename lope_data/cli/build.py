@@ -10,6 +10,7 @@ from lope_data.cli.app import (
     BUILD_RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
+    DelimiterOption,
     EditionOption,
     EncodingOption,
     ImportOption,
@@ -17,12 +18,14 @@ from lope_data.cli.app import (
     LevelOption,
     LimitOption,
     MixOption,
+    NoHeaderOption,
     PatternOption,
     QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
     ShardRowsOption,
+    SheetOption,
     SourceOption,
     SplitOption,
     StoreOption,
@@ -58,7 +61,10 @@ def build(
     source: SourceOption = None,
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    no_header: NoHeaderOption = False,
     quoting: QuotingOption = None,
+    sheet: SheetOption = None,
     pattern: PatternOption = None,
     split: SplitOption = None,
     noise_splits: Annotated[
@@ -108,7 +114,9 @@ def build(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    resolved = named_recipe(recipe, overrides(**noise, encoding=encoding, quoting=quoting, pattern=pattern))
+    reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
+    reading |= {"pattern": pattern, "header": False if no_header else None}
+    resolved = named_recipe(recipe, overrides(**noise, **reading))
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:
         raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")

@@ -10,15 +10,18 @@ from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
+    DelimiterOption,
     EncodingOption,
     ImportOption,
     JsonOption,
     LimitOption,
+    NoHeaderOption,
     PatternOption,
     QuotingOption,
     RevisionOption,
     SeedOption,
     ShardRowsOption,
+    SheetOption,
     SplitOption,
     StoreOption,
     WorkersOption,
@@ -72,7 +75,10 @@ def ingest(
     seed: SeedOption = None,
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    no_header: NoHeaderOption = False,
     quoting: QuotingOption = None,
+    sheet: SheetOption = None,
     pattern: PatternOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
@@ -90,7 +96,9 @@ def ingest(
 
     import_ops(imports)
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(seed=seed, encoding=encoding, quoting=quoting, pattern=pattern))
+    reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
+    reading |= {"pattern": pattern, "header": False if no_header else None}
+    resolved = named_recipe(recipe, overrides(seed=seed, **reading))
     each = (split or resolved.source.split) == ALL
     with bar() as shown:
         asked: dict[str, Any] = {

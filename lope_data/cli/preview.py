@@ -11,16 +11,19 @@ from lope_data.cli.app import (
     BUILD_RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
+    DelimiterOption,
     EditionOption,
     EncodingOption,
     ImportOption,
     LevelOption,
     MixOption,
+    NoHeaderOption,
     PatternOption,
     QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
+    SheetOption,
     SourceOption,
     SplitOption,
     app,
@@ -51,7 +54,10 @@ def preview(
     source: SourceOption = None,
     columns: ColumnsOption = None,
     encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    no_header: NoHeaderOption = False,
     quoting: QuotingOption = None,
+    sheet: SheetOption = None,
     pattern: PatternOption = None,
     split: SplitOption = None,
     config: ConfigOption = None,
@@ -74,7 +80,9 @@ def preview(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    resolved = named_recipe(recipe, overrides(**noise, encoding=encoding, quoting=quoting, pattern=pattern))
+    reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
+    reading |= {"pattern": pattern, "header": False if no_header else None}
+    resolved = named_recipe(recipe, overrides(**noise, **reading))
     found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))

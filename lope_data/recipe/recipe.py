@@ -241,8 +241,8 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
 
     Args:
         path: None: the default recipe, of the newest edition. A manifest is known by its name's end, `.json`.
-        overrides: `edition`, `seed`, `encoding`, `quoting` and `pattern` of the source, and `ratio`, `level`, `mix` of
-            a recipe's only step; None stands for not typed.
+        overrides: `edition`, `seed`, what a `Reading` says of files, and `ratio`, `level`, `mix` of a recipe's only
+            step; None stands for not typed.
 
     Raises:
         RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.

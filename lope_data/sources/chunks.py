@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lope_data.errors import SourceError
-from lope_data.sources.text import COMPRESSIONS, blocks, check_utf8
+from lope_data.sources.text import COMPRESSIONS, blocks, check_utf8, marked
 
 SIZE = 1 << 20  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
 _BOM = b"\xef\xbb\xbf"
@@ -60,7 +60,7 @@ def changed(path: Path) -> SourceError:
     return SourceError(f"{path}: changed while it was read; try again when it is written")
 
 
-def line_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
+def line_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
     """All of a file.
 
     Raises:
@@ -86,7 +86,7 @@ def line_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
         yield Chunk(path, whole, line, place, _line_ends(whole), raw)
 
 
-def item_chunks(path: Path, encoding: str) -> Iterator[Chunk]:
+def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
     """The inside of a JSON array that is all of a file: items with commas between them.
 
     Raises:
@@ -143,8 +143,9 @@ def _check_end(path: Path, rest: bytes) -> None:
         raise SourceError(f"{path}: not valid JSON (something comes after the array)")
 
 
-def _pieces(path: Path, encoding: str) -> tuple[bool, Iterator[bytes]]:
+def _pieces(path: Path, encoding: str | None) -> tuple[bool, Iterator[bytes]]:
     """Whether they are the file's own bytes; and its text."""
+    encoding = encoding or marked(path)
     if encoding == "utf-8" and path.suffix.lower() not in COMPRESSIONS:
         return True, _read(path)
     return False, _joined(blocks(path, encoding))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lope_data.sources.part import Part, Task
 
+_OF_TEXT = ("encoding", "pattern")
 _ABOUT = ("config.json", "dataset_info.json", "dataset_infos.json")  # say something of a dataset, and are no rows
 
 
@@ -36,9 +37,10 @@ def is_known(path: Path) -> bool:
 def check_kind(path: Path, reading: Reading) -> None:
     """Raises SourceError: the file is of no known kind, or cannot be read in the way asked."""
     suffix, found = suffix_of(path), _format(path)
-    if reading.quoting is not None and (found is None or not found.quoted or reading.pattern is not None):
-        quoted = " and ".join(suffix for suffix, one in FORMATS.items() if one.quoted)
-        raise SourceError(f"{path}: quoting is for {quoted} files")
+    takes = found.takes if found is not None and reading.pattern is None else ()
+    if (other := next((name for name in reading.of_files if name not in (*_OF_TEXT, *takes)), None)) is not None:
+        *most, last = (suffix for suffix, one in FORMATS.items() if other in one.takes)
+        raise SourceError(f"{path}: {other} is for {', '.join(most)}{' and ' * bool(most)}{last} files")
     if reading.pattern is not None:
         if found is not None and not found.text:
             raise SourceError(f"{path}: a pattern reads the lines of a text file, and {suffix} is none")
@@ -198,7 +200,7 @@ def _tasks(path: Path, reading: Reading) -> Iterator[Task]:
     if reading.pattern is not None:
         from lope_data.sources.lines import read_lines
 
-        return read_lines(path, reading.encoding, reading.pattern)
+        return read_lines(path, reading.said_encoding, reading.pattern)
     found = _format(path)
     assert found is not None  # checked when it was opened
     return found.read(path, reading)

@@ -13,7 +13,7 @@ from lope_data.sources.chunks import Chunk, line_chunks
 from lope_data.sources.part import BrokenRow, Part, Task
 
 
-def read_lines(path: Path, encoding: str, pattern: str) -> Iterator[Task]:
+def read_lines(path: Path, encoding: str | None, pattern: str) -> Iterator[Task]:
     """Each line is matched whole; blank lines are passed over, a group that has no part in a match is empty. Lines that
     do not match are broken.
     """

@@ -85,15 +85,13 @@ def _opened(found: Found, split: str | None, reading: Reading) -> Source:
 
 def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None) -> Found:
     if isinstance(source, InMemory):
-        if reading.of_text:
-            said = reading.model_dump(exclude_defaults=True)
-            option = next(key for key in ("pattern", "quoting", "encoding") if key in said)
-            raise SourceError(f"{source}: {option} is for text files; leave it out")
+        if reading.of_files:
+            raise SourceError(f"{source}: {reading.of_files[0]} is for files; leave it out")
         _check_local(str(source), reading)
         from lope_data.sources.memory import find_object
 
         return find_object(source)
-    if source in FINGERPRINTS and not reading.of_text:  # a file of that name is ./sample
+    if source in FINGERPRINTS and not reading.of_files:  # a file of that name is ./sample
         _check_local(source, reading)
         return _sample(source, index)
     if source.startswith("hf://"):
@@ -118,8 +116,8 @@ def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None) -
         raise SourceError(f"{path}: neither a file nor a folder")
     if is_known(path) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", source):
         raise SourceError(f"{path if source.startswith('~') else source}: no such file or folder")
-    if reading.of_text:
-        raise SourceError(f"{source}: no such file, and an encoding or a pattern is for text files")
+    if reading.of_files:
+        raise SourceError(f"{source}: no such file; for a dataset on the hub, leave out {listed(reading.of_files)}")
     from lope_data.sources.remote import hub_dataset
 
     return hub_dataset(source, reading, index)
@@ -197,8 +195,8 @@ def _saved(path: Path, name: str, index: SourceIndex | None) -> Callable[[str | 
         return saved_tasks(path)
 
     def open_(split: str | None, reading: Reading) -> Source:
-        if reading.of_text:
-            raise SourceError(f"{path}: a saved dataset; an encoding or a pattern is for text files")
+        if reading.of_files:
+            raise SourceError(f"{path}: a saved dataset; leave out {listed(reading.of_files)}, which other files need")
         files = sorted(p for p in path.rglob("*") if p.is_file())
         fingerprint = partial(folder_fingerprint, path, files)
         source = _absolute(path if split is None else path.parent)

@@ -23,12 +23,12 @@ class Format:
             line or row, where the file is not what it should be; errors of Arrow and of the system may pass.
         schema: of a file whose columns have types: those of several files are made one before any is read.
         text: whether it holds text, which has an encoding and may be compressed; else it says all of that itself.
-        quoted: whether fields may stand in quotes.
+        takes: the names of what a `Reading` may say of it, beside what any text has.
         notes: whether such files in a folder may be about its rows, which others hold: a README.txt.
     """
 
     read: Callable[[Path, Reading], Iterator[Task]]
     schema: Callable[[Path], pa.Schema] | None = None
     text: bool = True
-    quoted: bool = False
+    takes: tuple[str, ...] = ()
     notes: bool = False

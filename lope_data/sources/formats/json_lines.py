@@ -35,9 +35,9 @@ def read_json(path: Path, reading: Reading) -> Iterator[Task]:
     from lope_data.sources.chunks import item_chunks
     from lope_data.sources.objects import object_part
 
-    text = (block.lstrip() for block in blocks(path, reading.encoding))
+    text = (block.lstrip() for block in blocks(path, reading.said_encoding))
     if next(filter(None, text), b"")[:1] != b"[":
-        one = _one_object(path, reading.encoding)
+        one = _one_object(path, reading.said_encoding)
         if one is None:
             yield from read_json_lines(path, reading)
         else:
@@ -45,7 +45,7 @@ def read_json(path: Path, reading: Reading) -> Iterator[Task]:
             yield partial(object_part, [orjson.loads(one)], str(path), again)
         return
     keys = None
-    for number, chunk in enumerate(item_chunks(path, reading.encoding)):
+    for number, chunk in enumerate(item_chunks(path, reading.said_encoding)):
         if not number:
             keys = _keys_of_items(chunk)
         yield partial(_items, chunk, keys)
@@ -60,7 +60,7 @@ def read_json_lines(path: Path, reading: Reading) -> Iterator[Task]:
     from lope_data.sources.chunks import line_chunks
 
     keys = None
-    for number, chunk in enumerate(line_chunks(path, reading.encoding)):
+    for number, chunk in enumerate(line_chunks(path, reading.said_encoding)):
         if not number:
             keys = _keys_of_line(chunk)
         yield partial(_lines, chunk, keys)
@@ -189,7 +189,7 @@ def _one_careful(text: bytes, where: str) -> list[Any]:
         raise SourceError(f"{where}: not valid JSON ({_reason(error)})") from error
 
 
-def _one_object(path: Path, encoding: str) -> bytes | None:
+def _one_object(path: Path, encoding: str | None) -> bytes | None:
     """The text of a file that is one object, and so one row.
 
     Raises:

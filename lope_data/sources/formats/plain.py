@@ -19,7 +19,7 @@ def read_plain(path: Path, reading: Reading) -> Iterator[Task]:
     """The lines of a file, without their ends, as a column `text`."""
     from lope_data.sources.chunks import line_chunks
 
-    for chunk in line_chunks(path, reading.encoding):
+    for chunk in line_chunks(path, reading.said_encoding):
         yield partial(_lines, chunk)
 
 

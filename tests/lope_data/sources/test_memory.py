@@ -408,9 +408,9 @@ def test_a_table_does_not_say_what_only_our_readers_may(tmp_path: Path) -> None:
         ({"config": "plain"}, "the list: --config is for a dataset on the hub"),
         ({"revision": "main"}, "the list: --revision is for a dataset on the hub"),
         ({"split": "train"}, "the list: has no splits"),
-        ({"recipe": {"source": {"encoding": "latin-1"}}}, "the list: encoding is for text files; leave it out"),
-        ({"recipe": {"source": {"pattern": "(?P<text>.*)"}}}, "the list: pattern is for text files"),
-        ({"recipe": {"source": {"quoting": "none"}}}, "the list: quoting is for text files"),
+        ({"recipe": {"source": {"encoding": "latin-1"}}}, "the list: encoding is for files; leave it out"),
+        ({"recipe": {"source": {"pattern": "(?P<text>.*)"}}}, "the list: pattern is for files"),
+        ({"recipe": {"source": {"quoting": "none"}}}, "the list: quoting is for files"),
     ],
 )
 def test_what_is_asked_of_files_is_refused(asked: dict[str, Any], message: str, tmp_path: Path) -> None:
