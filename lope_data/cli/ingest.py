@@ -25,6 +25,7 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import without_pandas
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -80,6 +81,8 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
+    without_pandas(source, None, imports)
+
     from lope_common.progress import bar
     from lope_data import api
     from lope_data.cli.said import tell
