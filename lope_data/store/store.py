@@ -21,8 +21,8 @@ class Store:
     """A folder of versions. Nothing is created before something is written."""
 
     def __init__(self, root: Path | None = None) -> None:
-        """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`."""
-        self.root = store_folder(root)
+        """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`. Raises StoreError: it is a URL."""
+        self.root = store_folder(root, StoreError)
 
     def home(self, name: str) -> Path:
         """The folder of a dataset's versions.
