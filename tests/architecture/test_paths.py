@@ -14,7 +14,7 @@ from lope_data.errors import StoreError
 from lope_train import cli as train_cli
 from lope_train.data import resolve
 from lope_train.errors import RunError, VersionError
-from lope_train.runs.folder import RunFolder
+from lope_train.runs import RunFolder
 
 DATA = [
     ["list", "--store=~/x"],
