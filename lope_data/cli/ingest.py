@@ -44,6 +44,10 @@ _EXAMPLES = """
 
   python -m lope_data ingest said.tsv --quoting none         [dim]# a quote is text like any other[/dim]
 
+  jq -c .rows[] all.json | python -m lope_data ingest -         [dim]# JSON lines on standard input[/dim]
+
+  python -m lope_data ingest https://example.com/data.jsonl.gz
+
   python -m lope_data ingest piqa.jsonl --recipe items          [dim]# of lope_train items[/dim]
 """
 
@@ -53,7 +57,8 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, or: sample.",
+            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, the URL of a "
+            "file, - for JSON lines on standard input, or: sample.",
             show_default=False,
         ),
     ],

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lope_common.places import typed_path
+from lope_common.progress import Notice, silent
 from lope_data.errors import SourceError
+from lope_data.sources.fetched import by_url, is_stream, stream
 from lope_data.sources.files import (
     check_kind,
     file_fingerprint,
@@ -27,23 +29,27 @@ from lope_data.sources.naming import dataset_name, file_name, folder_name, of_sp
 from lope_data.sources.reading import Reading
 from lope_data.sources.sample import FINGERPRINTS, read_sample
 from lope_data.sources.splits import ALL, Grouped, chosen, grouped, listed
+from lope_data.sources.urls import is_url, local_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def open_source(source: str, reading: Reading | None = None, index: SourceIndex | None = None) -> Source:
-    """The source that a path, a hub id or the name of an embedded sample means. Reads no rows yet, only bytes.
+def open_source(
+    source: str, reading: Reading | None = None, index: SourceIndex | None = None, notice: Notice = silent
+) -> Source:
+    """The source that a path, a URL, `-`, a hub id or the name of a sample means. Reads no rows yet, only bytes.
 
     Args:
         reading: its split, the encoding of its text, and the pattern of its lines.
         index: knows large files that have not changed, which are then not read either.
+        notice: called with what is waited for: a pipe, a download.
 
     Raises:
         SourceError: there is none, it is of no known kind, or it has several splits and none of them was asked for.
     """
     reading = reading or Reading()
-    found = _find(source, reading, index)
+    found = _find(source, reading, index, notice)
     if not found.splits:
         if reading.split is not None:
             raise SourceError(f"{found.where}: has no splits; leave --split out")
@@ -53,13 +59,15 @@ def open_source(source: str, reading: Reading | None = None, index: SourceIndex 
     return _opened(found, split, reading.model_copy(update={"split": asked}))
 
 
-def open_splits(source: str, reading: Reading, index: SourceIndex | None = None) -> dict[str, Source]:
+def open_splits(
+    source: str, reading: Reading, index: SourceIndex | None = None, notice: Notice = silent
+) -> dict[str, Source]:
     """Every split of a source, as `open_source` opens one.
 
     Raises:
         SourceError: it has none, or holds files that are of none.
     """
-    found = _find(source, reading, index)
+    found = _find(source, reading, index, notice)
     if not found.splits:
         raise SourceError(f"{found.where}: has no splits; leave --split out")
     if found.others:
@@ -78,7 +86,7 @@ def _opened(found: Found, split: str | None, reading: Reading) -> Source:
         raise SourceError(f"{found.where}: cannot be read ({error.strerror or error})") from error
 
 
-def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
+def _find(source: str, reading: Reading, index: SourceIndex | None, notice: Notice) -> Found:
     if source in FINGERPRINTS and not reading.of_text:  # a file of that name is ./sample
         _check_local(source, reading)
         return _sample(source, index)
@@ -86,7 +94,15 @@ def _find(source: str, reading: Reading, index: SourceIndex | None) -> Found:
         from lope_data.sources.remote import hub_files
 
         return hub_files(source, reading, index)
+    if is_url(source):
+        _check_local(source, reading)
+        if not source.lower().startswith("file:"):
+            return by_url(source, reading, index, notice)
+        source = local_file(source)
     path = typed_path(source)
+    if is_stream(source, path):
+        _check_local(source, reading)
+        return stream(source, path, reading, index, notice)
     try:
         path.stat()
     except FileNotFoundError:
