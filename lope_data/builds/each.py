@@ -27,7 +27,9 @@ def ingest_splits(
     """
     cleans = {
         split: Clean.of(opened, recipe, limit, _of(name, split), options.notice)
-        for split, opened in open_splits(source, recipe.source, SourceIndex(options.store.root)).items()
+        for split, opened in open_splits(
+            source, recipe.source, SourceIndex(options.store.root), options.progress
+        ).items()
     }
     _prepare(cleans, options)
     return {split: obtain(clean, options) for split, clean in cleans.items()}
@@ -54,7 +56,7 @@ def build_splits(
         StoreError: a name cannot be one, or is that of another source in the store.
         NoiseError: the mix cannot touch as many rows of a split as the ratio asks for.
     """
-    opened = open_splits(source, recipe.source, SourceIndex(options.store.root))
+    opened = open_splits(source, recipe.source, SourceIndex(options.store.root), options.progress)
     with_noise = _named(noisy, opened, source)
     cleans = {
         split: Clean.of(one, recipe, limit, None if split in with_noise else _of(name, split), options.notice)

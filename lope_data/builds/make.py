@@ -30,6 +30,7 @@ from lope_data.store.manifest_model import Source as Origin
 from lope_data.store.store import shard_rows
 from lope_data.store.verify import check_files
 from lope_data.store.version import Version
+from lope_data.text import kernels
 from lope_data.text.draws import row_hashes
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def make_clean(clean: Clean, options: Options) -> Version:
 
 def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options, *, allow_shortfall: bool) -> Version:
     """The noisy version of a parent."""
+    kernels.prepare(options.notice)
     if parent.existed:  # what it says of itself goes into the child's lineage
         check_files(parent)
     rows, origin = parent.rows, parent.manifest

@@ -56,7 +56,7 @@ def ingest(
         SourceError: the source cannot be read, or holds several splits and the recipe says none.
         StoreError: no name was given, and the source's is that of another source in the store.
     """
-    opened = open_source(source, recipe.source, SourceIndex(options.store.root))
+    opened = open_source(source, recipe.source, SourceIndex(options.store.root), options.progress)
     clean = Clean.of(opened, recipe, limit, name, options.notice)
     check(clean.wanted.name)
     clean.check_holder(options.store)

@@ -77,12 +77,14 @@ class Clean:
         if self._rows:
             return self._rows[0]
         from lope_data.builds.clean import CleanRows
+        from lope_data.text import kernels
 
         folder = options.store.root
         try:
-            rows = CleanRows.read(
-                self.opened, self.recipe, self.limit, self.wanted.seed, folder, options.workers, options.progress
-            )
+            with kernels.telling(options.notice):
+                rows = CleanRows.read(
+                    self.opened, self.recipe, self.limit, self.wanted.seed, folder, options.workers, options.progress
+                )
         except OSError as error:
             raise StoreError(
                 f"cannot keep rows on the disk of the store {folder} ({error.strerror or error}); make room, or choose "

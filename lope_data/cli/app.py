@@ -23,7 +23,8 @@ SourceOption = Annotated[
     str | None,
     typer.Option(
         help=f"A file ({listed(text=True)}, also .gz, .bz2, .zst; {listed(text=False)}), a folder or "
-        "pattern of them, a saved dataset, a hub id, or hf://datasets/OWNER/NAME/PATH; default: the sample."
+        "pattern of them, a saved dataset, a hub id, hf://datasets/OWNER/NAME/PATH, the URL of a file (https://, "
+        "s3://, ...), or - for JSON lines on standard input; default: the sample."
     ),
 ]
 SplitOption = Annotated[

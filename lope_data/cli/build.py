@@ -33,6 +33,7 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import settle, without_pandas
 from lope_data.errors import RecipeError
 
 _EXAMPLES = """
@@ -103,6 +104,8 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
+    without_pandas(source, from_, imports)
+
     from lope_common.progress import bar
     from lope_data import api
     from lope_data.cli.said import tell
@@ -117,6 +120,7 @@ def build(
     reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
     reading |= {"pattern": pattern, "header": False if no_header else None}
     resolved = named_recipe(recipe, overrides(**noise, **reading))
+    settle(resolved)
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:
         raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")

@@ -28,6 +28,7 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import without_pandas
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -46,6 +47,10 @@ _EXAMPLES = """
 
   python -m lope_data ingest said.tsv --quoting none         [dim]# a quote is text like any other[/dim]
 
+  jq -c .rows[] all.json | python -m lope_data ingest -         [dim]# JSON lines on standard input[/dim]
+
+  python -m lope_data ingest https://example.com/data.jsonl.gz
+
   python -m lope_data ingest piqa.jsonl --recipe items          [dim]# of lope_train items[/dim]
 """
 
@@ -55,7 +60,8 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, or: sample.",
+            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, the URL of a "
+            "file, - for JSON lines on standard input, or: sample.",
             show_default=False,
         ),
     ],
@@ -86,6 +92,8 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
+    without_pandas(source, None, imports)
+
     from lope_common.progress import bar
     from lope_data import api
     from lope_data.cli.said import tell

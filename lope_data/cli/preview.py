@@ -29,6 +29,7 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import settle, without_pandas
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -71,11 +72,15 @@ def preview(
     seed: SeedOption = None,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
+    without_pandas(source, None, imports)
+
+    from lope_common.progress import bar
     from lope_data import api
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.report.sample_rows import samples, show_samples
     from lope_data.rows.columns import Columns
+    from lope_data.text import kernels
 
     import_ops(imports)
     mapped = Columns.parsed(columns)
@@ -83,7 +88,9 @@ def preview(
     reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
     reading |= {"pattern": pattern, "header": False if no_header else None}
     resolved = named_recipe(recipe, overrides(**noise, **reading))
-    found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
+    settle(resolved)
+    with bar() as shown, kernels.telling(shown.notice):
+        found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))
     console.print(

@@ -93,7 +93,7 @@ def verify(
             source = source or SourceIndex(where.root).find(head.fingerprint)
             if source is None:
                 raise StoreError(f"cannot replay: it is not known where the source {head.name!r} is; say --source")
-            findings += replayed(checked[0], source, workers or os.cpu_count() or 1, shown.progress)
+            findings += replayed(checked[0], source, workers or os.cpu_count() or 1, shown.progress, shown.notice)
     for finding in findings:
         text = safe(f"{finding.ref}  {finding.where}: {finding.what}")
         console.print(text, style="red", markup=False, soft_wrap=True)

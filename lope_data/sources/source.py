@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from lope_common.errors import shown
 from lope_common.places import typed_path
+from lope_common.progress import Progress, silent
 from lope_data.errors import SourceError
+from lope_data.sources.fetched import by_url, is_stream, stream
 from lope_data.sources.files import (
     check_kind,
     file_fingerprint,
@@ -31,24 +33,31 @@ from lope_data.sources.naming import dataset_name, file_name, folder_name, of_sp
 from lope_data.sources.reading import Reading
 from lope_data.sources.sample import FINGERPRINTS, sample_tasks
 from lope_data.sources.splits import ALL, Grouped, chosen, grouped, listed
+from lope_data.sources.urls import is_url, local_file
 
 if TYPE_CHECKING:
     from lope_data.sources.part import Task
 
 
-def open_source(source: str | InMemory, reading: Reading | None = None, index: SourceIndex | None = None) -> Source:
-    """The source that a path, a hub id, the name of an embedded sample or an object means. Reads no rows yet, only
+def open_source(
+    source: str | InMemory,
+    reading: Reading | None = None,
+    index: SourceIndex | None = None,
+    progress: Progress = silent,
+) -> Source:
+    """The source that a path, a URL, `-`, a hub id, the name of a sample or an object means. Reads no rows yet, only
     bytes; of an object the values.
 
     Args:
         reading: its split, the encoding of its text, and the pattern of its lines.
         index: knows large files that have not changed, which are then not read either.
+        progress: called with how many bytes have come through a pipe, or of a download.
 
     Raises:
         SourceError: there is none, it is of no known kind, or it has several splits and none of them was asked for.
     """
     reading = reading or Reading()
-    found = _find(source, reading, index)
+    found = _find(source, reading, index, progress)
     if not found.splits:
         if reading.split is not None:
             raise SourceError(f"{found.where}: has no splits; leave --split out")
@@ -58,13 +67,15 @@ def open_source(source: str | InMemory, reading: Reading | None = None, index: S
     return _opened(found, split, reading.model_copy(update={"split": asked}))
 
 
-def open_splits(source: str | InMemory, reading: Reading, index: SourceIndex | None = None) -> dict[str, Source]:
+def open_splits(
+    source: str | InMemory, reading: Reading, index: SourceIndex | None = None, progress: Progress = silent
+) -> dict[str, Source]:
     """Every split of a source, as `open_source` opens one.
 
     Raises:
         SourceError: it has none, or holds files that are of none.
     """
-    found = _find(source, reading, index)
+    found = _find(source, reading, index, progress)
     if not found.splits:
         raise SourceError(f"{found.where}: has no splits; leave --split out")
     if found.others:
@@ -83,7 +94,7 @@ def _opened(found: Found, split: str | None, reading: Reading) -> Source:
         raise SourceError(f"{found.where}: cannot be read ({error.strerror or error})") from error
 
 
-def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None) -> Found:
+def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None, progress: Progress) -> Found:
     if isinstance(source, InMemory):
         if reading.of_files:
             raise SourceError(f"{source}: {reading.of_files[0]} is for files; leave it out")
@@ -98,7 +109,15 @@ def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None) -
         from lope_data.sources.remote import hub_files
 
         return hub_files(source, reading, index)
+    if is_url(source):
+        _check_local(source, reading)
+        if not source.lower().startswith("file:"):
+            return by_url(source, reading, index, progress)
+        source = local_file(source)
     path = typed_path(source)
+    if is_stream(source, path):
+        _check_local(source, reading)
+        return stream(source, path, reading, index, progress)
     try:
         path.stat()
     except FileNotFoundError:

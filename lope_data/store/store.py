@@ -24,9 +24,9 @@ class Store:
         """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`.
 
         Raises:
-            StoreError: no folder can have such a name, or it cannot be looked at.
+            StoreError: it is a URL, no folder can have such a name, or it cannot be looked at.
         """
-        self.root = store_folder(root)
+        self.root = store_folder(root, StoreError)
         try:
             self.root.stat()
         except (FileNotFoundError, NotADirectoryError):

@@ -12,6 +12,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import int64, types, uint8, uint64
+from numba.core import event
+
+from lope_data.text.kernels.loading import ALWAYS, ONCE, tell
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -44,12 +47,24 @@ def kernel(*signature: Any) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         try:
-            compiled: Any = numba.njit(signature, cache=True, nogil=True)(function)
-        except RuntimeError:  # no folder to keep it in can be written
+            with event.install_listener("numba:compile", _Compiling()):
+                compiled: Any = numba.njit(signature, cache=True, nogil=True)(function)
+        except (RuntimeError, OSError):  # no folder to keep it in can be written, or its disk is full
+            tell(ALWAYS)
             compiled = numba.njit(signature, nogil=True)(function)
         return cast("F", compiled)
 
     return decorate
+
+
+class _Compiling(event.Listener):
+    """Is told when Numba compiles, and so has found nothing that was kept."""
+
+    def on_start(self, event: event.Event) -> None:  # noqa: ARG002
+        tell(ONCE)
+
+    def on_end(self, event: event.Event) -> None:
+        pass
 
 
 @kernel(uint64)
