@@ -11,6 +11,7 @@ from lope_data.errors import SourceError, StoreError
 from lope_data.recipe.recipe import Recipe
 from lope_data.sources import Source, SourceIndex, meant, open_splits
 from lope_data.store.version import Version
+from lope_data.text import kernels
 
 
 def ingest_splits(
@@ -56,7 +57,8 @@ def build_splits(
         StoreError: a name cannot be one, or is that of another source in the store.
         NoiseError: the mix cannot touch as many rows of a split as the ratio asks for.
     """
-    opened = open_splits(source, recipe.source, SourceIndex(options.store.root), options.progress)
+    with kernels.telling(options.notice):
+        opened = open_splits(source, recipe.source, SourceIndex(options.store.root), options.progress)
     with_noise = _named(noisy, opened, source)
     cleans = {
         split: Clean.of(one, recipe, limit, None if split in with_noise else _of(name, split), options.notice)

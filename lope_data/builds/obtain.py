@@ -18,6 +18,7 @@ from lope_data.store.locks import left_locked, locked, locked_if_free
 from lope_data.store.manifest import version_id
 from lope_data.store.store import Store
 from lope_data.store.version import Version
+from lope_data.text import kernels
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def ingest(
         SourceError: the source cannot be read, or holds several splits and the recipe says none.
         StoreError: no name was given, and the source's is that of another source in the store.
     """
-    opened = open_source(source, recipe.source, SourceIndex(options.store.root), options.progress)
+    with kernels.telling(options.notice):
+        opened = open_source(source, recipe.source, SourceIndex(options.store.root), options.progress)
     clean = Clean.of(opened, recipe, limit, name, options.notice)
     check(clean.wanted.name)
     clean.check_holder(options.store)

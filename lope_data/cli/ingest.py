@@ -28,7 +28,7 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
-from lope_data.cli.lean import without_pandas
+from lope_data.cli.lean import settle, without_pandas
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -107,6 +107,7 @@ def ingest(
     reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
     reading |= {"pattern": pattern, "header": False if no_header else None}
     resolved = named_recipe(recipe, overrides(seed=seed, **reading))
+    settle(resolved)
     each = (split or resolved.source.split) == ALL
     with bar() as shown:
         asked: dict[str, Any] = {

@@ -30,6 +30,7 @@ def process() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
+        gc.freeze()  # else Python looks through all of it once more when it ends
 
 
 def without_pandas(source: str | None, parent: str | None, imports: list[str] | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -141,7 +140,7 @@ def _digest(names: Sequence[bytes], values: Sequence[str | None]) -> bytes:
 
 def _joined_digests(texts: Sequence[tuple[bytes, pa.Array]]) -> tuple[list[bytes], Mask]:
     """The hashes of many rows as if `=:` were nowhere, and the rows where it is."""
-    from lope_data.text.kernels import add_sizes, put_cells
+    from lope_data.text.kernels import add_sizes, put_cells, words_of
 
     count = len(texts[0][1])
     sizes, marked = np.zeros(count, np.int64), np.zeros(count, np.uint8)
@@ -156,9 +155,10 @@ def _joined_digests(texts: Sequence[tuple[bytes, pa.Array]]) -> tuple[list[bytes
     ends = np.concatenate(([0], np.cumsum(sizes)))
     out, at = np.empty(ends[-1], np.uint8), ends[:-1].copy()
     for before, offsets, data, valid in columns:
-        put_cells(out, at, before, offsets, data, valid, marked)
-    view, digest = out.data, xxhash.xxh3_128_digest
-    return [digest(view[low:high]) for low, high in pairwise(ends.tolist())], marked.astype(np.bool_)
+        put_cells(out, words_of(out), at, before, offsets, data, words_of(data), valid, marked)
+    places = ends.tolist()
+    texts_of_rows = map(out.data.__getitem__, map(slice, places, places[1:]))
+    return list(map(xxhash.xxh3_128_digest, texts_of_rows)), marked.astype(np.bool_)
 
 
 _MARK = b"=:"

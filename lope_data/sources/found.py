@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 from lope_common.progress import silent
 from lope_data.errors import SourceError
 from lope_data.sources.files import check_kinds, folder_fingerprint, read_files
-from lope_data.sources.index import Place, SourceIndex, Stamp
+from lope_data.sources.index import LARGE, Place, SourceIndex, Stamp
 from lope_data.sources.naming import of_split
 from lope_data.sources.reading import Reading
 from lope_data.sources.splits import Grouped
+from lope_data.text import kernels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,13 +94,23 @@ def on_disk(
     """
     stamps = tuple(Stamp.of(file) for file in files)  # before the bytes are read
     place = Place(source, reading.split or "", stamps)
-    fingerprint = (index and index.known(place)) or fingerprint_of()
+    fingerprint = (index and index.known(place)) or _hashed(fingerprint_of, sum(stamp.size for stamp in stamps))
 
     def check() -> None:
         if tuple(map(Stamp.of, files)) != stamps:
             raise SourceError(f"{where}: changed while it was read; try again when it is written")
 
     return Source(name, where, fingerprint, reading, place, tasks, index, check)
+
+
+def _hashed(fingerprint_of: Callable[[], str], size: int) -> str:
+    """The fingerprint. While a large source is hashed, in code that lets others run, what reads it is loaded."""
+    if size <= LARGE:
+        return fingerprint_of()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(fingerprint_of)
+        kernels.prepare_reading()
+        return found.result()
 
 
 def of_files(

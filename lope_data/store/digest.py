@@ -96,6 +96,8 @@ class ContentDigest:
 
 def _edit_bounds(rows: pa.Table, edits: pa.Table) -> I64:
     """Where the edits of each row begin, and where those of the last end."""
+    if not len(edits):
+        return np.zeros(len(rows) + 1, np.int64)
     place = pc.index_in(whole(edits["row_id"]), value_set=whole(rows[ROW_ID]))
     if place.null_count:
         raise ValueError("an edit is of a row that is not there")

@@ -42,6 +42,7 @@ __all__ = [
     "of_points",
     "plain",
     "prepare",
+    "prepare_reading",
     "put_cells",
     "runs",
     "scanned",
@@ -80,6 +81,12 @@ def prepare(notice: Notice) -> None:
         for module in _HOMES:
             if module not in _OF_READING:
                 load(module)
+
+
+def prepare_reading() -> None:
+    """Loads those now that large sources are read with."""
+    for module in _OF_READING:
+        load(module)
 
 
 def __getattr__(name: str) -> Any:

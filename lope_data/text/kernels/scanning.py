@@ -11,21 +11,30 @@ from typing import Any
 import numpy as np
 from numba import boolean, int32, int64, types, uint64
 
-from lope_data.text.kernels.compiling import I64, I64_IN, U8_IN, U8_OUT, WORDS_IN, Bytes, kernel
+from lope_data.text.kernels.compiling import (
+    HIGH,
+    I64,
+    I64_IN,
+    ONES,
+    U8_IN,
+    U8_OUT,
+    WORDS_IN,
+    WORDS_OUT,
+    Bytes,
+    kernel,
+    part_of_kernels,
+)
 
-_ONES = np.uint64(0x0101010101010101)
-_HIGH = np.uint64(0x8080808080808080)
 _QUOTES = np.uint64(0x2222222222222222)
 _SLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES = np.uint64(0x2020202020202020)
-_WORDS_OUT = types.Array(uint64, 1, "A", aligned=False)
 _OFFSETS_OUT = types.Array(int32, 2, "C")
 
 PADDING = 16
 """Zero bytes that must follow what is scanned: the kernels look ahead, and nothing that they take holds a zero."""
 
 
-@kernel(U8_OUT, int64, int64)
+@part_of_kernels
 def is_utf8(data: Any, low: int, high: int) -> bool:
     """Whether data[low:high] is valid UTF-8."""
     i = low
@@ -54,7 +63,7 @@ def is_utf8(data: Any, low: int, high: int) -> bool:
     return True
 
 
-@kernel(U8_IN, int64)
+@part_of_kernels
 def _escaped(data: Bytes, place: int) -> int:
     """The 16 bits that four hexadecimal digits stand for; negative where they are no such digits."""
     value = 0
@@ -71,7 +80,7 @@ def _escaped(data: Bytes, place: int) -> int:
     return value
 
 
-@kernel(U8_IN, WORDS_IN, int64, int64, U8_OUT, _WORDS_OUT, int64)
+@part_of_kernels
 def _text(data: Bytes, words: Any, place: int, fin: int, out: Bytes, out_words: Any, at: int) -> tuple[int, int]:
     """Takes the text that begins after a quote at `place`, to `out` from `at` on: the places after the closing quote
     and after the text, or negative ones.
@@ -83,10 +92,10 @@ def _text(data: Bytes, words: Any, place: int, fin: int, out: Bytes, out_words: 
             word = words[place]
             out_words[at] = word
             quote, slash = word ^ _QUOTES, word ^ _SLASHES
-            marks = (((quote - _ONES) & ~quote) | ((slash - _ONES) & ~slash) | ((word - _SPACES) & ~word)) & _HIGH
+            marks = (((quote - ONES) & ~quote) | ((slash - ONES) & ~slash) | ((word - _SPACES) & ~word)) & HIGH
             if marks:
                 below = ((marks & (~marks + uint64(1))) - uint64(1)) >> uint64(7)
-                plain = int64(((below & _ONES) * _ONES) >> uint64(56))  # bytes before the first mark
+                plain = int64(((below & ONES) * ONES) >> uint64(56))  # bytes before the first mark
                 if plain:
                     high |= word << uint64(64 - 8 * plain)
                 place += plain
@@ -154,12 +163,12 @@ def _text(data: Bytes, words: Any, place: int, fin: int, out: Bytes, out_words: 
         else:
             return -1, -1
         at += 1
-    if high & _HIGH and not is_utf8(out, first, at):
+    if high & HIGH and not is_utf8(out, first, at):
         return -1, -1
     return place + 1, at
 
 
-@kernel(U8_IN, int64, int64, boolean)
+@part_of_kernels
 def _after_space(data: Bytes, place: int, fin: int, lines: bool) -> int:
     """The first place from `place` on that is no white space; of line ends only where `lines`."""
     while place < fin and (
@@ -169,7 +178,7 @@ def _after_space(data: Bytes, place: int, fin: int, lines: bool) -> int:
     return place
 
 
-@kernel(U8_IN, WORDS_IN, int64, U8_IN, I64_IN, boolean, U8_OUT, _WORDS_OUT, int64, _OFFSETS_OUT)
+@kernel(U8_IN, WORDS_IN, int64, U8_IN, I64_IN, boolean, U8_OUT, WORDS_OUT, int64, _OFFSETS_OUT)
 def scanned(
     data: Bytes,
     words: Any,
