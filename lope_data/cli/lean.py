@@ -39,7 +39,7 @@ def without_pandas(source: str | None, parent: str | None, imports: list[str] | 
     Not so where that could be seen: ops of a user's own may use both, and times in nanoseconds, which text has none
     of, become pandas' in Python.
     """
-    if imports or parent is not None or not _is_text(source):
+    if imports or parent is not None or not _has_no_nanoseconds(source):
         return
     import pyarrow as pa
 
@@ -61,8 +61,8 @@ def settle(recipe: Recipe) -> None:
     pa.array([]).to_pandas()
 
 
-def _is_text(source: str | None) -> bool:
-    """Whether a source is the sample or one file of text, told by its name."""
+def _has_no_nanoseconds(source: str | None) -> bool:
+    """Whether a source is the sample, or one file of text or whose schema has no such times."""
     from lope_data.sources.formats import FORMATS
     from lope_data.sources.text import suffix_of
 
@@ -71,4 +71,11 @@ def _is_text(source: str | None) -> bool:
     path = Path(source)
     suffix = suffix_of(path)
     found = FORMATS.get(suffix) or FORMATS.get(Path(suffix).stem)
-    return found is not None and found.text and not path.is_dir()
+    if found is None or not path.is_file():
+        return found is not None and found.text and not path.is_dir()
+    if found.schema is None:
+        return found.text
+    try:
+        return "[ns" not in str(found.schema(path))
+    except (OSError, ValueError):  # who reads it says what is wrong
+        return False

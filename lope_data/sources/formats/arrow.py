@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lope_data.sources.part import BrokenRow, Part, Task
     from lope_data.sources.reading import Reading
 
-_SIZE = 1 << 23  # bytes of a part, as a rule
+_SIZE = 1 << 22  # bytes of a part, as a rule
 _BUFFER = 1 << 20  # bytes of a column that are read at a time, where it is read in pieces
 _LARGE = 1 << 25  # bytes of a group of rows that is read in pieces: some writers make one of all rows
 
