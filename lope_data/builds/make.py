@@ -33,9 +33,12 @@ from lope_data.store.version import Version
 from lope_data.text import kernels
 from lope_data.text.draws import row_hashes
 
+_TOLD = 3  # skipped rows
+
 if TYPE_CHECKING:
     from lope_data.builds.obtain import Options
     from lope_data.builds.wanted import Clean, Wanted
+    from lope_data.sources.part import BrokenRow
 
 
 def make_clean(clean: Clean, options: Options) -> Version:
@@ -81,6 +84,8 @@ def make_clean(clean: Clean, options: Options) -> Version:
 
     made = _written(wanted, "ingest", len(rows), layout, options, shard, facts)
     rows.canonical.say(clean.notice)  # not before: what is refused is one line
+    if rows.skipped:
+        clean.notice(_told(opened.where, rows.skipped))
     return made
 
 
@@ -125,6 +130,13 @@ def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options
         )
 
     return _written(wanted, "build", len(rows), lambda _: Layout.of(rows), options, shard, facts)
+
+
+def _told(where: str, skipped: Sequence[BrokenRow]) -> str:
+    """What to say of rows that were skipped."""
+    first = "; ".join(f"{one.place}: {one.reason}" for one in skipped[:_TOLD])
+    more = f"; and {len(skipped) - _TOLD:,} more, which the manifest lists" if len(skipped) > _TOLD else ""
+    return f"{where}: {len(skipped):,} broken row{'s' * (len(skipped) != 1)} skipped: {first}{more}"
 
 
 def _written(

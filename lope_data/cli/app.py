@@ -52,26 +52,11 @@ MixOption = Annotated[
 ]
 LevelOption = Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")]
 SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
-EncodingOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Encoding of a text file: latin-1, cp1252, ...; default: utf-8, or what a byte-order mark says.",
-        show_default=False,
-    ),
-]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME=COLUMN,...",
         help="What columns stand for, where their names do not say: text=body,label=category; choices several times.",
-        show_default=False,
-    ),
-]
-PatternOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Read plain text, a row a line: a pattern whose named groups are the columns, "
-        r"'(?P<label>\S+) (?P<text>.*)'.",
         show_default=False,
     ),
 ]
@@ -90,33 +75,6 @@ ImportOption = Annotated[
         help="Import ops of your own from there. Repeat for several.",
         show_default=False,
     ),
-]
-QuotingOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="minimal|none",
-        help="Of csv and tsv files: whether fields may stand in quotes, or quotes are text like any other.",
-        show_default=False,
-    ),
-]
-DelimiterOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CHAR|tab",
-        help="Of csv and tsv files: what stands between columns; default: found in the first rows.",
-        show_default=False,
-    ),
-]
-NoHeaderOption = Annotated[
-    bool,
-    typer.Option(
-        "--no-header",
-        help="Of csv, tsv and xlsx files: the first row is one of them; columns are column_0, column_1, ...",
-    ),
-]
-SheetOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Of an xlsx file, where several sheets hold something.", show_default=False),
 ]
 LimitOption = Annotated[
     int | None,

@@ -10,22 +10,16 @@ from lope_data.cli.app import (
     BUILD_RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
-    DelimiterOption,
     EditionOption,
-    EncodingOption,
     ImportOption,
     JsonOption,
     LevelOption,
     LimitOption,
     MixOption,
-    NoHeaderOption,
-    PatternOption,
-    QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
     ShardRowsOption,
-    SheetOption,
     SourceOption,
     SplitOption,
     StoreOption,
@@ -34,6 +28,7 @@ from lope_data.cli.app import (
     overrides,
 )
 from lope_data.cli.lean import settle, without_pandas
+from lope_data.cli.reading_options import reading_options, typed_reading
 from lope_data.errors import RecipeError
 
 _EXAMPLES = """
@@ -58,15 +53,10 @@ _EXAMPLES = """
 
 
 @app.command(epilog=_EXAMPLES)
+@reading_options
 def build(
     source: SourceOption = None,
     columns: ColumnsOption = None,
-    encoding: EncodingOption = None,
-    delimiter: DelimiterOption = None,
-    no_header: NoHeaderOption = False,
-    quoting: QuotingOption = None,
-    sheet: SheetOption = None,
-    pattern: PatternOption = None,
     split: SplitOption = None,
     noise_splits: Annotated[
         str | None,
@@ -102,6 +92,7 @@ def build(
         typer.Option("--allow-shortfall", help="Change what there is where too few rows can be changed."),
     ] = False,
     as_json: JsonOption = False,
+    **typed: Any,
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
     without_pandas(source, from_, imports)
@@ -117,9 +108,7 @@ def build(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
-    reading |= {"pattern": pattern, "header": False if no_header else None}
-    resolved = named_recipe(recipe, overrides(**noise, **reading))
+    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed)))
     settle(resolved)
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:

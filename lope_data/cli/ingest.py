@@ -10,18 +10,12 @@ from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
-    DelimiterOption,
-    EncodingOption,
     ImportOption,
     JsonOption,
     LimitOption,
-    NoHeaderOption,
-    PatternOption,
-    QuotingOption,
     RevisionOption,
     SeedOption,
     ShardRowsOption,
-    SheetOption,
     SplitOption,
     StoreOption,
     WorkersOption,
@@ -29,6 +23,7 @@ from lope_data.cli.app import (
     overrides,
 )
 from lope_data.cli.lean import settle, without_pandas
+from lope_data.cli.reading_options import reading_options, typed_reading
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -56,6 +51,7 @@ _EXAMPLES = """
 
 
 @app.command(epilog=_EXAMPLES)
+@reading_options
 def ingest(
     source: Annotated[
         str,
@@ -80,16 +76,11 @@ def ingest(
     imports: ImportOption = None,
     seed: SeedOption = None,
     columns: ColumnsOption = None,
-    encoding: EncodingOption = None,
-    delimiter: DelimiterOption = None,
-    no_header: NoHeaderOption = False,
-    quoting: QuotingOption = None,
-    sheet: SheetOption = None,
-    pattern: PatternOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     shard_rows: ShardRowsOption = None,
     as_json: JsonOption = False,
+    **typed: Any,
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
     without_pandas(source, None, imports)
@@ -104,9 +95,7 @@ def ingest(
 
     import_ops(imports)
     mapped = Columns.parsed(columns)
-    reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
-    reading |= {"pattern": pattern, "header": False if no_header else None}
-    resolved = named_recipe(recipe, overrides(seed=seed, **reading))
+    resolved = named_recipe(recipe, overrides(seed=seed, **typed_reading(typed)))
     settle(resolved)
     each = (split or resolved.source.split) == ALL
     with bar() as shown:

@@ -11,25 +11,20 @@ from lope_data.cli.app import (
     BUILD_RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
-    DelimiterOption,
     EditionOption,
-    EncodingOption,
     ImportOption,
     LevelOption,
     MixOption,
-    NoHeaderOption,
-    PatternOption,
-    QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
-    SheetOption,
     SourceOption,
     SplitOption,
     app,
     overrides,
 )
 from lope_data.cli.lean import settle, without_pandas
+from lope_data.cli.reading_options import reading_options, typed_reading
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -47,6 +42,7 @@ _EXAMPLES = """
 
 
 @app.command(epilog=_EXAMPLES)
+@reading_options
 def preview(
     recipe: Annotated[
         str | None,
@@ -54,12 +50,6 @@ def preview(
     ] = None,
     source: SourceOption = None,
     columns: ColumnsOption = None,
-    encoding: EncodingOption = None,
-    delimiter: DelimiterOption = None,
-    no_header: NoHeaderOption = False,
-    quoting: QuotingOption = None,
-    sheet: SheetOption = None,
-    pattern: PatternOption = None,
     split: SplitOption = None,
     config: ConfigOption = None,
     revision: RevisionOption = None,
@@ -70,6 +60,7 @@ def preview(
     edition: EditionOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
+    **typed: Any,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
     without_pandas(source, None, imports)
@@ -85,9 +76,7 @@ def preview(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    reading: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "sheet": sheet}
-    reading |= {"pattern": pattern, "header": False if no_header else None}
-    resolved = named_recipe(recipe, overrides(**noise, **reading))
+    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed)))
     settle(resolved)
     with bar() as shown, kernels.telling(shown.notice):
         found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 
@@ -176,11 +176,14 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
     sizes: Counter[str] = Counter()
     rows = 0
     for part, digests in run_tasks(read, tasks, reader.workers):
+        before_part = rows + len(skipped)
         for broken in part.broken:
-            row = None if broken.row is None else rows + len(skipped) + broken.row
+            place = None if broken.row is None else before_part + broken.row
+            found_there = replace(broken, row=place)
             if len(skipped) == reader.skip:
-                raise SourceError(_told(part.where, broken, row, len(skipped)))
-            skipped.append(BrokenRow(broken.reason, broken.line, row))
+                before = f"; {len(skipped)} before it were skipped already" if skipped else ""
+                raise SourceError(f"{part.where}, {found_there.place}: {broken.reason}{before}")
+            skipped.append(found_there)
         if not len(part.table):
             continue
         if found is None:
@@ -214,12 +217,6 @@ def _part_again(part: _Kept, where: str) -> Part:
 
 def _itself(table: pa.Table) -> pa.Table:
     return table
-
-
-def _told(where: str, broken: BrokenRow, row: int | None, before: int) -> str:
-    place = where + (f", line {broken.line}" if broken.line is not None else "")
-    place += f", row {row}" if row is not None else ""
-    return f"{place}: {broken.reason}" + (f"; {before} rows before it were skipped already" if before else "")
 
 
 class _Objects:

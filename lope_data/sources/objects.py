@@ -90,7 +90,9 @@ def _without(
 ) -> Part:
     """The part without some rows, for these reasons."""
     kept = [number for number in range(len(rows)) if number not in reasons]
-    more = [BrokenRow(why, None if lines is None else lines[row], row) for row, why in reasons.items()]
+    more = [
+        BrokenRow(why, row=row) if lines is None else BrokenRow(why, line=lines[row]) for row, why in reasons.items()
+    ]
     return object_part(
         [rows[i] for i in kept],
         where,

@@ -15,12 +15,19 @@ class BrokenRow:
     """A row that cannot be read.
 
     Attributes:
-        reason: why; `line` of the file it begins on, `row` of the part it is, as far as they are known.
+        reason: why.
+        line: of the file, on which it begins; None where that is not known.
+        row: its number, where there is no line: in the part, or among all rows.
     """
 
     reason: str
     line: int | None = None
     row: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"row {self.row}" if self.line is None else f"line {self.line}"
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,8 @@ def test_what_a_row_lacks_is_told_from_null(
     ("odd", "message"),
     [
         ('{"a": "s"', "line 8: not valid JSON"),
-        ("[1]", "line 8, row 6: list, where an object is needed"),
-        ("null", "line 8, row 6: null, where an object is needed"),
+        ("[1]", "line 8: list, where an object is needed"),
+        ("null", "line 8: null, where an object is needed"),
         ('{"a": "s"} {}', "line 8: not valid JSON (Extra data"),
         ("[" * 5000, "line 8: not valid JSON (nested too deeply)"),
         ('{"\\ud800": 1}', "is not valid Unicode"),
