@@ -162,6 +162,7 @@ def _joined_digests(texts: Sequence[tuple[bytes, pa.Array]]) -> tuple[list[bytes
 
 
 _MARK = b"=:"
+_json = json.JSONEncoder(sort_keys=True, default=str).encode  # as `json.dumps`, which would make one for each value
 
 
 def _repeated(digests: U64) -> tuple[I64, I64]:
@@ -217,4 +218,4 @@ def _text(column: pa.Array) -> pa.Array:
 def _value_text(value: Any) -> str:
     if isinstance(value, str) and is_unicode(value):
         return value
-    return json.dumps(value, sort_keys=True, default=str)
+    return _json(value)
