@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lope_data.sources.part import Part, Task
 
+_HEAD = 1024  # bytes in which a file that is no text has a zero
 _OF_TEXT = ("encoding", "pattern")
 _ABOUT = ("config.json", "dataset_info.json", "dataset_infos.json")  # say something of a dataset, and are no rows
 
@@ -48,12 +49,24 @@ def check_kind(path: Path, reading: Reading) -> None:
     if found is None:
         if Path(suffix).stem in FORMATS:
             raise SourceError(f"{path}: {Path(suffix).stem[1:]} files are compressed inside; unpack it")
+        if _is_binary(path):
+            known = ", ".join(FORMATS)
+            raise SourceError(f"{path}: no text, and of a kind that is not read; save its rows as one of {known}")
         hint = suggest(suffix, FORMATS) if suffix else f"; known: {', '.join(FORMATS)}"
         raise SourceError(
             f"{path}: cannot tell the kind of file from its suffix {suffix!r}{hint}; plain text needs a --pattern"
         )
     if not found.text and reading.encoding != "utf-8":
         raise SourceError(f"{path}: an encoding is for text files; {suffix} holds its own")
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether a file begins with bytes that no text has; False where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return b"\0" in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def shards(folder: Path, reading: Reading) -> list[Path]:

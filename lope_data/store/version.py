@@ -84,17 +84,13 @@ class Version:
         try:
             files = [str(self.folder / name) for name in self.data_files]
             rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
-            rows.validate(full=True)  # a changed offset would lead outside the file
+            if self.existed:
+                rows.validate(full=True)  # a changed offset would lead outside the file
             if missing := self.layout.missing(rows.column_names):
                 raise ValueError(f"there is no column {missing[0]!r}")
             return self.layout.on(rows)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
-
-    def keep(self, rows: pa.Table) -> Version:
-        """The version, whose `rows` are these, which are in memory already: reading them again would cost a copy."""
-        self.__dict__.update(rows=rows)
-        return self
 
     @cached_property
     def edits(self) -> pa.Table:

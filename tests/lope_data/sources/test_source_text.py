@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -75,3 +76,12 @@ def test_from_the_command_line(lope_data: Callable[..., Any], tmp_path: Path) ->
     assert "plain text needs a --pattern" in lope_data(*args).err
     other = lope_data(*args, "--encoding", "latin-1", "--pattern", TREC.replace("fine", "coarse"))
     assert other.json["parent"] != said.json["parent"]
+
+
+def test_a_file_that_is_no_text_is_not_advised_to_be_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "rows.pkl").write_bytes(pickle.dumps([{"text": "a"}]))
+    with pytest.raises(SourceError, match=r"rows.pkl: no text, and of a kind that is not read; save its rows as one"):
+        open_source(str(tmp_path / "rows.pkl"))
+    (tmp_path / "rows.log").write_text("a line")
+    with pytest.raises(SourceError, match="plain text needs a --pattern"):
+        open_source(str(tmp_path / "rows.log"))
