@@ -160,7 +160,7 @@ def _written(
     with drafted(options.store, name, wanted.version, rows, size) as draft:
         notes = draft.notes()
         if notes:
-            options.notice(f"going on with {name}: {len(notes)} of {draft.count} shards are there")
+            options.notice(f"resuming {name}: {len(notes)} of {draft.count} shards are there")
         missing = [index for index in range(draft.count) if index not in notes]
 
         def run(index: int) -> tuple[int, dict[str, Any]]:

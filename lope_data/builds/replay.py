@@ -18,7 +18,7 @@ from lope_data.store.version import Version
 
 
 def replay(version: Version, source: str, workers: int, progress: Progress, notice: Notice = silent) -> list[Finding]:
-    """Builds the whole lineage of a version anew, in a store that is thrown away.
+    """Builds the whole lineage of a version again, in a store that is thrown away.
 
     Args:
         source: what the first version was ingested from.

@@ -49,7 +49,7 @@ def of_iterable(dataset: datasets.IterableDataset, where: str) -> Iterator[Task]
 
 
 def dicts_part(rows: list[Any], where: str, first: int) -> Part:
-    """Dicts as a part, whose first row has this number among all. Raises SourceError: one is none, or is not JSON's."""
+    """Dicts as a part, whose first row has this number among all. Raises SourceError: a row is no dict, or holds what JSON cannot."""
     return object_part(plain_rows(rows, where, first), where)
 
 

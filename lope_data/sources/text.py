@@ -69,21 +69,6 @@ def blocks(path: Path, encoding: str | None = None) -> Iterator[bytes]:
                 return
 
 
-def line_blocks(path: Path, encoding: str | None = None) -> Iterator[tuple[int, list[bytes]]]:
-    """Lines without their ends, many at a time, and the number of the first, counted from 1."""
-    number, pieces = 1, [b""]
-    for block in blocks(path, encoding):
-        cut = block.rfind(b"\n") + 1
-        if cut:
-            lines = b"".join([*pieces, block[:cut]]).splitlines()  # of bytes: at \n, \r\n and \r only
-            yield number, lines
-            number += len(lines)
-            pieces = []
-        pieces.append(block[cut:])
-    if rest := b"".join(pieces).splitlines():
-        yield number, rest
-
-
 def opened(path: Path) -> IO[bytes]:
     """The bytes of a file, unpacked where it is compressed."""
     compression = COMPRESSIONS.get(path.suffix.lower())

@@ -137,7 +137,7 @@ class Draft:
 def drafted(
     store: Store, name: str, version: str, rows: int, shard_rows: int, purpose: str = "build"
 ) -> Iterator[Draft]:
-    """The draft of a version, gone on with if one was left for the same purpose, with the same libraries and shards.
+    """The draft of a version, resumed if one was left for the same purpose, with the same libraries and shards.
 
     What fails leaves no draft; what is interrupted or killed leaves the shards that it has. The caller holds the lock.
 
