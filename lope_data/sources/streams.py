@@ -49,7 +49,14 @@ def of_iterable(dataset: datasets.IterableDataset, where: str) -> Iterator[Task]
 
 
 def dicts_part(rows: list[Any], where: str, first: int) -> Part:
-    """Dicts as a part, whose first row has this number among all. Raises SourceError: a row is no dict, or holds what JSON cannot."""
+    """Dicts as a part.
+
+    Args:
+        first: the number of its first row among all, for messages.
+
+    Raises:
+        SourceError: a row is no dict, or holds what JSON cannot.
+    """
     return object_part(plain_rows(rows, where, first), where)
 
 
