@@ -20,7 +20,7 @@ from lope_data.names import check_name
 from lope_data.noise.imports import Imports, import_ops
 from lope_data.recipe.recipe import Recipe, named_recipe, validated
 from lope_data.rows.columns import Columns
-from lope_data.sources import ALL, Reading, in_memory
+from lope_data.sources import ALL, InMemory, Reading, in_memory
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
@@ -216,14 +216,15 @@ def build(
         child_name(name, checked, parent.manifest.name)
     elif parent is not None:
         parent = _text("parent", parent, StoreError)
-    place: Any = None if source is None else _source(source)
+    place = None if source is None else _source(source)
     with in_use(options.store, options.notice):
         if isinstance(parent, str):
             parent = options.store.resolve(parent)
         elif parent is None and place is None:
             parent = obtain.ingest_samples(checked, rows, options, name)
-        elif parent is None:
+        elif place is not None:
             parent = obtain.ingest(place, checked, rows, options, lambda own: child_name(name, checked, own))
+        assert parent is not None
         return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
 
 
@@ -318,7 +319,7 @@ def _as_recipe(recipe: Any) -> Recipe:
     return recipe
 
 
-def _source(source: Any) -> Any:
+def _source(source: Any) -> str | InMemory:
     """A path or id as text, or an object in memory."""
     if isinstance(source, str | os.PathLike):
         return _text("source", source, SourceError)

@@ -9,13 +9,13 @@ from lope_data.builds.obtain import Options, build, child_name, obtain
 from lope_data.builds.wanted import Clean
 from lope_data.errors import SourceError, StoreError
 from lope_data.recipe.recipe import Recipe
-from lope_data.sources import Source, SourceIndex, meant, open_splits
+from lope_data.sources import InMemory, Source, SourceIndex, meant, open_splits
 from lope_data.store.version import Version
 from lope_data.text import kernels
 
 
 def ingest_splits(
-    source: str, recipe: Recipe, limit: int | None, options: Options, name: str | None = None
+    source: str | InMemory, recipe: Recipe, limit: int | None, options: Options, name: str | None = None
 ) -> dict[str, Version]:
     """A clean version of each split.
 
@@ -37,7 +37,7 @@ def ingest_splits(
 
 
 def build_splits(
-    source: str,
+    source: str | InMemory,
     recipe: Recipe,
     noisy: Sequence[str],
     name: str | None,
@@ -87,7 +87,7 @@ def _prepare(cleans: Mapping[str, Clean], options: Options, children: Mapping[st
             clean.read(options).check(options.workers)  # which is kept until they are written
 
 
-def _named(noisy: Sequence[str], opened: Mapping[str, Source], source: str) -> list[str]:
+def _named(noisy: Sequence[str], opened: Mapping[str, Source], source: str | InMemory) -> list[str]:
     """The splits that get noise, in the order of all."""
     found = {name: meant(opened, name) for name in noisy}
     if unknown := [name for name, split in found.items() if split is None]:

@@ -12,7 +12,7 @@ from lope_data.errors import NoiseError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.registry import op_version
 from lope_data.recipe.recipe import Recipe
-from lope_data.sources import SourceIndex, open_source
+from lope_data.sources import InMemory, SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.store.locks import left_locked, locked, locked_if_free
 from lope_data.store.manifest import version_id
@@ -40,7 +40,7 @@ class Options:
 
 
 def ingest(
-    source: str,
+    source: str | InMemory,
     recipe: Recipe,
     limit: int | None,
     options: Options,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lope_data.builds.clean import CleanRows
 from lope_data.inject.planning import Noisy, noisy_rows
 from lope_data.recipe.recipe import Recipe
-from lope_data.sources import open_source
+from lope_data.sources import InMemory, open_source
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Preview(Noisy):
         return f"Preview: {len(self.noisy):,} of {self.rows:,} rows with noise, {len(self.edits):,} edits{short}"
 
 
-def preview(source: str, recipe: Recipe) -> Preview:
+def preview(source: str | InMemory, recipe: Recipe) -> Preview:
     """What `build` would do to a source, in memory.
 
     Raises:
