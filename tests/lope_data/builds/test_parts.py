@@ -12,11 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lope_data as library
-from lope_data.builds import clean
 from lope_data.errors import SourceError
-from lope_data.rows import canonical, ids
-from lope_data.sources import chunks, plain_json
-from lope_data.sources.formats import arrow
 from lope_data.store import Version
 
 Row = dict[str, Any]
@@ -67,18 +63,18 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From then on a source has many parts, and the rows of a version are made a few at a time."""
 
     def make() -> None:
-        for module, name, value in (
-            (chunks, "SIZE", 300),
-            (plain_json, "LEAST", 1),
-            (arrow, "_SIZE", 500),
-            (clean, "_BLOCK", 11),
-            (clean, "_SIZE", 1),
-            (ids, "_ROWS", 13),
-            (ids, "_FEW", 3),
-            (ids, "_SORTED", 16),
-            (canonical, "_RANKED", 17),
-        ):
-            monkeypatch.setattr(module, name, value)
+        for name, value in {
+            "sources.chunks.SIZE": 300,
+            "sources.plain_json.LEAST": 1,
+            "sources.formats.arrow._SIZE": 500,
+            "builds.clean._BLOCK": 11,
+            "builds.clean._SIZE": 1,
+            "rows.ids._ROWS": 13,
+            "rows.ids._FEW": 3,
+            "rows.ids._SORTED": 16,
+            "rows.canonical._RANKED": 17,
+        }.items():
+            monkeypatch.setattr(f"lope_data.{name}", value)
 
     return make
 
@@ -124,7 +120,7 @@ def test_more_text_than_32_bits_count(
     path = as_jsonl([chat(i) | {"meta": {str(i): "x" * 40}, "note": "y"} for i in range(100)], tmp_path / "rows")
     narrow = library.ingest(path, store=tmp_path / "narrow")
     small_parts()
-    monkeypatch.setattr(canonical, "WIDE", 3000)
+    monkeypatch.setattr("lope_data.rows.canonical.WIDE", 3000)
     wide = library.ingest(path, store=tmp_path / "wide")
     kinds = wide.rows.schema
     assert kinds.field("messages").type.value_type.field("content").type == pa.large_string()

@@ -10,7 +10,6 @@ import pytest
 
 import lope_data as library
 from lope_data.errors import SourceError
-from lope_data.sources import chunks
 from tests.lope_data.conftest import Run
 
 LINES = [
@@ -27,7 +26,7 @@ LINES = [
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with rows, of which two are broken, on the lines 2 and 5."""
     if request.param == "many":
-        monkeypatch.setattr(chunks, "SIZE", 30)
+        monkeypatch.setattr("lope_data.sources.chunks.SIZE", 30)
     (tmp_path / "rows.jsonl").write_text("\n".join(LINES), encoding="utf-8")
     return tmp_path
 
