@@ -26,13 +26,24 @@ def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers
         return
     with ThreadPoolExecutor(workers) as pool:
         running: deque[Future[Result]] = deque()
+        left = iter(tasks)
+        failed: Exception | None = None
         try:
-            for task in tasks:
+            while True:
+                try:
+                    task = next(left)
+                except StopIteration:
+                    break
+                except Exception as error:  # the tasks before it may have failed too, and come first
+                    failed = error
+                    break
                 running.append(pool.submit(function, task))
                 if len(running) >= workers + _AHEAD:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+            if failed is not None:
+                raise failed
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -6,8 +6,9 @@ can be made, each time from the parts that they are in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from lope_common.threads import run_tasks
 from lope_data.errors import SourceError
 from lope_data.recipe.recipe import Recipe
 from lope_data.rows.canonical import (
+    WIDE,
     Canonical,
     Ids,
     in_order_of_ids,
@@ -25,8 +27,9 @@ from lope_data.rows.canonical import (
     sample,
 )
 from lope_data.rows.ids import ContentIds, GivenIds, content_digests, given_ids
+from lope_data.rows.json_type import is_json
 from lope_data.rows.layout import Layout
-from lope_data.rows.stored import stored
+from lope_data.rows.stored import stored, widened
 from lope_data.sources.found import Source
 from lope_data.sources.gathered import Gathered, Reader, gather
 from lope_data.sources.part import BrokenRow
@@ -41,8 +44,18 @@ _SIZE = 1 << 23  # bytes of rows that are made at once, as a rule
 class CleanRows:
     """The rows of a source as those of a version."""
 
-    def __init__(self, source: Source, gathered: Gathered, canonical: Canonical, ids: Ids, order: I64 | None) -> None:
-        self._source, self._gathered, self._canonical, self._ids, self._order = source, gathered, canonical, ids, order
+    def __init__(
+        self,
+        source: Source,
+        gathered: Gathered,
+        canonical: Canonical,
+        ids: Ids,
+        order: I64 | None,
+        raw: Collection[str],
+    ) -> None:
+        """Use `read`."""
+        self._source, self._gathered, self._canonical = source, gathered, canonical
+        self._ids, self._order, self._raw = ids, order, raw
 
     @classmethod
     def read(
@@ -79,7 +92,11 @@ class CleanRows:
             columns.id is not None,
             progress,
         )
-        gathered = gather(source.tasks(), reader)
+        try:
+            gathered = gather(source.tasks(), reader)
+        except SourceError:
+            source.check()  # which says better what is wrong with a file that is being written
+            raise
         source.check()
         if not len(gathered) or not gathered.schema.names:
             raise SourceError(f"{where}: has no rows")
@@ -93,9 +110,11 @@ class CleanRows:
             order = in_order_of_ids(own)
         else:
             ids = ContentIds(gathered.digests)
+        raw: set[str] = set()
         if limit is not None and limit < len(gathered):
             order = sample(ids, order, limit, seed)
-        return cls(source, gathered, canonical, ids, order)
+            raw = _raw(gathered, canonical)  # of all rows, whichever are kept
+        return cls(source, gathered, canonical, ids, order, raw)
 
     def __len__(self) -> int:
         return len(self._gathered) if self._order is None else len(self._order)
@@ -123,7 +142,7 @@ class CleanRows:
             places = np.arange(first, first + len(rows))
             if self._order is not None:
                 places = self._order[places]
-            yield self._canonical.rows(rows, self._ids.take(places), first)
+            yield self._canonical.rows(rows, self._ids.take(places), partial(_number, places))
 
     def check(self, workers: int) -> None:
         """Makes all rows and forgets them. Raises SourceError: as `parts`."""
@@ -143,7 +162,7 @@ class CleanRows:
 
     def layout(self, raw: set[str]) -> Layout:
         """The layout. `raw`: what `raw` gave for some of the rows."""
-        kept = tuple(name for name in self._canonical.schema.names if name in raw)
+        kept = tuple(name for name in self._canonical.schema.names if name in raw or name in self._raw)
         plain = self._canonical.layout
         return Layout(plain.columns, plain.classes, plain.absent, kept)
 
@@ -156,17 +175,33 @@ class CleanRows:
     def _some(self, low: int, high: int) -> Iterator[tuple[int, pa.Table]]:
         """The rows of the source that are some rows of the version, and the number of the first."""
         size = self._size
+        begins = [low, *range((low // size + 1) * size, high, size)]  # so that blocks of the digest are in one
         if self._order is None:
-            yield from zip(range(low, high, size), self._gathered.tables(low, high, size), strict=True)
+            yield from zip(begins, self._gathered.tables(low, high, size), strict=True)
             return
-        for first in range(low, high, size):
-            yield first, self._gathered.take(self._order[first : min(first + size, high)])
+        for first, last in pairwise([*begins, high]):
+            yield first, self._gathered.take(self._order[first:last])
+
+
+def _raw(gathered: Gathered, canonical: Canonical) -> set[str]:
+    """The columns of JSON of all rows that readers with numbers of 64 bits would not give back exactly."""
+    found: set[str] = set()
+    if any(is_json(field.type) or field.type.num_fields for field in gathered.schema):
+        for rows in gathered.tables(0, len(gathered), 10 * _BLOCK):
+            found.update(canonical.raw(own_values(rows, canonical.where)))
+    return found
+
+
+def _number(places: I64, row: int) -> int:
+    return int(places[row])
 
 
 def _column(gathered: Gathered, name: str, where: str) -> pa.Array:
     """A column of all rows, in the type in which a version holds it."""
     place = f"{where}, column {name!r}"
     pieces = [stored(whole(table[name]), place) for table in gathered.tables(0, len(gathered), 10 * _BLOCK)]
+    if gathered.sizes[name] >= WIDE:
+        pieces = [piece.cast(widened(piece.type)) for piece in pieces]
     return whole(pa.chunked_array(pieces))
 
 

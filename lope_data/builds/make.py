@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lope_common.threads import run_tasks
-from lope_data.errors import NoiseError
+from lope_data.errors import NoiseError, SourceError
 from lope_data.inject.apply import EDITS, Corrupted, corrupt_rows
 from lope_data.inject.planner import Deal, OpPlan
 from lope_data.inject.planning import plan, shortfall
@@ -46,19 +46,23 @@ def make_clean(clean: Clean, options: Options) -> Version:
     rows, opened, wanted = clean.read(options), clean.opened, clean.wanted
 
     def shard(low: int, high: int) -> Iterator[Shard]:
-        for part in rows.parts(low, high):
-            said = {"shapes": dict(count_shapes(part)), "raw": rows.canonical.raw(part)}
-            yield Shard(part, EDITS.empty_table(), said)
+        try:
+            for part in rows.parts(low, high):
+                said = {"shapes": dict(count_shapes(part)), "raw": rows.canonical.raw(part)}
+                yield Shard(part, EDITS.empty_table(), said)
+        except SourceError:
+            opened.check()  # which says better what is wrong with a file that is being written
+            raise
+        opened.check()  # before the shard is noted as whole, which the next build may go by
 
     def layout(said: Sequence[Any]) -> Layout:
         return rows.layout({name for one in said for part in one for name in part["raw"]})
 
     def facts(digest: str, said: Sequence[Any]) -> Facts:
-        opened.check()
         shapes: Counter[str] = Counter()
         for part in (part for one in said for part in one):
             shapes.update(part["shapes"])
-        left_out = [Skipped(reason=one.reason, line=one.line, row=one.row) for one in rows.skipped]
+        left_out = [Skipped(reason=one.reason, file=one.file, line=one.line, row=one.row) for one in rows.skipped]
         skipped: dict[str, Any] = {"skipped": left_out} if left_out else {}
         return IngestFacts(
             format=FORMAT,

@@ -71,11 +71,11 @@ def _has_no_nanoseconds(source: str | None) -> bool:
     path = Path(source)
     suffix = suffix_of(path)
     found = FORMATS.get(suffix) or FORMATS.get(Path(suffix).stem)
-    if found is None or not path.is_file():
-        return found is not None and found.text and not path.is_dir()
-    if found.schema is None:
-        return found.text
     try:
-        return "[ns" not in str(found.schema(path))
+        if found is None or path.is_dir():
+            return False
+        if not path.is_file():  # a pipe, for one, which may be opened only once
+            return found.text
+        return found.text or (found.schema is not None and "[ns" not in str(found.schema(path)))
     except (OSError, ValueError):  # who reads it says what is wrong
         return False

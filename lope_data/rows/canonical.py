@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from lope_common.progress import Notice, silent
 from lope_data.errors import SourceError
-from lope_data.rows.checking import check_choices, check_column
+from lope_data.rows.checking import Number, check_choices, check_column
 from lope_data.rows.classes import class_names
 from lope_data.rows.columns import Columns
 from lope_data.rows.ids import ContentIds, GivenIds, content_digests, given_ids
@@ -100,12 +100,12 @@ class Canonical:
         absent = tuple(json.loads((self.schema.metadata or {}).get(ABSENT, b"[]")))
         return Layout(self.found, class_names(self.schema), absent)
 
-    def rows(self, rows: pa.Table, ids: pa.Array, first: int) -> pa.Table:
+    def rows(self, rows: pa.Table, ids: pa.Array, number: Number = int) -> pa.Table:
         """Some rows as those of the version.
 
         Args:
             ids: of these rows.
-            first: the number of the first one, for messages.
+            number: what a row is called in messages, by its place among these.
 
         Raises:
             SourceError: a column of the wrong type, a row without text; says row and column.
@@ -115,20 +115,21 @@ class Canonical:
             place = f"{self.where}, column {name!r}"
             column = stored(_whole(rows[name], place), place)
             if is_json(column.type):
-                check_depth(column, place, first)
+                check_depth(column, place, number)
             columns[name] = column
-        self._check(columns, first)
+        self._check(columns, number)
         self._make_texts(columns)
         for name in self.wide:
             columns[name] = _wide(columns[name])
         columns[ROW_ID] = ids
-        columns[SHAPE] = self._marks(columns, first)
+        columns[SHAPE] = self._marks(columns, number)
         columns[OPS] = pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(len(ids), np.int64)))
         return pa.table(columns)
 
     def raw(self, rows: pa.Table) -> list[str]:
         """The columns of JSON of some rows that readers with numbers of 64 bits would not give back exactly."""
-        return [name for name in self.schema.names if is_json(rows[name].type) and is_raw(whole(rows[name]))]
+        names = (name for name in self.schema.names if name in rows.column_names)
+        return [name for name in names if is_json(rows[name].type) and is_raw(whole(rows[name]))]
 
     def say(self, notice: Notice) -> None:
         """Says what of the columns was recognised, and where it may be that a label was not."""
@@ -146,17 +147,17 @@ class Canonical:
             todo = f"to give one, --columns text={name},label=COLUMN"
             notice(f"{self.where}: reading {name!r} as plain text, without a label; {todo}")
 
-    def _check(self, columns: Mapping[str, pa.Array], first: int) -> None:
+    def _check(self, columns: Mapping[str, pa.Array], number: Number) -> None:
         """That each column holds what its place in a shape asks for."""
         checked: set[tuple[str, Kind]] = set()
         for shape, has in self.found.items():
             for role, named in has.items():
                 kind = SHAPES[shape].kinds[role]
                 if not isinstance(named, str):
-                    check_choices([columns[name] for name in named], self.where, named, first)
+                    check_choices([columns[name] for name in named], self.where, named, number)
                 elif (named, kind) not in checked:
                     checked.add((named, kind))
-                    check_column(columns[named], kind, role, self.where, named, first)
+                    check_column(columns[named], kind, role, self.where, named, number)
 
     def _make_texts(self, columns: dict[str, pa.Array]) -> None:
         """Makes texts strings: a column of JSON may hold nothing else."""
@@ -166,7 +167,7 @@ class Canonical:
                     texts = [None if text is None else loads(text) for text in columns[name].to_pylist()]
                     columns[name] = pa.array(texts, pa.large_string())
 
-    def _marks(self, columns: Mapping[str, pa.Array], first: int) -> pa.Array:
+    def _marks(self, columns: Mapping[str, pa.Array], number: Number) -> pa.Array:
         """The shape of each row: the first whose key column is not null."""
         marks: pa.Array = pa.nulls(len(columns[ROW_ID]), pa.string())
         keys = {shape: has[SHAPES[shape].key] for shape, has in self.found.items()}
@@ -174,7 +175,7 @@ class Canonical:
             assert isinstance(key, str)
             marks = pc.if_else(pc.and_(marks.is_null(), columns[key].is_valid()), shape, marks)
         if marks.null_count:
-            row = first + int(pc.index(marks.is_null(), True).as_py())
+            row = number(int(pc.index(marks.is_null(), True).as_py()))
             said = " and ".join(map(repr, keys.values())) + (" is" if len(keys) == 1 else " are")
             own = [name for name in self.schema.names if name != KEYS]
             others = self.asked is not None and len(recognised(own, None, self.where, {})) > 1
@@ -248,7 +249,8 @@ def ingest_table(
     if limit is not None and limit < len(table):
         order = sample(ids, order, limit, seed)
     places = np.arange(len(table)) if order is None else order
-    rows = canonical.rows(table if order is None else table.take(pa.array(order)), ids.take(places), 0)
+    chosen = table if order is None else table.take(pa.array(order))
+    rows = canonical.rows(chosen, ids.take(places), lambda row: int(places[row]))
     canonical.say(notice)  # not before: what is refused is one line
     return replace(canonical.layout, raw=tuple(canonical.raw(rows))).on(rows)
 

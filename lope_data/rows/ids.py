@@ -84,7 +84,7 @@ class GivenIds:
 
     def take(self, places: I64) -> pa.Array:
         """The ids of these rows."""
-        return self._ids.take(pa.array(places))
+        return self._ids.take(pa.array(places)).cast(pa.string())
 
 
 def given_ids(ids: pa.Array, where: str) -> pa.Array:
@@ -97,7 +97,7 @@ def given_ids(ids: pa.Array, where: str) -> pa.Array:
         raise SourceError(f"{where}, row {pc.index(ids.is_null(), True).as_py()}: the id is null; give every row one")
     if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
         raise SourceError(f"{where}: ids must be strings or integers, not {type_name(ids.type)}")
-    text = ids.cast(pa.string())
+    text = ids.cast(pa.large_string())
     counts = pc.value_counts(text)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
@@ -153,7 +153,7 @@ def _joined_digests(texts: Sequence[tuple[bytes, pa.Array]]) -> tuple[list[bytes
         if _MARK in name:
             marked |= valid
     ends = np.concatenate(([0], np.cumsum(sizes)))
-    out, at = np.empty(ends[-1], np.uint8), ends[:-1].copy()
+    out, at = np.empty(max(ends[-1], 8), np.uint8), ends[:-1].copy()
     for before, offsets, data, valid in columns:
         put_cells(out, words_of(out), at, before, offsets, data, words_of(data), valid, marked)
     places = ends.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -53,10 +54,10 @@ def _check_zones(kind: pa.DataType) -> None:
         _check_zones(kind.field(number).type)
 
 
-def check_depth(column: pa.Array, place: str, first: int) -> None:
-    """Raises SourceError: a text of a column of JSON is nested too deeply; says in which row, counted from `first`."""
+def check_depth(column: pa.Array, place: str, number: Callable[[int], int]) -> None:
+    """Raises SourceError: a text of a column of JSON is nested too deeply; says in which row, as `number` calls it."""
     if (row := too_deep(json_texts(column))) is not None:
-        raise SourceError(f"{place}: row {first + row} is nested more than {DEEPEST} deep; drop or flatten it")
+        raise SourceError(f"{place}: row {number(row)} is nested more than {DEEPEST} deep; drop or flatten it")
 
 
 def widened(kind: pa.DataType) -> pa.DataType:

@@ -55,7 +55,7 @@ def read_again(path: Path, place: int, size: int) -> bytes:
     return data
 
 
-def changed(path: Path) -> SourceError:
+def changed(path: Path | str) -> SourceError:
     """What to say of a file that is not what it was."""
     return SourceError(f"{path}: changed while it was read; try again when it is written")
 
@@ -95,12 +95,18 @@ def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
     """
     raw, pieces = _pieces(path, encoding)
     state = np.zeros(3, np.int64)
-    held, line, place, items = b"", 1, 0, False
-    for data in pieces:
-        if not place:
-            place = data.index(b"[") + 1  # what is before it is blank, or a byte-order mark
-            line, data = line + _line_ends(data[:place]), data[place:]
-            if place + len(data) < SIZE:  # all of the file
+    held: list[bytes] = []  # of the chunk that has begun
+    line, place, begun, items = 1, 0, False, False
+    for read in pieces:
+        data = read
+        if not begun:
+            cut = data.find(b"[") + 1  # what is before it is blank, or a byte-order mark
+            begun = cut > 0
+            skipped = data[:cut] if begun else data
+            line, place, data = line + _line_ends(skipped), place + len(skipped), data[len(skipped) :]
+            if not begun:
+                continue
+            if len(read) < SIZE:  # all that is left
                 inside, bracket, rest = data.rpartition(b"]")
                 if not bracket or rest.strip():
                     raise _no_end(path, line + _line_ends(data))
@@ -110,21 +116,25 @@ def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
         if state[0] < 0:
             _check_end(path, data)
             continue
-        held += data
-        cut = _top_level(held, len(held) - len(data), state)
+        cut = _top_level(data, 0, state)
         if cut < 0:
+            held.append(data)
             continue
-        ended = state[0] < 0
-        if ended and held[cut : cut + 1] != b"]":
-            raise SourceError(f"{path}, line {line + _line_ends(held[:cut])}: not valid JSON (a bracket too many)")
-        if not ended or items or held[:cut].strip():
-            yield Chunk(path, held[:cut], line, place, _line_ends(held[:cut]), raw)
+        whole = b"".join([*held, data[:cut]])
+        ends, ended = _line_ends(whole), state[0] < 0
+        if ended and data[cut : cut + 1] != b"]":
+            raise SourceError(f"{path}, line {line + ends}: not valid JSON (a bracket too many)")
+        if not ended or items or whole.strip():
+            yield Chunk(path, whole, line, place, ends, raw)
             items = True
-        line, place, held = line + _line_ends(held[: cut + 1]), place + cut + 1, held[cut + 1 :]
+        line, place, held = line + ends, place + len(whole) + 1, [data[cut + 1 :]]
         if ended:
-            _check_end(path, held)
+            _check_end(path, held[0])
     if state[0] >= 0:
-        raise _no_end(path, line + _line_ends(held))
+        whole = b"".join(held)
+        if whole.strip():  # something in it may be why no end was seen
+            yield Chunk(path, whole, line, place, _line_ends(whole), raw)
+        raise _no_end(path, line + _line_ends(whole))
 
 
 def _no_end(path: Path, line: int) -> SourceError:

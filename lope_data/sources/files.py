@@ -224,12 +224,22 @@ def _part(task: Task, path: Path, kind: str, schema: pa.Schema | None) -> Part:
 
     with _reading(path, kind):
         part = task()
+    if part.again is not None:
+        part = replace(part, again=partial(_again, part.again, path, kind, schema))
     if schema is None:
         return part
     try:
         return replace(part, table=conformed(part.table, schema))
     except (ValueError, OverflowError) as error:  # an integer that no double is, beside doubles
         raise SourceError(f"{path}: does not fit the types of the other files ({first_line(error)})") from error
+
+
+def _again(again: Callable[[], pa.Table], path: Path, kind: str, schema: pa.Schema | None) -> pa.Table:
+    from lope_data.sources.columns import conformed
+
+    with _reading(path, kind):
+        table = again()
+        return table if schema is None else conformed(table, schema)
 
 
 def _common(files: Sequence[Path], schema_of: Callable[[Path], pa.Schema]) -> pa.Schema:

@@ -97,7 +97,11 @@ def on_disk(
     fingerprint = (index and index.known(place)) or _hashed(fingerprint_of, sum(stamp.size for stamp in stamps))
 
     def check() -> None:
-        if tuple(map(Stamp.of, files)) != stamps:
+        try:
+            same = tuple(map(Stamp.of, files)) == stamps
+        except OSError:  # it is not there any more
+            same = False
+        if not same:
             raise SourceError(f"{where}: changed while it was read; try again when it is written")
 
     return Source(name, where, fingerprint, reading, place, tasks, index, check)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-_NESTED = {"dict", "list", "ndarray", "tuple"}
+_NESTED = {"dict", "frozenset", "list", "ndarray", "set", "tuple"}
 
 
 def collected(frame: polars.LazyFrame, where: str) -> polars.DataFrame:

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 
+from lope_common.errors import shown
 from lope_common.progress import Progress, silent
 from lope_common.threads import run_tasks
 from lope_data.errors import SourceError
@@ -23,6 +25,7 @@ from lope_data.rows.classes import class_names
 from lope_data.rows.json_type import is_json
 from lope_data.rows.layout import ABSENT
 from lope_data.rows.shapes import KEYS
+from lope_data.sources.chunks import changed
 from lope_data.sources.columns import common_schema, conformed
 from lope_data.sources.exact import as_type, known, merged
 from lope_data.sources.keys import PartKeys, RowKeys, column
@@ -31,6 +34,7 @@ from lope_data.sources.spool import Spool
 from lope_data.text.draws import I64, U64
 
 _LAST = 4  # parts that are kept
+_AS_TEXT = 4  # bytes of JSON, at most, of a byte in types of Arrow's
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,18 @@ class Reader:
 class _Kept:
     """A part that was read: how many rows, which keys they have, and how it is had again."""
 
+    where: str
     rows: int
+    schema: pa.Schema
     keys: PartKeys | None
-    load: Callable[[], pa.Table]
+    again: Callable[[], pa.Table]
+
+    def load(self) -> pa.Table:
+        """The rows. Raises SourceError: they are not those that were there."""
+        table = self.again()
+        if len(table) != self.rows or not table.schema.equals(self.schema):
+            raise changed(self.where)
+        return table
 
 
 class Gathered:
@@ -88,9 +101,9 @@ class Gathered:
         return int(self._starts[-1])
 
     def tables(self, low: int, high: int, size: int) -> Iterator[pa.Table]:
-        """Rows low to high, so many at a time."""
+        """Rows low to high, so many at a time, but for the first: all others begin at a multiple of that."""
         held: list[pa.Table] = []
-        missing = size
+        missing = size - low % size
         first = int(np.searchsorted(self._starts, low, "right")) - 1
         for number in range(first, len(self._parts)):
             start = int(self._starts[number])
@@ -124,7 +137,7 @@ class Gathered:
     def table(self) -> pa.Table:
         """All of them."""
         if not len(self):
-            return pa.table({})
+            return self.schema.empty_table()
         tables = [self._table(number) for number in range(len(self._parts))]
         return pa.concat_tables(tables)
 
@@ -174,21 +187,25 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
     held: list[bytes] = []
     found: _Objects | _Tables | None = None
     sizes: Counter[str] = Counter()
-    rows = 0
+    rows, begun, file = 0, 0, ""
     for part, digests in run_tasks(read, tasks, reader.workers):
-        before_part = rows + len(skipped)
+        if part.where != file:
+            file, begun = part.where, rows + len(skipped)
+        before = rows + len(skipped) - begun  # in the same file
         for broken in part.broken:
-            place = None if broken.row is None else before_part + broken.row
-            found_there = replace(broken, row=place)
+            place = None if broken.row is None else before + broken.row
+            there = replace(broken, row=place)
             if len(skipped) == reader.skip:
-                before = f"; {len(skipped)} before it were skipped already" if skipped else ""
-                raise SourceError(f"{part.where}, {found_there.place}: {broken.reason}{before}")
-            skipped.append(found_there)
-        if not len(part.table):
+                others = f"; {len(skipped)} before it were skipped already" if skipped else ""
+                raise SourceError(f"{part.where}, {there.place}: {broken.reason}{others}")
+            skipped.append(replace(there, file=None if part.where == reader.where else Path(part.where).name))
+        if part.keys is not None and not len(part.table):
             continue
         if found is None:
             found = _Tables() if part.keys is None else _Objects()
         found.add(part)
+        if not len(part.table):
+            continue
         sizes.update({name: part.table[name].nbytes for name in part.table.column_names})
         again = part.again
         if reader.spool is None:
@@ -198,10 +215,13 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
             if again is None or reader.at_random:
                 again = reader.spool.keep(part.table)
             reader.spool.add_digests(digests)
-        kept.append(_Kept(len(part.table), part.keys, again))
+        kept.append(_Kept(part.where, len(part.table), part.table.schema, part.keys, again))
         rows += len(part.table)
         reader.progress(f"read {reader.where}", rows, 0)
     schema = pa.schema([]) if found is None else found.schema()
+    for field in schema:
+        if is_json(field.type):
+            sizes[field.name] *= _AS_TEXT
     if reader.spool is None:
         of_rows: U64 = np.frombuffer(b"".join(held), np.uint64).reshape(-1, 2)
     else:
@@ -260,6 +280,12 @@ class _Tables:
         if class_names(schema) != self._classes:
             raise SourceError(
                 f"{part.where}: its class labels have other names than those of {self._where}; make them one"
+            )
+        if set(schema.names) != set(self._schema.names):  # of files of text; those with types are made one before
+            mine, theirs = ", ".join(map(shown, schema.names)), ", ".join(map(shown, self._schema.names))
+            raise SourceError(
+                f"{part.where}: has the columns {mine}, where {self._where} has {theirs}; make them the same, or read "
+                "the files one by one"
             )
         self._schema = common_schema([self._schema, schema], partial(conflict, [self._where, part.where], [schema] * 2))
 

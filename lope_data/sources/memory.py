@@ -55,7 +55,8 @@ def find_object(given: InMemory) -> Found:
 
 def _opened(held: Any, kind: str, where: str, name: str, reading: Reading) -> Source:
     try:
-        rows = gather(_tasks(held, kind, where), Reader(where, Spool(lambda: Path(tempfile.gettempdir()))))
+        spool = Spool(lambda: Path(tempfile.gettempdir()))
+        rows = gather(_tasks(held, kind, where), Reader(where, spool, skip=reading.skip_broken))
     except OSError as error:
         raise SourceError(
             f"{where}: its rows cannot be kept in {tempfile.gettempdir()} ({error.strerror or error}); make room, or "
@@ -106,9 +107,9 @@ def _dataset(held: Any) -> str | None:
 def _fingerprint(rows: Gathered, where: str) -> str:
     """sha256 over the values, the names and types of the columns, and the names of classes."""
     tables = (_as_stored(table, where) for table in rows.tables(0, len(rows), ROWS))
-    first = next(tables, rows.schema.empty_table())
-    digest = TableDigest(first.schema)
-    for table in chain([first], tables):
+    first = next(tables, None)
+    digest = TableDigest(pa.schema([]) if first is None else first.schema)
+    for table in () if first is None else chain([first], tables):
         digest.add(table)
     classes = {path: list(names) for path, names in class_names(rows.schema).items()}
     return digest.finish(classes=classes, absent=json.loads((rows.schema.metadata or {}).get(ABSENT, b"[]")))

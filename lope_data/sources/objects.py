@@ -44,6 +44,7 @@ def object_part(
     again: Callable[[], Sequence[Any]] | None = None,
     lines: Sequence[int] | None = None,
     broken: Sequence[BrokenRow] = (),
+    numbers: Sequence[int] | None = None,
 ) -> Part:
     """Rows as a part.
 
@@ -53,13 +54,15 @@ def object_part(
         again: parses the rows again, keeping integers of any size; used where they may have become doubles.
         lines: the line of each, for messages.
         broken: rows beside them that could not even be parsed.
+        numbers: of each in the part, where some were left out.
 
     Raises:
         SourceError: a row that is nested too deeply, or a name that is no Unicode; says which.
     """
+    numbers = range(len(rows)) if numbers is None else numbers
     if not set(map(type, rows)) <= {dict}:
         others = {number: _no_object(row) for number, row in enumerate(rows) if type(row) is not dict}
-        return _without(others, rows, where, again, lines, broken)
+        return _without(others, rows, where, again, lines, broken, numbers)
     keys = list(map(tuple, rows))
     names = list(dict.fromkeys(name for one in dict.fromkeys(keys) for name in one))
     check_names(names, where)
@@ -76,7 +79,7 @@ def object_part(
         if is_json(column.type)
         for row in rows_too_deep(json_texts(column))
     }:
-        return _without(deep, rows, where, again, lines, broken)
+        return _without(deep, rows, where, again, lines, broken, numbers)
     return Part(_table(columns, len(rows)), where, PartKeys.of(keys, columns), broken=broken)
 
 
@@ -87,11 +90,13 @@ def _without(
     again: Callable[[], Sequence[Any]] | None,
     lines: Sequence[int] | None,
     broken: Sequence[BrokenRow],
+    numbers: Sequence[int],
 ) -> Part:
     """The part without some rows, for these reasons."""
     kept = [number for number in range(len(rows)) if number not in reasons]
     more = [
-        BrokenRow(why, row=row) if lines is None else BrokenRow(why, line=lines[row]) for row, why in reasons.items()
+        BrokenRow(why, row=numbers[row]) if lines is None else BrokenRow(why, line=lines[row])
+        for row, why in reasons.items()
     ]
     return object_part(
         [rows[i] for i in kept],
@@ -99,6 +104,7 @@ def _without(
         None if again is None else partial(_chosen, again, kept),
         None if lines is None else [lines[i] for i in kept],
         sorted([*broken, *more], key=lambda one: (one.line or 0, one.row or 0)),
+        [numbers[i] for i in kept],
     )
 
 

@@ -18,16 +18,19 @@ class BrokenRow:
         reason: why.
         line: of the file, on which it begins; None where that is not known.
         row: its number, where there is no line: in the part, or among all rows.
+        file: the name of the file, of a source with several.
     """
 
     reason: str
     line: int | None = None
     row: int | None = None
+    file: str | None = None
 
     @property
     def place(self) -> str:
         """Where it is, for messages."""
-        return f"row {self.row}" if self.line is None else f"line {self.line}"
+        place = f"row {self.row}" if self.line is None else f"line {self.line}"
+        return place if self.file is None else f"{self.file}, {place}"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lope_data.rows.shapes import KEYS
 from lope_data.sources.chunks import Chunk, changed, read_again
 from lope_data.sources.keys import PartKeys
 from lope_data.sources.part import Part
 
 LEAST = 1 << 19  # bytes of a chunk: below that it takes longer to load the kernels than to read with care
+_MOST = 1 << 30  # bytes whose places 32 bits can count
 _AMBIGUOUS = frozenset('"\\') | frozenset(map(chr, range(32)))
 
 
@@ -24,7 +26,7 @@ def keys_of(row: Any) -> tuple[str, ...] | None:
     """The keys that all rows must have to be plain, those of the first; None where it is not plain itself."""
     if not isinstance(row, dict) or not row or not all(isinstance(value, str) for value in row.values()):
         return None
-    if any(_AMBIGUOUS & set(key) for key in row):  # written with escapes
+    if KEYS in row or any(_AMBIGUOUS & set(key) for key in row):  # ours, or written with escapes
         return None
     try:
         "".join(row).encode()
@@ -40,6 +42,8 @@ def plain_part(chunk: Chunk, keys: Sequence[str], *, listed: bool) -> Part | Non
         keys: of every row, in their order.
         listed: whether the rows stand between commas, and not on lines of their own.
     """
+    if len(chunk.data) > _MOST:
+        return None
     most = chunk.data.count(b"{") if listed else chunk.ends + 1
     table = _scanned(chunk.data, keys, listed, most)
     if table is None:

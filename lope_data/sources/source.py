@@ -102,6 +102,8 @@ def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None, p
         from lope_data.sources.memory import find_object
 
         return find_object(source)
+    if not source.strip():
+        raise SourceError("source: an empty name; say which file, folder or dataset")
     if source in FINGERPRINTS and not reading.of_files:  # a file of that name is ./sample
         _check_local(source, reading)
         return _sample(source, index)
@@ -135,6 +137,8 @@ def _find(source: str | InMemory, reading: Reading, index: SourceIndex | None, p
         raise SourceError(f"{path}: neither a file nor a folder")
     if is_known(path) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", source):
         raise SourceError(f"{path if source.startswith('~') else source}: no such file or folder")
+    if source in FINGERPRINTS:
+        raise SourceError(f"{source}: the embedded sample; leave out {listed(reading.of_files)}, which is for files")
     if reading.of_files:
         raise SourceError(f"{source}: no such file; for a dataset on the hub, leave out {listed(reading.of_files)}")
     from lope_data.sources.remote import hub_dataset

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ class Spool:
     def __init__(self, folder: Callable[[], Path]) -> None:
         """`folder`: gives the one whose disk they are on, when they are needed."""
         self._folder = folder
+        self._files = ExitStack()  # closed with the last that could read them
+        weakref.finalize(self, self._files.close)
         self._tables: IO[bytes] | None = None
         self._mapped: memoryview | None = None
         self._digests: IO[bytes] | None = None
@@ -66,4 +70,4 @@ class Spool:
         return self._mapped
 
     def _file(self) -> IO[bytes]:
-        return tempfile.TemporaryFile(dir=self._folder())
+        return self._files.enter_context(tempfile.TemporaryFile(dir=self._folder()))

@@ -45,6 +45,12 @@ def block_digests(rows: pa.Table, edits: pa.Table, first: int, total: int) -> di
     return found
 
 
+def block_digest(rows: pa.Table, edits: pa.Table, low: int, high: int) -> str:
+    """The digest of rows low to high as a block. Raises ValueError: as `block_digests`."""
+    bounds = _edit_bounds(rows, edits)
+    return _block_digest(rows.slice(low, high - low), edits.slice(bounds[low], bounds[high] - bounds[low]))
+
+
 def combined(blocks: Mapping[int, str], rows: pa.Schema, count: int, layout: Layout) -> str:
     """`sha256:` and the digest of all blocks.
 

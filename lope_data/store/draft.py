@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from lope_common.files import HashedFile, canonical, described, write_whole
 from lope_data.errors import LopeDataError, StoreError
 from lope_data.rows.layout import Layout
-from lope_data.store.digest import block_digests, combined
+from lope_data.store.digest import block_digest, block_digests, combined
 from lope_data.store.manifest import BLOCK, FORMAT, libraries
 from lope_data.store.store import Store
 
@@ -91,6 +91,10 @@ class Draft:
                 blocks |= block_digests(part.rows, part.edits, first, self.rows)
                 first += len(rows)
             stack.close()
+            if first != min((index + 1) * self.shard_rows, self.rows):
+                raise StoreError(
+                    f"{data}: {first - index * self.shard_rows:,} rows, which is not how many it must have"
+                )
             files = [sink.described(data)]
         with HashedFile(self.version / edits) as sink:
             pq.write_table(pa.concat_tables(made), sink, compression="zstd")
@@ -126,7 +130,8 @@ class Draft:
                 first = low // self.shard_rows
                 shards = [self.read(index) for index in range(first, -(-high // self.shard_rows))]
                 rows, edits = (pa.concat_tables(part) for part in zip(*(one.tables for one in shards), strict=True))
-                blocks[block] = block_digests(rows, edits, first * self.shard_rows, self.rows)[block]
+                begin = first * self.shard_rows
+                blocks[block] = block_digest(rows, edits, low - begin, high - begin)
         return combined(blocks, self.schema, self.rows, layout)
 
     def _note(self, index: int) -> Path:

@@ -162,9 +162,16 @@ class IngestRecipe(_Model):
 
 
 class Skipped(_Model):
-    """A row of the source that was left out since it is broken: why, on which line of its file or which row it is."""
+    """A row of the source that was left out since it is broken: why, and where it is.
+
+    Attributes:
+        file: its name, of a source with several.
+        line: of the file.
+        row: its number among all rows of the source, where there is no line.
+    """
 
     reason: str
+    file: str | None
     line: Count | None
     row: Count | None
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from lope_data.sources.part import BrokenRow, Part, Task
     from lope_data.sources.reading import Reading
 
+_END = b"\xff\xff\xff\xff\0\0\0\0"
 _SIZE = 1 << 22  # bytes of a part, as a rule
 _BUFFER = 1 << 20  # bytes of a column that are read at a time, where it is read in pieces
+_MANY = 1 << 16  # rows of one, likewise
 _LARGE = 1 << 25  # bytes of a group of rows that is read in pieces: some writers make one of all rows
 
 
@@ -34,8 +36,8 @@ def read_parquet(path: Path, _: Reading) -> Iterator[Task]:
             if groups and size + found.total_byte_size > _SIZE:
                 yield partial(_groups, path, groups)
                 groups, size = [], 0
-            if found.total_byte_size > _LARGE:
-                rows = max(found.num_rows * _SIZE // found.total_byte_size, 1)
+            if found.total_byte_size > _LARGE or found.num_rows > _MANY:  # bytes may stand for many times as many
+                rows = max(min(found.num_rows * _SIZE // max(found.total_byte_size, 1), _MANY // 4), 1)
                 for batch in file.iter_batches(rows, row_groups=[number]):
                     yield partial(_part, batch, path)
                 continue
@@ -75,8 +77,21 @@ def read_arrow(path: Path, _: Reading) -> Iterator[Task]:
             batches: Iterable[pa.RecordBatch] = map(found.get_batch, range(found.num_record_batches))
         except pa.ArrowInvalid:
             file.seek(0)
+            pa.ipc.open_stream(file)  # which says what else is wrong
+            _check_end(file, path)
             batches = pa.ipc.open_stream(file)
         yield from table_tasks(batches, str(path))
+
+
+def _check_end(file: pa.NativeFile, path: Path) -> None:
+    """Raises SourceError: a stream of Arrow's does not end with the mark that its writers put there. Without it the
+    batches that are there would be taken for all. Leaves the file at its begin.
+    """
+    size = file.size()
+    file.seek(max(size - len(_END), 0))
+    if file.read() != _END:
+        raise SourceError(f"{path}: cut short, since it has no end; write it again")
+    file.seek(0)
 
 
 def table_tasks(batches: Iterable[pa.RecordBatch | pa.Table], where: str) -> Iterator[Task]:
@@ -124,6 +139,7 @@ def checked(table: pa.Table, where: Path | str) -> tuple[pa.Table, list[BrokenRo
             assert field.name is not None
             fields += [field.type.field(i) for i in range(field.type.num_fields)]
         table.validate(full=True)
+        table = _decoded(table)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise SourceError(f"{where}: damaged ({error}); write it again") from error
     if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
@@ -138,6 +154,16 @@ def checked(table: pa.Table, where: Path | str) -> tuple[pa.Table, list[BrokenRo
 
     kept = pa.array(sorted(set(range(len(table))) - broken.keys()), pa.int64())
     return table.take(kept), [BrokenRow(broken[row], row=row) for row in sorted(broken)]
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """The table with the values of columns that have a dictionary: each part would have another."""
+    import pyarrow as pa
+
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(number, field.name, table[number].cast(field.type.value_type))
+    return table
 
 
 def _broken_json(column: pa.ChunkedArray, name: str) -> dict[int, str]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _ONE = 64  # blocks that one object may fill
 _TOO_DEEP = "nested too deeply"
 _FIRST = 1 << 20  # bytes of an array in which its first row must end, to be looked at
-_MOST = 1000  # broken rows of a chunk that are looked for
 
 
 def read_json(path: Path, reading: Reading) -> Iterator[Task]:
@@ -126,8 +125,6 @@ def _each_line(lines: list[bytes], first: int) -> tuple[list[bytes], list[int], 
                 row = _careful(line)
         except (ValueError, RecursionError) as error:
             broken.append(BrokenRow(f"not valid JSON ({_reason(error)})", number))
-            if len(broken) == _MOST:
-                break
             continue
         kept.append(line)
         numbers.append(number)
@@ -140,12 +137,12 @@ def _items(chunk: Chunk, keys: tuple[str, ...] | None) -> Part:
     from lope_data.sources.objects import object_part
     from lope_data.sources.plain_json import LEAST, plain_part
 
+    if not chunk.data.strip():
+        raise SourceError(f"{chunk.path}, line {chunk.line}: not valid JSON (nothing beside a comma)")
     if keys is not None and len(chunk.data) >= LEAST and (found := plain_part(chunk, keys, listed=True)) is not None:
         return found
     chunk.check()
     text = b"[" + chunk.data + b"]"
-    if not chunk.data.strip():
-        raise SourceError(f"{chunk.path}, line {chunk.line}: not valid JSON (nothing between two commas)")
     again = partial(_careful_items, chunk, text)
     try:
         rows = orjson.loads(text)
