@@ -108,7 +108,7 @@ def build(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed)))
+    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed, source)))
     settle(resolved)
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:

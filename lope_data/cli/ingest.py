@@ -95,7 +95,7 @@ def ingest(
 
     import_ops(imports)
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(seed=seed, **typed_reading(typed)))
+    resolved = named_recipe(recipe, overrides(seed=seed, **typed_reading(typed, source)))
     settle(resolved)
     each = (split or resolved.source.split) == ALL
     with bar() as shown:

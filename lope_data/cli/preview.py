@@ -76,7 +76,7 @@ def preview(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed)))
+    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed, source)))
     settle(resolved)
     with bar() as shown, kernels.telling(shown.notice):
         found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)

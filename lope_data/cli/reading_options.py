@@ -8,6 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from lope_data.errors import RecipeError
+
+_FLAGS = {"header": "--no-header"}
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _PANEL = "How files are read"
@@ -70,7 +73,8 @@ _OPTIONS: Mapping[str, Any] = {
         typer.Option(
             metavar="N",
             min=0,
-            help="Leave out up to N rows that cannot be read; the manifest lists them. Default: none.",
+            help="Leave out up to N broken rows, which the manifest lists: lines that are no JSON, no object or no "
+            "text, rows with more or fewer fields than columns, lines that no pattern fits. Default: none.",
             show_default=False,
             rich_help_panel=_PANEL,
         ),
@@ -94,6 +98,13 @@ def reading_options(command: Command) -> Command:
     return command
 
 
-def typed_reading(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed, as a recipe's `[source]` has it; None where nothing was."""
+def typed_reading(typed: Mapping[str, Any], source: str | None) -> dict[str, Any]:
+    """What was typed, as a recipe's `[source]` has it; None where nothing was.
+
+    Raises:
+        RecipeError: something was, and no source is read.
+    """
+    given = [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name, value in typed.items() if value is not None]
+    if given and source is None:
+        raise RecipeError(f"{given[0]} says how a source is read, and none is; name one, --source, or leave it out")
     return {**typed, "header": False if typed["header"] else None}

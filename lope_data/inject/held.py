@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from lope_data.errors import RecipeError
@@ -15,6 +14,7 @@ from lope_data.text.buffers import offsets_and_data
 
 if TYPE_CHECKING:
     import pandas
+    import polars
 
 Texts = TypeVar(
     "Texts",
@@ -22,12 +22,13 @@ Texts = TypeVar(
     list[str],
     list[str | None],
     "pandas.Series[Any]",
-    pl.Series,
+    "polars.Series",
     np.ndarray[Any, Any],
 )
 """Those of Arrow, which has no types of its own for type checkers, would make all of them Any."""
 Back = Callable[[pa.ChunkedArray], Any]
 """From noisy texts to the type that texts came in."""
+_POLARS = ("polars.Series",)
 _COLUMNS = ("datasets.Column", "datasets.IterableColumn")
 _TABLES = {*KINDS, "builtins.dict"} - {"builtins.list"}
 _TODO = {"builtins.tuple": "; make it a list", "builtins.set": "; make it a list", "builtins.bytes": "; decode it"}
@@ -47,9 +48,8 @@ def opened(texts: Any) -> tuple[pa.Array, Back]:
         return column, lambda noisy: _with_nulls(noisy, column).to_pylist()
     if isinstance(texts, np.ndarray) and texts.ndim == 1 and texts.dtype.kind in "OUT":
         return _of_numpy(texts)
-    if isinstance(texts, pl.Series) and texts.dtype in (pl.String, pl.Null):
-        column = texts.cast(pl.String).to_arrow().cast(pa.large_string())
-        return column, lambda noisy: pl.Series(texts.name, _with_nulls(noisy, column), pl.String)
+    if known_type(texts, _POLARS) and str(texts.dtype) in ("String", "Null"):
+        return _of_polars(texts)
     if isinstance(texts, pa.Array | pa.ChunkedArray) and _is_text(texts.type):
         return _of_arrow(texts)
     if known_type(texts, ("pandas.Series",)):
@@ -69,7 +69,7 @@ def _kind(texts: Any) -> str:
         return f"{name} of {texts.type}"
     if isinstance(texts, np.ndarray):
         return f"{name} of {texts.dtype}" + (f" in {texts.ndim} dimensions" if texts.ndim != 1 else "")
-    if isinstance(texts, pl.Series):
+    if known_type(texts, _POLARS):
         return f"{name} of {texts.dtype}"
     if known_type(texts, _TABLES):
         return f'{name}; pick a column, as in dataset["text"], or use lope_data.build(source=...) for whole rows'
@@ -90,11 +90,22 @@ def _column(texts: Sequence[Any]) -> pa.Array:
 def _of_arrow(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, Back]:
     if pa.types.is_null(texts.type):
         return pa.nulls(len(texts), pa.large_string()), lambda _: texts
+    try:
+        texts.validate(full=True)
+    except pa.ArrowException as error:
+        raise RecipeError(f"the Arrow array is damaged ({error}); make it again") from error
     column = texts.cast(pa.large_string())
     if isinstance(texts, pa.ChunkedArray):
         column = column.combine_chunks()
         return column, lambda noisy: pa.chunked_array([_with_nulls(noisy, column)]).cast(texts.type)
     return column, lambda noisy: _with_nulls(noisy, column).cast(texts.type)
+
+
+def _of_polars(texts: polars.Series) -> tuple[pa.Array, Back]:
+    import polars as pl
+
+    column = texts.cast(pl.String).to_arrow().cast(pa.large_string())
+    return column, lambda noisy: pl.Series(texts.name, _with_nulls(noisy, column), pl.String)
 
 
 def _of_numpy(texts: np.ndarray[Any, Any]) -> tuple[pa.Array, Back]:

@@ -33,6 +33,7 @@ from lope_data.recipe.guard import Constraints, Guard, Protect
 from lope_data.recipe.of_version import recipe_of
 from lope_data.rows.columns import Columns
 from lope_data.rows.shapes import SHAPES
+from lope_data.sources.formats import FORMATS
 from lope_data.sources.reading import Reading
 
 RECIPES = Recipes("data", ("*.toml",))
@@ -277,6 +278,8 @@ def named_recipe(typed: str | None, overrides: Mapping[str, Any]) -> Recipe:
     """
     if typed is None:
         return load_recipe(None, overrides)
+    if Path(typed).suffix.lower() in FORMATS.keys() - {".json"}:  # a manifest is one of these
+        raise RecipeError(f"{shown(typed)} is data, and no recipe; name it as the source, --source")
     with RECIPES.file(typed, RecipeError) as path:
         return load_recipe(path, overrides)
 

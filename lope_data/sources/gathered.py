@@ -197,7 +197,8 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
             there = replace(broken, row=place)
             if len(skipped) == reader.skip:
                 others = f"; {len(skipped)} before it were skipped already" if skipped else ""
-                raise SourceError(f"{part.where}, {there.place}: {broken.reason}{others}")
+                todo = "" if reader.skip else "; --skip-broken N leaves out up to N such rows"
+                raise SourceError(f"{part.where}, {there.place}: {broken.reason}{others}{todo}")
             skipped.append(replace(there, file=None if part.where == reader.where else Path(part.where).name))
         if part.keys is not None and not len(part.table):
             continue

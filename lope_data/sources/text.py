@@ -16,6 +16,15 @@ _MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_OTHERS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "a zip archive, as workbooks are,",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+}
+"""How files begin that are no text."""
 _FEW, _MANY, _MOST = 0.02, 0.3, 0.9  # shares of NUL bytes at a place
 _LIKELY = {"utf-8": "utf-8", "cp1252": "cp1252", "iso8859-1": "latin-1"}  # by the codec's name, the one to type
 
@@ -90,6 +99,8 @@ def marked(path: Path) -> str:
         head = file.read(_HEAD)
     if marked := _mark(head):
         return marked
+    if (kind := next((kind for begin, kind in _OTHERS.items() if head.startswith(begin)), None)) is not None:
+        raise NotTextError(f"it is {kind} inside; give it the suffix of what it is, or unpack it")
     if wide := _wide(head):
         raise NotTextError(f"many NUL bytes, as {wide} has them; name the file's encoding, as in --encoding {wide}")
     return "utf-8"

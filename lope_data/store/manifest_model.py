@@ -175,6 +175,12 @@ class Skipped(_Model):
     line: Count | None
     row: Count | None
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        place = f"row {self.row}" if self.line is None else f"line {self.line}"
+        return place if self.file is None else f"{self.file}, {place}"
+
 
 class Line(_Model):
     """What one op of a step was asked for, and did."""

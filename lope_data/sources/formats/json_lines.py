@@ -62,7 +62,7 @@ def read_json_lines(path: Path, reading: Reading) -> Iterator[Task]:
     for number, chunk in enumerate(line_chunks(path, reading.said_encoding)):
         if not number:
             keys = _keys_of_line(chunk)
-        yield partial(_lines, chunk, keys)
+        yield partial(_lines, chunk, keys, each=reading.skip_broken > 0)
 
 
 def _keys_of_line(chunk: Chunk) -> tuple[str, ...] | None:
@@ -88,14 +88,15 @@ def _keys_of_items(chunk: Chunk) -> tuple[str, ...] | None:
         return None
 
 
-def _lines(chunk: Chunk, keys: tuple[str, ...] | None) -> Part:
-    """The rows of lines."""
+def _lines(chunk: Chunk, keys: tuple[str, ...] | None, *, each: bool) -> Part:
+    """The rows of lines. `each`: whether a line that is no text is a broken row, and not a file that is none."""
     from lope_data.sources.objects import object_part
     from lope_data.sources.plain_json import LEAST, plain_part
 
     if keys is not None and len(chunk.data) >= LEAST and (found := plain_part(chunk, keys, listed=False)) is not None:
         return found
-    chunk.check()
+    if not each:
+        chunk.check()
     lines = chunk.data.splitlines()  # of bytes: at \n, \r\n and \r only
     numbers: Any = range(chunk.line, chunk.line + len(lines))
     broken: list[BrokenRow] = []
@@ -123,6 +124,9 @@ def _each_line(lines: list[bytes], first: int) -> tuple[list[bytes], list[int], 
                 row = orjson.loads(line)
             except orjson.JSONDecodeError:
                 row = _careful(line)
+        except UnicodeDecodeError as error:
+            broken.append(BrokenRow(f"byte {error.start} of it, {line[error.start]:#04x}, is not utf-8", number))
+            continue
         except (ValueError, RecursionError) as error:
             broken.append(BrokenRow(f"not valid JSON ({_reason(error)})", number))
             continue
@@ -176,7 +180,9 @@ def _careful(text: bytes) -> Any:
 def _reason(error: ValueError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return _TOO_DEEP
-    return error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return first_line(error)
 
 
 def _one_careful(text: bytes, where: str) -> list[Any]:

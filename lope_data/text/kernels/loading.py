@@ -17,6 +17,7 @@ ALWAYS = (
 )
 
 _notice: Notice = silent
+_told: set[str] = set()
 _needless: tuple[str, ...] = ()
 
 
@@ -45,7 +46,9 @@ def tell(text: str) -> None:
     """Calls the notice of `telling`, if it has not been called yet."""
     global _notice
     notice, _notice = _notice, silent
-    notice(text)
+    if text not in _told:
+        _told.add(text)
+        notice(text)
 
 
 def load(module: str) -> ModuleType:

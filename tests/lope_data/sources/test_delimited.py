@@ -150,7 +150,7 @@ def test_a_delimiter_that_is_set_is_not_doubted(tmp_path: Path) -> None:
     assert read(tmp_path / "r.csv", "a,b;c\n1,2;3\n", delimiter=";") == [{"a,b": "1,2", "c": "3"}]
     assert read(tmp_path / "r.csv", "a;b\n1;2\n", delimiter=",") == [{"a;b": "1;2"}]
     assert read(tmp_path / "r.csv", "text\na, b\n", delimiter="tab") == [{"text": "a, b"}]
-    with pytest.raises(SourceError, match=r"line 2: 3 fields, where the header has 2$"):
+    with pytest.raises(SourceError, match=r"line 2: 3 fields, where the header has 2;"):
         read(tmp_path / "r.csv", "a^b\n1^2^3\n", delimiter="^")
     assert Reading(delimiter="tab") == Reading(delimiter="\\t") == Reading(delimiter="\t")
 
