@@ -46,7 +46,6 @@ class CleanRows:
 
     def __init__(
         self,
-        source: Source,
         gathered: Gathered,
         canonical: Canonical,
         ids: Ids,
@@ -54,7 +53,7 @@ class CleanRows:
         raw: Collection[str],
     ) -> None:
         """Use `read`."""
-        self._source, self._gathered, self._canonical = source, gathered, canonical
+        self._gathered, self._canonical = gathered, canonical
         self._ids, self._order, self._raw = ids, order, raw
 
     @classmethod
@@ -114,17 +113,14 @@ class CleanRows:
         if limit is not None and limit < len(gathered):
             order = sample(ids, order, limit, seed)
             raw = _raw(gathered, canonical)  # of all rows, whichever are kept
-        return cls(source, gathered, canonical, ids, order, raw)
+        return cls(gathered, canonical, ids, order, raw)
 
     def __len__(self) -> int:
         return len(self._gathered) if self._order is None else len(self._order)
 
     @property
-    def source(self) -> Source:
-        return self._source
-
-    @property
     def canonical(self) -> Canonical:
+        """What is done to each row."""
         return self._canonical
 
     @property

@@ -19,7 +19,8 @@ from lope_data.text.draws import I64, U64
 
 _ROWS = 1 << 14  # hashed at a time, so that their bytes stay in the processor's cache
 _FEW = 1000  # below that it takes longer to load the kernels
-_SORTED = 1 << 20  # digests that are sorted at a time
+_SORTED = 1 << 19  # digests that are sorted at a time
+_SEEN = 1 << 17  # and those that are looked through for them
 
 
 def content_digests(table: pa.Table, where: str) -> bytes:
@@ -197,8 +198,8 @@ def _of_part(digests: U64, part: int, bits: int) -> I64 | None:
         return None
     shift = np.uint64(64 - bits)
     found = [
-        low + np.flatnonzero(digests[low : low + _SORTED, 0] >> shift == np.uint64(part))
-        for low in range(0, len(digests), _SORTED)
+        low + np.flatnonzero(digests[low : low + _SEEN, 0] >> shift == np.uint64(part))
+        for low in range(0, len(digests), _SEEN)
     ]
     return np.concatenate(found)
 

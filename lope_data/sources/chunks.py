@@ -117,7 +117,7 @@ def item_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:
         if state[0] < 0:
             _check_end(path, data)
             continue
-        cut = _top_level(data, 0, state)
+        cut = _top_level(data, state)
         if cut < 0:
             held.append(data)
             continue
@@ -142,11 +142,11 @@ def _no_end(path: Path, line: int) -> SourceError:
     return SourceError(f"{path}, line {line}: not valid JSON (the array does not end, or more comes after it)")
 
 
-def _top_level(data: bytes, low: int, state: npt.NDArray[np.int64]) -> int:
+def _top_level(data: bytes, state: npt.NDArray[np.int64]) -> int:
     """The kernel, which is loaded for long files only."""
     from lope_data.text.kernels import top_level
 
-    return int(top_level(np.frombuffer(data, np.uint8), low, state))
+    return int(top_level(np.frombuffer(data, np.uint8), state))
 
 
 def _check_end(path: Path, rest: bytes) -> None:

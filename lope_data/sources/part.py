@@ -17,7 +17,7 @@ class BrokenRow:
     Attributes:
         reason: why.
         line: of the file, on which it begins; None where that is not known.
-        row: its number, where there is no line: in the part, or among all rows.
+        row: its number, where there is no line: in the part, or, once parts are put together, in the file.
         file: the name of the file, of a source with several.
     """
 

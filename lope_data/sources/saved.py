@@ -46,11 +46,14 @@ def dataset_tasks(dataset: Any, where: str) -> Iterator[Task]:
 
 
 def _part(dataset: Any, low: int, where: str, chosen: bool) -> Part:
-    table, broken = checked(_rows(dataset, low), where)
-    return Part(table, where, again=None if chosen or broken else partial(_rows, dataset, low), broken=broken)
+    table, broken = checked(_rows(dataset, low, where), where)
+    return Part(table, where, again=None if chosen or broken else partial(_rows, dataset, low, where), broken=broken)
 
 
-def _rows(dataset: Any, low: int) -> pa.Table:
-    rows = dataset.with_format("arrow")[low : low + _ROWS]
-    found: pa.Table = rows.replace_schema_metadata(dataset.features.arrow_schema.metadata)
-    return found.combine_chunks()  # of rows that were gathered each may be a chunk
+def _rows(dataset: Any, low: int, where: str) -> pa.Table:
+    try:
+        rows = dataset.with_format("arrow")[low : low + _ROWS]
+        found: pa.Table = rows.replace_schema_metadata(dataset.features.arrow_schema.metadata)
+        return found.combine_chunks()  # of rows that were gathered each may be a chunk
+    except Exception as error:  # whatever `datasets` makes of files that are not as they were
+        raise SourceError(f"{where}: cannot be read ({first_line(error)})") from error

@@ -167,7 +167,7 @@ class Skipped(_Model):
     Attributes:
         file: its name, of a source with several.
         line: of the file.
-        row: its number among all rows of the source, where there is no line.
+        row: its number in the file or object, where there is no line.
     """
 
     reason: str

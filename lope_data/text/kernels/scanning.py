@@ -255,12 +255,12 @@ def scanned(
     return row
 
 
-@kernel(U8_IN, int64, types.Array(int64, 1, "C"))
-def top_level(data: Bytes, low: int, state: I64) -> int:
-    """Looks through data[low:], a part of a JSON array's inside, for the last comma between two of its items.
+@kernel(U8_IN, types.Array(int64, 1, "C"))
+def top_level(data: Bytes, state: I64) -> int:
+    """Looks through a part of a JSON array's inside, for the last comma between two of its items.
 
     Args:
-        state: how deep the place before `data[low]` is nested, whether in a text, whether behind a backslash there; it
+        state: how deep the place before it is nested, whether in a text, whether behind a backslash there; it
             is moved on. The depth is -1 behind the array's own bracket, where nothing more is looked at.
 
     Returns:
@@ -268,7 +268,7 @@ def top_level(data: Bytes, low: int, state: I64) -> int:
     """
     depth, quoted, behind = state[0], state[1], state[2]
     found = -1
-    for i in range(low, len(data)):
+    for i in range(len(data)):
         c = data[i]
         if quoted:
             if behind:
