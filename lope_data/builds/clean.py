@@ -139,6 +139,7 @@ class CleanRows:
             if self._order is not None:
                 places = self._order[places]
             yield self._canonical.rows(rows, self._ids.take(places), partial(_number, places))
+            del rows  # before the next are made
 
     def check(self, workers: int) -> None:
         """Makes all rows and forgets them. Raises SourceError: as `parts`."""

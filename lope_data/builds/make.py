@@ -50,6 +50,7 @@ def make_clean(clean: Clean, options: Options) -> Version:
             for part in rows.parts(low, high):
                 said = {"shapes": dict(count_shapes(part)), "raw": rows.canonical.raw(part)}
                 yield Shard(part, EDITS.empty_table(), said)
+                del part  # before the next is made
         except SourceError:
             opened.check()  # which says better what is wrong with a file that is being written
             raise

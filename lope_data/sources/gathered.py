@@ -180,7 +180,11 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
 
     def read(task: Task) -> tuple[Part, bytes]:
         part = task()
-        return part, b"" if reader.digest is None or not len(part.table) else reader.digest(part.table)
+        digests = b"" if reader.digest is None or not len(part.table) else reader.digest(part.table)
+        if part.again is None or (reader.at_random and reader.spool is not None):
+            again = partial(_itself, part.table) if reader.spool is None else reader.spool.keep(part.table)
+            part = replace(part, again=again)
+        return part, digests
 
     kept: list[_Kept] = []
     skipped: list[BrokenRow] = []
@@ -208,15 +212,12 @@ def gather(tasks: Iterable[Task], reader: Reader) -> Gathered:
         if not len(part.table):
             continue
         sizes.update({name: part.table[name].nbytes for name in part.table.column_names})
-        again = part.again
         if reader.spool is None:
-            again = again or partial(_itself, part.table)
             held.append(digests)
         else:
-            if again is None or reader.at_random:
-                again = reader.spool.keep(part.table)
             reader.spool.add_digests(digests)
-        kept.append(_Kept(part.where, len(part.table), part.table.schema, part.keys, again))
+        assert part.again is not None
+        kept.append(_Kept(part.where, len(part.table), part.table.schema, part.keys, part.again))
         rows += len(part.table)
         reader.progress(f"read {reader.where}", rows, 0)
     schema = pa.schema([]) if found is None else found.schema()

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class Spool:
     def __init__(self, folder: Callable[[], Path]) -> None:
         """`folder`: gives the one whose disk they are on, when they are needed."""
         self._folder = folder
+        self._lock = Lock()
         self._files = ExitStack()  # closed with the last that could read them
         weakref.finalize(self, self._files.close)
         self._tables: IO[bytes] | None = None
@@ -32,19 +34,20 @@ class Spool:
         self._digests: IO[bytes] | None = None
 
     def keep(self, table: pa.Table) -> Callable[[], pa.Table]:
-        """Writes a table; gives back what reads it, from the disk as its values are used.
+        """Writes a table, in any thread; gives back what reads it, from the disk as its values are used.
 
         Raises:
             OSError: the disk is full, or cannot be written to.
         """
         import pyarrow as pa
 
-        file = self._tables = self._tables or self._file()
-        low = -(-file.tell() // _ALIGNED) * _ALIGNED
-        file.seek(low)
-        with pa.ipc.new_stream(pa.PythonFile(file, mode="w"), table.schema) as writer:
-            writer.write_table(table)
-        high = file.tell()
+        with self._lock:
+            file = self._tables = self._tables or self._file()
+            low = -(-file.tell() // _ALIGNED) * _ALIGNED
+            file.seek(low)
+            with pa.ipc.new_stream(pa.PythonFile(file, mode="w"), table.schema) as writer:
+                writer.write_table(table)
+            high = file.tell()
         return lambda: pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(self._map()[low:high]))).read_all()
 
     def add_digests(self, digests: bytes) -> None:

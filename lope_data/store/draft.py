@@ -90,6 +90,7 @@ class Draft:
                 said.append(part.said)
                 blocks |= block_digests(part.rows, part.edits, first, self.rows)
                 first += len(rows)
+                del part, rows  # before the next are made
             stack.close()
             files = [sink.described(data)]
         with HashedFile(self.version / edits) as sink:
