@@ -13,7 +13,7 @@ from lope_data.errors import SourceError
 from lope_data.sources.records import line_ends
 from lope_data.sources.text import COMPRESSIONS, blocks, check_utf8, marked
 
-SIZE = 1 << 21  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
+SIZE = 1 << 20  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
 _BOM = b"\xef\xbb\xbf"
 
 
