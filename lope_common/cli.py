@@ -12,15 +12,19 @@ from pathlib import Path
 import typer
 
 from lope_common.errors import LopeError
-from lope_common.places import typed_path
+from lope_common.places import local_path
 
 _USER_ERROR = 2
 _INTERRUPTED = 130  # what typer returns for a KeyboardInterrupt
 
 
 def path(text: str) -> Path:
-    """The `parser` of options and arguments that are paths: `~` is the home folder wherever a shell leaves it."""
-    return typed_path(text)
+    """The `parser` of options and arguments that are paths: `~` is the home folder wherever a shell leaves it.
+
+    Raises:
+        LopeError: it is a URL.
+    """
+    return local_path(text)
 
 
 def new_app(help_: str) -> typer.Typer:

@@ -31,9 +31,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, whatever it is."""
+    """A value for a message: short and on one line, whatever it is."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits; deep nesting
+    except Exception:  # an integer of thousands of digits, deep nesting, a class that cannot show itself
         text = type(value).__name__
+    if not text.isprintable():  # of a frame or an array, which show themselves as tables
+        text = " ".join(text.split())
     return text if len(text) <= 60 else text[:60] + "…"

@@ -1,9 +1,12 @@
-"""Libraries that only some commands need: which are missing, and what to install, in one line."""
+"""Libraries that only some commands need: which are missing and what to install, in one line, and doing without one."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
 _US = "lope"
@@ -27,6 +30,29 @@ def check_installed(who_needs: str, modules: Iterable[str], error: type[Exceptio
     names = f"{', '.join(most)} and {last}, which are" if most else f"{last}, which is"
     command = shlex.join(["pip", "install", *(f"{name}{versions}" for name, versions in wanted)])
     raise error(f"{who_needs} {names} missing: {command}")
+
+
+@contextmanager
+def absent(*modules: str) -> Iterator[None]:
+    """Within the context modules that are not imported yet count as not installed, for libraries that can do without
+    them. Of the whole process: other threads cannot import them either.
+    """
+    finder = _Absent(modules)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Absent:
+    def __init__(self, modules: Iterable[str]) -> None:
+        self._modules = frozenset(modules)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+        if name in self._modules:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
 
 
 def _is_there(module: str) -> bool:

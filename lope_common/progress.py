@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what, how many are done, how many there are)."""
+"""Called with (what, how many are done, how many there are; 0 where that is not known)."""
 
 Notice = Callable[[str], None]
 """Called with what the user should know while waiting."""
@@ -50,8 +50,8 @@ def bar() -> Iterator[Bar]:
 
     def progress(what: str, done: int, total: int) -> None:
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-        bars.update(tasks[what], completed=done)
+            tasks[what] = bars.add_task(what, total=total or None)
+        bars.update(tasks[what], completed=done, total=total or None)
 
     def notice(text: str) -> None:
         bars.console.print(text, style="yellow", markup=False, soft_wrap=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lope_common.errors import shown
 from lope_common.progress import Notice, Progress, silent
@@ -20,13 +20,39 @@ from lope_data.names import check_name
 from lope_data.noise.imports import Imports, import_ops
 from lope_data.recipe.recipe import Recipe, named_recipe, validated
 from lope_data.rows.columns import Columns
-from lope_data.sources import ALL, Reading
+from lope_data.sources import ALL, InMemory, Reading, in_memory
 from lope_data.store.locks import in_use
 from lope_data.store.store import Store
 from lope_data.store.version import Version
 
 if TYPE_CHECKING:
+    import datasets
+    import pandas
+    import polars
+    import pyarrow as pa
+
     from lope_data.builds.preview import Preview
+
+    SourceLike: TypeAlias = (
+        str
+        | os.PathLike[str]
+        | Sequence[Mapping[str, Any]]
+        | Sequence[str | None]
+        | datasets.Dataset
+        | datasets.DatasetDict
+        | datasets.IterableDataset
+        | datasets.IterableDatasetDict
+        | pandas.DataFrame
+        | pandas.Series[Any]
+        | polars.DataFrame
+        | polars.LazyFrame
+        | polars.Series
+        | pa.Table
+        | pa.RecordBatch
+        | pa.RecordBatchReader
+        | pa.Array
+        | pa.ChunkedArray
+    )
 
 NOISE_SPLITS = ("train",)
 """Of `build_splits`: noise is put where models learn, and what they are measured on stays clean."""
@@ -47,7 +73,7 @@ def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
 
 
 def ingest(
-    source: str | os.PathLike[str],
+    source: SourceLike,
     recipe: RecipeLike = None,
     *,
     columns: Mapping[str, Any] | None = None,
@@ -66,7 +92,12 @@ def ingest(
     """A source as a clean version, named after it: made now, or the one that is there (`existed`).
 
     Args:
-        source: a file, a folder, a hub id, or `sample`.
+        source: a file, a folder, a hub id, or `sample`; or an object in memory: a `datasets.Dataset`, `DatasetDict`,
+            `IterableDataset` or `IterableDatasetDict`, a frame of pandas or polars, an Arrow table, record batch or
+            reader, a list of dicts; for texts alone a list, a Series, an Arrow array or `dataset["text"]`.
+            The version of an object is called after the dataset that the object says it is of, else `memory`; another
+            object under that name makes the next version of it. Of a pandas frame the row numbers in its index are
+            left out, and any other index is refused. Of a Dataset all columns are read, whatever its format shows.
         recipe: as for `build`; its `shape`, `columns` and `source` say how to read it, and its seed draws the rows of
             a `limit`.
         name: of the version, by default the source's, which is refused where another source has it.
@@ -78,7 +109,7 @@ def ingest(
     """
     import_ops(imports)
     checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows, place = _count("limit", limit), _text("source", source, SourceError)
+    rows, place = _count("limit", limit), _source(source)
     checked = _one_split(_reading(checked, split=split, config=config, revision=revision), "ingest_splits")
     name = _name(name)
     with in_use(options.store, options.notice):
@@ -86,7 +117,7 @@ def ingest(
 
 
 def ingest_splits(
-    source: str | os.PathLike[str],
+    source: SourceLike,
     recipe: RecipeLike = None,
     *,
     columns: Mapping[str, Any] | None = None,
@@ -113,7 +144,7 @@ def ingest_splits(
     """
     import_ops(imports)
     checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows, place = _count("limit", limit), _text("source", source, SourceError)
+    rows, place = _count("limit", limit), _source(source)
     checked = _reading(checked, config=config, revision=revision)
     name = _name(name)
     with in_use(options.store, options.notice):
@@ -123,7 +154,7 @@ def ingest_splits(
 def build(
     recipe: RecipeLike = None,
     *,
-    source: str | os.PathLike[str] | None = None,
+    source: SourceLike | None = None,
     split: str | None = None,
     config: str | None = None,
     revision: str | None = None,
@@ -144,7 +175,7 @@ def build(
     Args:
         recipe: or a dict of what is in one, or the name of a packaged one or a file (TOML, or the manifest.json of a
             build); by default HyNoIse, of the newest edition.
-        source: what to ingest, by default the embedded sample.
+        source: what to ingest, as for `ingest`; by default the embedded sample.
         split: of the source, which must be named where it has several. `build_splits` makes a version of each.
         config: of a dataset on the hub; by default the dataset's own default.
         revision: of a dataset on the hub: a branch, a tag or a commit. The commit is recorded, also by default.
@@ -185,19 +216,20 @@ def build(
         child_name(name, checked, parent.manifest.name)
     elif parent is not None:
         parent = _text("parent", parent, StoreError)
-    place = None if source is None else _text("source", source, SourceError)
+    place = None if source is None else _source(source)
     with in_use(options.store, options.notice):
         if isinstance(parent, str):
             parent = options.store.resolve(parent)
         elif parent is None and place is None:
             parent = obtain.ingest_samples(checked, rows, options, name)
-        elif parent is None:
-            parent = obtain.ingest(str(place), checked, rows, options, lambda own: child_name(name, checked, own))
+        elif place is not None:
+            parent = obtain.ingest(place, checked, rows, options, lambda own: child_name(name, checked, own))
+        assert parent is not None
         return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
 
 
 def build_splits(
-    source: str | os.PathLike[str],
+    source: SourceLike,
     recipe: RecipeLike = None,
     *,
     noise_splits: str | Iterable[str] = NOISE_SPLITS,
@@ -228,10 +260,11 @@ def build_splits(
     """
     import_ops(imports)
     checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows, place = _count("limit", limit), _text("source", source, SourceError)
-    given = [noise_splits] if isinstance(noise_splits, str) else noise_splits
-    if not isinstance(given, Iterable):
-        raise SourceError(f"noise_splits must hold names of splits, not {shown(given)}")
+    rows, place = _count("limit", limit), _source(source)
+    try:
+        given = [noise_splits] if isinstance(noise_splits, str) else [*noise_splits]
+    except TypeError:
+        raise SourceError(f"noise_splits must hold names of splits, not {shown(noise_splits)}") from None
     noisy = [_text("noise_splits", one, SourceError) for one in given]
     checked = _reading(checked, config=config, revision=revision)
     name = _name(name)
@@ -242,7 +275,7 @@ def build_splits(
 def preview(
     recipe: RecipeLike = None,
     *,
-    source: str | os.PathLike[str] | None = None,
+    source: SourceLike | None = None,
     columns: Mapping[str, Any] | None = None,
     split: str | None = None,
     config: str | None = None,
@@ -262,7 +295,7 @@ def preview(
 
     import_ops(imports)
     checked = _one_split(_reading(_recipe(recipe, columns), split=split, config=config, revision=revision), None)
-    return previewed("sample" if source is None else _text("source", source, SourceError), checked)
+    return previewed("sample" if source is None else _source(source), checked)
 
 
 def _recipe(recipe: Any, columns: Mapping[str, Any] | None) -> Recipe:
@@ -284,6 +317,15 @@ def _as_recipe(recipe: Any) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise RecipeError(f"recipe must be a lope_data.Recipe, a dict, or a name or file, not {shown(recipe)}")
     return recipe
+
+
+def _source(source: Any) -> str | InMemory:
+    """A path or id as text, or an object in memory."""
+    if isinstance(source, str | os.PathLike):
+        return _text("source", source, SourceError)
+    if isinstance(source, Version):
+        raise SourceError(f"source: {source.ref} is a version; build on it with parent (--from)")
+    return in_memory(source)
 
 
 def _reading(recipe: Recipe, **asked: Any) -> Recipe:
@@ -308,6 +350,9 @@ def _name(name: Any) -> str | None:
 
 def _options(store: Any, workers: Any, shard_rows: Any, progress: Progress, notice: Notice) -> Options:
     threads = _count("workers", workers) or os.cpu_count() or 1
+    for what, called in (("progress", progress), ("notice", notice)):
+        if not callable(called):
+            raise RecipeError(f"{what} must be a function, not {shown(called)}")
     return Options(_store(store), threads, _count("shard_rows", shard_rows), progress, notice)
 
 

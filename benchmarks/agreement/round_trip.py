@@ -27,6 +27,7 @@ from lope_data.forms import FORMS
 from lope_data.sources import Reading, open_source
 from lope_data.transfer import export_rows
 
+DELIMITERS = {"semi3.csv": ";"}  # where it is not the one that the suffix says
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt")
 COLUMNS: dict[tuple[str, ...], dict[str, Any]] = {
     ("goal", "sol1", "sol2"): {"text": "goal"},
@@ -78,7 +79,8 @@ def _source(path: Path, reading: dict[str, str]) -> Iterator[Any]:
         yield from map(json.loads, path.read_text("utf-8").rstrip("\n").split("\n"))
     elif path.suffix in (".csv", ".tsv"):
         with path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+            usual = "\t" if path.suffix == ".tsv" else ","
+            yield from csv.DictReader(file, delimiter=DELIMITERS.get(path.name, usual))
     else:
         yield from ({"text": line} for line in path.read_text("utf-8").rstrip("\n").split("\n"))
 

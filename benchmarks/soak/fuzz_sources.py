@@ -29,9 +29,16 @@ from lope_data.store import Store
 KINDS = [  # of errors, as far as the counts tell them apart
     *("is not valid Unicode", "not valid JSON", "where an object is needed", "rows; write that list alone"),
     *("make it one type", "cannot be held", "the header has", "a quote", "does not match the pattern"),
-    *("name the file's encoding", "inflate", "decompress", "Truncated compressed", "compressed inside"),
+    *(
+        "name the file's encoding",
+        "no line holds anything",
+        "inflate",
+        "decompress",
+        "Truncated compressed",
+        "compressed inside",
+    ),
     *("cannot tell the kind", "read as a saved dataset", "read as parquet", "read as arrow", "read as csv", "read as"),
-    *("an encoding or a pattern is for", "encoding is for text", "a pattern reads the lines", "no such file"),
+    *("leave out", "say which", "a NUL byte", "encoding is for text", "a pattern reads the lines", "no such file"),
     *("several kinds", "without files of a kind", "a saved DatasetDict", "damaged", "has no rows", "file is empty"),
     *("fit no shape", "no column", "which is there already", "can be one of them", "a version cannot hold"),
     *("nested more than", "two columns", "name that versions use", "null", "is needed", "is not", "ids must be"),

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +37,7 @@ rows.save_to_disk(folder + "/saved")
 BUILD_RATIO = 2.0  # targets: our time over the peer's,
 HELP_RATIO = 3.0  # the help's over that of importing pyarrow,
 AGAIN = 0.3  # and what a repeated build takes beyond the help, in seconds
+_GROUP = 1_000_000  # rows of a group in Parquet, as pandas has them
 SMALL = 50_000_000  # bytes of the source of the repeated build
 
 
@@ -67,21 +70,33 @@ def main() -> None:
 
 def write_rows(path: Path, count: int) -> None:
     """Rows of about 300 bytes: texts of the sample, cut and joined at random, every one another."""
-    draw = random.Random(614)  # noqa: S311
-    texts = [str(row.get("text") or row.get("question") or row.get("instruction")) for row in sample_rows("sample")]
-    rows = []
-    for i in range(count):
-        one, two, three = (draw.choice(texts) for _ in range(3))
-        rows.append({"instruction": f"{one[:130]} ({i})", "input": two[:80], "output": f"{three} {two}"[:130]})
     if path.suffix == ".jsonl":
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in random_rows(count))
     elif path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
+        schema = pa.schema(dict.fromkeys(("instruction", "input", "output"), pa.string()).items())
+        with pq.ParquetWriter(path, schema) as writer:
+            for rows in batched(random_rows(count), _GROUP):
+                writer.write_table(pa.Table.from_pylist(rows, schema))
     else:
         import polars as pl
 
-        pl.DataFrame(rows).write_csv(path)
+        pl.DataFrame(list(random_rows(count))).write_csv(path)
+
+
+def batched(rows: Iterator[dict[str, str]], size: int) -> Iterator[list[dict[str, str]]]:
+    """So many at a time."""
+    while some := list(islice(rows, size)):
+        yield some
+
+
+def random_rows(count: int) -> Iterator[dict[str, str]]:
+    """The rows that `write_rows` writes."""
+    draw = random.Random(614)  # noqa: S311
+    texts = [str(row.get("text") or row.get("question") or row.get("instruction")) for row in sample_rows("sample")]
+    for i in range(count):
+        one, two, three = (draw.choice(texts) for _ in range(3))
+        yield {"instruction": f"{one[:130]} ({i})", "input": two[:80], "output": f"{three} {two}"[:130]}
 
 
 def builds(source: Path, kind: str, folder: Path, repeats: int) -> tuple[list[float], list[float]]:

@@ -9,12 +9,13 @@ from lope_data.builds.obtain import Options, build, child_name, obtain
 from lope_data.builds.wanted import Clean
 from lope_data.errors import SourceError, StoreError
 from lope_data.recipe.recipe import Recipe
-from lope_data.sources import Source, SourceIndex, meant, open_splits
+from lope_data.sources import InMemory, Source, SourceIndex, meant, open_splits
 from lope_data.store.version import Version
+from lope_data.text import kernels
 
 
 def ingest_splits(
-    source: str, recipe: Recipe, limit: int | None, options: Options, name: str | None = None
+    source: str | InMemory, recipe: Recipe, limit: int | None, options: Options, name: str | None = None
 ) -> dict[str, Version]:
     """A clean version of each split.
 
@@ -27,14 +28,16 @@ def ingest_splits(
     """
     cleans = {
         split: Clean.of(opened, recipe, limit, _of(name, split), options.notice)
-        for split, opened in open_splits(source, recipe.source, SourceIndex(options.store.root)).items()
+        for split, opened in open_splits(
+            source, recipe.source, SourceIndex(options.store.root), options.progress
+        ).items()
     }
     _prepare(cleans, options)
     return {split: obtain(clean, options) for split, clean in cleans.items()}
 
 
 def build_splits(
-    source: str,
+    source: str | InMemory,
     recipe: Recipe,
     noisy: Sequence[str],
     name: str | None,
@@ -54,7 +57,8 @@ def build_splits(
         StoreError: a name cannot be one, or is that of another source in the store.
         NoiseError: the mix cannot touch as many rows of a split as the ratio asks for.
     """
-    opened = open_splits(source, recipe.source, SourceIndex(options.store.root))
+    with kernels.telling(options.notice):
+        opened = open_splits(source, recipe.source, SourceIndex(options.store.root), options.progress)
     with_noise = _named(noisy, opened, source)
     cleans = {
         split: Clean.of(one, recipe, limit, None if split in with_noise else _of(name, split), options.notice)
@@ -80,10 +84,10 @@ def _prepare(cleans: Mapping[str, Clean], options: Options, children: Mapping[st
         clean.check_holder(options.store)
     for clean in cleans.values():
         if options.store.find(clean.wanted.name, clean.wanted.version) is None:
-            _ = clean.rows  # kept until they are written
+            clean.read(options).check(options.workers)  # which is kept until they are written
 
 
-def _named(noisy: Sequence[str], opened: Mapping[str, Source], source: str) -> list[str]:
+def _named(noisy: Sequence[str], opened: Mapping[str, Source], source: str | InMemory) -> list[str]:
     """The splits that get noise, in the order of all."""
     found = {name: meant(opened, name) for name in noisy}
     if unknown := [name for name, split in found.items() if split is None]:

@@ -12,12 +12,13 @@ from lope_data.errors import NoiseError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.registry import op_version
 from lope_data.recipe.recipe import Recipe
-from lope_data.sources import SourceIndex, open_source
+from lope_data.sources import InMemory, SourceIndex, open_source
 from lope_data.sources.sample import FINGERPRINTS
 from lope_data.store.locks import left_locked, locked, locked_if_free
 from lope_data.store.manifest import version_id
 from lope_data.store.store import Store
 from lope_data.store.version import Version
+from lope_data.text import kernels
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Options:
 
 
 def ingest(
-    source: str,
+    source: str | InMemory,
     recipe: Recipe,
     limit: int | None,
     options: Options,
@@ -56,7 +57,8 @@ def ingest(
         SourceError: the source cannot be read, or holds several splits and the recipe says none.
         StoreError: no name was given, and the source's is that of another source in the store.
     """
-    opened = open_source(source, recipe.source, SourceIndex(options.store.root))
+    with kernels.telling(options.notice):
+        opened = open_source(source, recipe.source, SourceIndex(options.store.root), options.progress)
     clean = Clean.of(opened, recipe, limit, name, options.notice)
     check(clean.wanted.name)
     clean.check_holder(options.store)

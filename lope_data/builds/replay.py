@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lope_common.progress import Progress
+from lope_common.progress import Notice, Progress, silent
 from lope_data.builds.obtain import Options, build, ingest, op_versions
 from lope_data.errors import StoreError
 from lope_data.noise.registry import all_ops
@@ -17,8 +17,8 @@ from lope_data.store.verify import Finding
 from lope_data.store.version import Version
 
 
-def replay(version: Version, source: str, workers: int, progress: Progress) -> list[Finding]:
-    """Builds the whole lineage of a version anew, in a store that is thrown away.
+def replay(version: Version, source: str, workers: int, progress: Progress, notice: Notice = silent) -> list[Finding]:
+    """Builds the whole lineage of a version again, in a store that is thrown away.
 
     Args:
         source: what the first version was ingested from.
@@ -33,7 +33,7 @@ def replay(version: Version, source: str, workers: int, progress: Progress) -> l
     for original in version.lineage:
         _check_known(original)
     with tempfile.TemporaryDirectory(prefix="lope-replay-") as folder:
-        options = Options(Store(Path(folder)), workers, progress=progress)
+        options = Options(Store(Path(folder)), workers, progress=progress, notice=notice)
         again: Version | None = None
         for original in reversed(version.lineage):
             manifest = original.manifest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lope_common.progress import Notice
@@ -16,7 +15,8 @@ from lope_data.store.manifest import INGEST, read_any, version_id
 from lope_data.store.store import Store
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from lope_data.builds.clean import CleanRows
+    from lope_data.builds.obtain import Options
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Clean:
     wanted: Wanted
     named: bool
     notice: Notice
+    _rows: list[CleanRows] = field(default_factory=list)
 
     @classmethod
     def of(cls, opened: Source, recipe: Recipe, limit: int | None, name: str | None, notice: Notice) -> Clean:
@@ -66,13 +67,31 @@ class Clean:
         called = check_name(_as_name(opened.name) + (f"-{limit}" if limit else "") if name is None else name)
         return cls(opened, recipe, limit, Wanted(called, version, seed, how), name is not None, notice)
 
-    @cached_property
-    def rows(self) -> pa.Table:
-        """The rows of the version, read from the source."""
-        from lope_data.rows.canonical import ingest_table
+    def read(self, options: Options) -> CleanRows:
+        """The rows of the version, from the source; once.
 
-        recipe, where, seed = self.recipe, self.opened.where, self.wanted.seed
-        return ingest_table(self.opened.read(), where, recipe.shape, recipe.columns, self.limit, seed, self.notice)
+        Raises:
+            SourceError: the source cannot be read.
+            StoreError: the disk of the store is full, where some of its rows are kept for a while.
+        """
+        if self._rows:
+            return self._rows[0]
+        from lope_data.builds.clean import CleanRows
+        from lope_data.text import kernels
+
+        folder = options.store.root
+        try:
+            with kernels.telling(options.notice):
+                rows = CleanRows.read(
+                    self.opened, self.recipe, self.limit, self.wanted.seed, folder, options.workers, options.progress
+                )
+        except OSError as error:
+            raise StoreError(
+                f"cannot keep rows on the disk of the store {folder} ({error.strerror or error}); make room, or choose "
+                "another store with --store"
+            ) from error
+        self._rows.append(rows)
+        return rows
 
     def check_holder(self, store: Store) -> None:
         """That the latest version of its name is not another source's, or a noisy one; a name that was given is meant.

@@ -23,7 +23,8 @@ SourceOption = Annotated[
     str | None,
     typer.Option(
         help=f"A file ({listed(text=True)}, also .gz, .bz2, .zst; {listed(text=False)}), a folder or "
-        "pattern of them, a saved dataset, a hub id, or hf://datasets/OWNER/NAME/PATH; default: the sample."
+        "pattern of them, a saved dataset, a hub id, hf://datasets/OWNER/NAME/PATH, the URL of a file (https://, "
+        "s3://, ...), or - for JSON lines on standard input; default: the sample."
     ),
 ]
 SplitOption = Annotated[
@@ -51,22 +52,11 @@ MixOption = Annotated[
 ]
 LevelOption = Annotated[float | None, typer.Option(help="Share of a touched row's units to change, 0 to 1.")]
 SeedOption = Annotated[int | None, typer.Option(help="Keys all randomness.")]
-EncodingOption = Annotated[
-    str | None, typer.Option(help="Encoding of a text file: latin-1, cp1252, ...; default: utf-8.", show_default=False)
-]
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME=COLUMN,...",
         help="What columns stand for, where their names do not say: text=body,label=category; choices several times.",
-        show_default=False,
-    ),
-]
-PatternOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Read plain text, a row a line: a pattern whose named groups are the columns, "
-        r"'(?P<label>\S+) (?P<text>.*)'.",
         show_default=False,
     ),
 ]
@@ -83,14 +73,6 @@ ImportOption = Annotated[
         "--import",
         metavar="FILE.py|MODULE",
         help="Import ops of your own from there. Repeat for several.",
-        show_default=False,
-    ),
-]
-QuotingOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="minimal|none",
-        help="Of csv and tsv files: whether fields may stand in quotes, or quotes are text like any other.",
         show_default=False,
     ),
 ]

@@ -11,14 +11,11 @@ from lope_data.cli.app import (
     ColumnsOption,
     ConfigOption,
     EditionOption,
-    EncodingOption,
     ImportOption,
     JsonOption,
     LevelOption,
     LimitOption,
     MixOption,
-    PatternOption,
-    QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
@@ -30,6 +27,8 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import settle, without_pandas
+from lope_data.cli.reading_options import reading_options, typed_reading
 from lope_data.errors import RecipeError
 
 _EXAMPLES = """
@@ -54,12 +53,10 @@ _EXAMPLES = """
 
 
 @app.command(epilog=_EXAMPLES)
+@reading_options
 def build(
     source: SourceOption = None,
     columns: ColumnsOption = None,
-    encoding: EncodingOption = None,
-    quoting: QuotingOption = None,
-    pattern: PatternOption = None,
     split: SplitOption = None,
     noise_splits: Annotated[
         str | None,
@@ -95,8 +92,11 @@ def build(
         typer.Option("--allow-shortfall", help="Change what there is where too few rows can be changed."),
     ] = False,
     as_json: JsonOption = False,
+    **typed: Any,
 ) -> None:
     """Corrupts exactly [bold]round(ratio * rows)[/bold] rows and writes a version. An existing one is found."""
+    without_pandas(source, from_, imports)
+
     from lope_common.progress import bar
     from lope_data import api
     from lope_data.cli.said import tell
@@ -108,7 +108,8 @@ def build(
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    resolved = named_recipe(recipe, overrides(**noise, encoding=encoding, quoting=quoting, pattern=pattern))
+    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed, source)))
+    settle(resolved)
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
     if noise_splits is not None and not each:
         raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")

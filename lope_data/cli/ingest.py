@@ -10,12 +10,9 @@ from lope_data.cli.app import (
     RECIPE_HELP,
     ColumnsOption,
     ConfigOption,
-    EncodingOption,
     ImportOption,
     JsonOption,
     LimitOption,
-    PatternOption,
-    QuotingOption,
     RevisionOption,
     SeedOption,
     ShardRowsOption,
@@ -25,6 +22,8 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import settle, without_pandas
+from lope_data.cli.reading_options import reading_options, typed_reading
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -43,16 +42,22 @@ _EXAMPLES = """
 
   python -m lope_data ingest said.tsv --quoting none         [dim]# a quote is text like any other[/dim]
 
+  jq -c .rows[] all.json | python -m lope_data ingest -         [dim]# JSON lines on standard input[/dim]
+
+  python -m lope_data ingest https://example.com/data.jsonl.gz
+
   python -m lope_data ingest piqa.jsonl --recipe items          [dim]# of lope_train items[/dim]
 """
 
 
 @app.command(epilog=_EXAMPLES)
+@reading_options
 def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, or: sample.",
+            help="A file, a folder or pattern of files, a saved dataset, a hub id, files by hf://, the URL of a "
+            "file, - for JSON lines on standard input, or: sample.",
             show_default=False,
         ),
     ],
@@ -71,15 +76,15 @@ def ingest(
     imports: ImportOption = None,
     seed: SeedOption = None,
     columns: ColumnsOption = None,
-    encoding: EncodingOption = None,
-    quoting: QuotingOption = None,
-    pattern: PatternOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     shard_rows: ShardRowsOption = None,
     as_json: JsonOption = False,
+    **typed: Any,
 ) -> None:
     """Writes a clean source as a version, which noise is then put on. `build` does the same when it is given one."""
+    without_pandas(source, None, imports)
+
     from lope_common.progress import bar
     from lope_data import api
     from lope_data.cli.said import tell
@@ -90,7 +95,8 @@ def ingest(
 
     import_ops(imports)
     mapped = Columns.parsed(columns)
-    resolved = named_recipe(recipe, overrides(seed=seed, encoding=encoding, quoting=quoting, pattern=pattern))
+    resolved = named_recipe(recipe, overrides(seed=seed, **typed_reading(typed, source)))
+    settle(resolved)
     each = (split or resolved.source.split) == ALL
     with bar() as shown:
         asked: dict[str, Any] = {

@@ -12,12 +12,9 @@ from lope_data.cli.app import (
     ColumnsOption,
     ConfigOption,
     EditionOption,
-    EncodingOption,
     ImportOption,
     LevelOption,
     MixOption,
-    PatternOption,
-    QuotingOption,
     RatioOption,
     RevisionOption,
     SeedOption,
@@ -26,6 +23,8 @@ from lope_data.cli.app import (
     app,
     overrides,
 )
+from lope_data.cli.lean import settle, without_pandas
+from lope_data.cli.reading_options import reading_options, typed_reading
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -43,6 +42,7 @@ _EXAMPLES = """
 
 
 @app.command(epilog=_EXAMPLES)
+@reading_options
 def preview(
     recipe: Annotated[
         str | None,
@@ -50,9 +50,6 @@ def preview(
     ] = None,
     source: SourceOption = None,
     columns: ColumnsOption = None,
-    encoding: EncodingOption = None,
-    quoting: QuotingOption = None,
-    pattern: PatternOption = None,
     split: SplitOption = None,
     config: ConfigOption = None,
     revision: RevisionOption = None,
@@ -63,19 +60,26 @@ def preview(
     edition: EditionOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
+    **typed: Any,
 ) -> None:
     """Shows rows that `build` would touch, clean beside noisy, and writes nothing."""
+    without_pandas(source, None, imports)
+
+    from lope_common.progress import bar
     from lope_data import api
     from lope_data.noise.imports import import_ops
     from lope_data.recipe.recipe import named_recipe
     from lope_data.report.sample_rows import samples, show_samples
     from lope_data.rows.columns import Columns
+    from lope_data.text import kernels
 
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
-    resolved = named_recipe(recipe, overrides(**noise, encoding=encoding, quoting=quoting, pattern=pattern))
-    found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
+    resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed, source)))
+    settle(resolved)
+    with bar() as shown, kernels.telling(shown.notice):
+        found = api.preview(resolved, source=source, columns=mapped, split=split, config=config, revision=revision)
     console = SafeConsole()
     show_samples(console, samples(found.noisy, found.edits, count))
     console.print(

@@ -20,10 +20,11 @@ from lope_data.cli import (  # noqa: F401  # each adds itself to the command lin
     verify,
 )
 from lope_data.cli.app import app
+from lope_data.cli.lean import process
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
     """Runs the command line; a user's error is one line on stderr and exit code 2."""
-    run_app(app, lambda _: "the same command resumes from what is done")
+    run_app(app, lambda _: "the same command resumes from what is done", around=process())

@@ -41,7 +41,9 @@ def _show(console: SafeConsole, version: Version) -> None:
         said = f"parent {manifest.parents[0].ref}"
     else:
         shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest.shapes.items()))
-        said = f"{manifest.rows:,} rows: {shapes}"
+        said = f"{manifest.rows:,} row{'s' * (manifest.rows != 1)}: {shapes}"
+        if manifest.skipped:
+            said += f"; {len(manifest.skipped):,} broken ones were skipped, which manifest.json lists"
     console.print(f"{version.ref}  ({said})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
 
@@ -58,7 +60,7 @@ def _summary(version: Version) -> dict[str, Any]:
         "existed": version.existed,
     }
     if manifest.kind == "ingest":
-        return said | {"shapes": manifest.shapes}
+        return said | {"shapes": manifest.shapes, "skipped": len(manifest.skipped)}
     return said | {
         "parent": manifest.parents[0].ref,
         "touched": manifest.touched,

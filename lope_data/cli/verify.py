@@ -92,8 +92,11 @@ def verify(
             head = checked[-1].manifest.source
             source = source or SourceIndex(where.root).find(head.fingerprint)
             if source is None:
-                raise StoreError(f"cannot replay: it is not known where the source {head.name!r} is; say --source")
-            findings += replayed(checked[0], source, workers or os.cpu_count() or 1, shown.progress)
+                raise StoreError(
+                    f"cannot replay: it is not known where the source {head.name!r} is; say --source, or, if it was an "
+                    "object in memory, build on it again in Python"
+                )
+            findings += replayed(checked[0], source, workers or os.cpu_count() or 1, shown.progress, shown.notice)
     for finding in findings:
         text = safe(f"{finding.ref}  {finding.where}: {finding.what}")
         console.print(text, style="red", markup=False, soft_wrap=True)

@@ -19,5 +19,5 @@ def forms_of(shape: str) -> str:
 def form_named(name: str) -> Form:
     """The form of that name. Raises StoreError: there is no such form; names the nearest."""
     if not isinstance(name, str) or name not in FORMS:
-        raise StoreError(f"there is no form {shown(name)}{suggest(str(name), FORMS)}")
+        raise StoreError(f"there is no form {shown(name)}{suggest(name if isinstance(name, str) else '', FORMS)}")
     return FORMS[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from lope_data.rows.json_type import dumps, is_json, is_raw, loads
 from lope_data.rows.layout import Layout, Names
 from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES
 from lope_data.rows.values import answers, text_of
-from lope_data.sources.objects import Objects
+from lope_data.sources.gathered import Reader, gather
+from lope_data.sources.objects import object_part
 from lope_data.text.buffers import whole
 
 _ROWS = 20_000  # at once
@@ -133,10 +135,7 @@ def shaped(rows: pa.Table, form: Form, *, lope_columns: bool, what: str) -> pa.T
     rest = pa.concat_tables([part.rest for part in parts]).replace_schema_metadata(None)
     if form.is_source:
         return rest
-    objects = Objects()
-    for part in parts:
-        objects.add(list(part.made), what)
-    own = objects.table()
+    own = gather((partial(object_part, list(part.made), what) for part in parts), Reader(what)).table()
     columns = {name: own[name] for name in form.keys if name in own.column_names}
     left = {name: rest[name] for name in rest.column_names if not shaping.has_taken(name, rest[name])}
     return pa.table({**columns, **left})

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
-from typing import Any, TypeVar
+from typing import Any, Literal, overload
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
+from lope_common.errors import shown
 from lope_data.errors import RecipeError
+from lope_data.inject.held import Texts, opened
 from lope_data.inject.rank import deal
 from lope_data.noise.editions import get_edition, newest_edition
 from lope_data.noise.imports import Imports, import_ops, named_op
@@ -24,8 +25,6 @@ from lope_data.text.buffers import offsets_and_data, strings
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64, U64, Draw, mix
 from lope_data.text.edits import Edits, splice
-
-Texts = TypeVar("Texts", list[str], list[str | None], pa.Array, pa.ChunkedArray, pl.Series)
 
 _BATCH = 1 << 20  # bytes of text worked on at once: the arrays that describe it stay in the cache
 _EDITS = pa.schema(
@@ -46,8 +45,50 @@ class ShortfallWarning(UserWarning):
     """Texts could not take as much noise as was asked for."""
 
 
+@overload
 def corrupt(
     texts: Texts,
+    op: str | Mapping[str, float],
+    level: float = 0.1,
+    seed: int = 0,
+    edits: Literal[False] = False,
+    *,
+    params: Mapping[str, Any] | None = None,
+    edition: int | None = None,
+    imports: Imports = (),
+) -> Texts: ...
+
+
+@overload
+def corrupt(
+    texts: Texts,
+    op: str | Mapping[str, float],
+    level: float = 0.1,
+    seed: int = 0,
+    *,
+    edits: Literal[True],
+    params: Mapping[str, Any] | None = None,
+    edition: int | None = None,
+    imports: Imports = (),
+) -> tuple[Texts, pa.Table]: ...
+
+
+@overload
+def corrupt(
+    texts: Texts | pa.Array | pa.ChunkedArray,
+    op: str | Mapping[str, float],
+    level: float = 0.1,
+    seed: int = 0,
+    edits: bool = False,
+    *,
+    params: Mapping[str, Any] | None = None,
+    edition: int | None = None,
+    imports: Imports = (),
+) -> Any: ...
+
+
+def corrupt(
+    texts: Any,
     op: str | Mapping[str, float],
     level: float = 0.1,
     seed: int = 0,
@@ -64,7 +105,8 @@ def corrupt(
     occurs again), not of its place or its neighbours; of a mix, which op it gets looks at all texts.
 
     Args:
-        texts: strings; null ones stay null.
+        texts: a string, or strings in a list, a Series (pandas, polars) or an array (NumPy, Arrow); null stays null.
+            Also a column of `datasets`, as in `dataset["text"]`, of which a list comes back.
         op: the name of an op (`list_ops()`), of a level or of a preset (`human`, `paper`), or a mix of levels and ops
             with weights. Of a mix each text gets one op, in exact shares.
         level: the share of units to change, 0 to 1.
@@ -74,8 +116,9 @@ def corrupt(
         imports: files and modules that register ops of your own.
 
     Returns:
-        Texts of the type that was given. With `edits`, a pair of them and a table `row, op, start, end, new_end,
-        before, after, detail`, whose offsets are UTF-8 bytes as in FORMAT.md.
+        Texts of the type that was given; a Series of pandas keeps its index, name and dtype. With `edits`, a pair of
+        them and a table `row, op, start, end, new_end, before, after, detail`, whose offsets are UTF-8 bytes as in
+        FORMAT.md.
 
     Raises:
         RecipeError: unknown op, level or parameter out of range, texts that are none, an op that needs more than texts.
@@ -86,6 +129,8 @@ def corrupt(
     >>> from lope_data import corrupt
     >>> corrupt(["Name three primary colours."], "char.swap", level=0.2)
     ['Namet hree primayrc olours.']
+    >>> corrupt("Name three primary colours.", "char.swap", level=0.2)
+    'Namet hree primayrc olours.'
     """
     column, back = opened(texts)
     import_ops(imports)
@@ -156,7 +201,7 @@ def _seed(seed: int) -> int:
     try:
         plain = operator.index(seed)
     except TypeError as error:
-        raise RecipeError(f"seed: an integer is needed, not {seed!r}") from error
+        raise RecipeError(f"seed: an integer is needed, not {shown(seed)}") from error
     if not 0 <= plain < 2**63:
         raise RecipeError(f"seed: must be from 0 to 2**63 - 1, not {plain}")
     return int(plain)
@@ -248,49 +293,3 @@ def _sorted(table: pa.Table) -> pa.Table:
     if (row[1:] >= row[:-1]).all():
         return table.combine_chunks()
     return table.combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
-
-
-def opened(texts: Any) -> tuple[pa.Array, Callable[[pa.ChunkedArray], Any]]:
-    """The texts as one large_string array, and the way from noisy ones back to their type."""
-    if isinstance(texts, list):
-        if not set(map(type, texts)) <= {str, type(None)}:
-            for place, text in enumerate(texts):
-                if text is not None and not isinstance(text, str):
-                    raise RecipeError(f"texts[{place}]: {type(text).__name__}, where a string or None is needed")
-        try:
-            column = pa.array(texts, pa.large_string())
-        except UnicodeEncodeError as error:
-            raise RecipeError(f"a text is not valid Unicode: {error}") from error
-        return column, lambda noisy: _with_nulls(noisy, column).to_pylist()
-    if isinstance(texts, pl.Series) and texts.dtype in (pl.String, pl.Null):
-        column = texts.cast(pl.String).to_arrow().cast(pa.large_string())
-        return column, lambda noisy: pl.Series(texts.name, _with_nulls(noisy, column), pl.String)
-    if isinstance(texts, pa.Array | pa.ChunkedArray) and _is_text(texts.type):
-        if pa.types.is_null(texts.type):
-            return pa.nulls(len(texts), pa.large_string()), lambda _: texts
-        column = texts.cast(pa.large_string())
-        if isinstance(texts, pa.ChunkedArray):
-            column = column.combine_chunks()
-            return column, lambda noisy: pa.chunked_array([_with_nulls(noisy, column)]).cast(texts.type)
-        return column, lambda noisy: _with_nulls(noisy, column).cast(texts.type)
-    kind = type(texts).__name__ + (f" of {texts.type}" if isinstance(texts, pa.Array | pa.ChunkedArray) else "")
-    raise RecipeError(f"texts: a list of strings, a pyarrow array or a polars Series of strings is needed, not {kind}")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_null(kind)
-    )
-
-
-def _with_nulls(noisy: pa.ChunkedArray, column: pa.Array) -> pa.Array:
-    values = noisy.combine_chunks()
-    if not column.null_count:
-        return values
-    offsets, data = offsets_and_data(values)
-    validity = pa.array(np.asarray(column.is_valid()), pa.bool_()).buffers()[1]
-    buffers = [validity, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_string(), len(column), buffers)

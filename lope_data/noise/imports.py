@@ -54,8 +54,11 @@ def import_ops(imports: Imports) -> None:
     Raises:
         RecipeError: one is not there, fails, registers no op, or one that exists.
     """
-    targets: Iterable[object] = [imports] if isinstance(imports, str) or not isinstance(imports, Iterable) else imports
-    for target in () if imports is None else targets:
+    try:
+        targets: list[object] = [] if imports is None else [imports] if isinstance(imports, str) else [*imports]  # type: ignore[misc]
+    except TypeError:
+        targets = [imports]  # one, or what is said to be none
+    for target in targets:
         text = os.fspath(target) if isinstance(target, str | os.PathLike) else None
         if not isinstance(text, str):
             raise RecipeError(f"imports must hold files and names of modules, not {shown(target)}")

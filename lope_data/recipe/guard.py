@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import re2
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lope_common.errors import shown, suggest
+from lope_data.models import Strict
 from lope_data.text.buffers import Mask
 from lope_data.text.cells import Cells
 from lope_data.text.draws import I64, ranges
@@ -43,11 +44,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Protect(_Strict):
+class Protect(Strict):
     """A pattern that no noise touches: `name` one of the built-in ones, or `pattern` in RE2's syntax."""
 
     name: str | None = None
@@ -79,7 +76,7 @@ class Protect(_Strict):
         return PATTERNS[self.name] if self.name else (str(self.pattern),)
 
 
-class Constraints(_Strict):
+class Constraints(Strict):
     """Limits for every text op.
 
     Attributes:

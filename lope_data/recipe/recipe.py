@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -24,17 +22,18 @@ from pydantic import (
 from lope_common.errors import shown, suggest
 from lope_common.recipes import Recipes
 from lope_data.errors import RecipeError
+from lope_data.models import Strict, known_keys, reason
 from lope_data.names import PATTERN
 from lope_data.noise.checked import check_params
 from lope_data.noise.editions import FIRST, EditionNumber, get_edition, newest_edition
 from lope_data.noise.imports import find_op, hint
 from lope_data.noise.op import Op, Params
 from lope_data.noise.registry import LEVELS, all_ops, get_op
-from lope_data.recipe.errors import reason
 from lope_data.recipe.guard import Constraints, Guard, Protect
 from lope_data.recipe.of_version import recipe_of
 from lope_data.rows.columns import Columns
 from lope_data.rows.shapes import SHAPES
+from lope_data.sources.formats import FORMATS
 from lope_data.sources.reading import Reading
 
 RECIPES = Recipes("data", ("*.toml",))
@@ -56,14 +55,10 @@ def _weight(value: Any) -> Fraction:
 
 
 Weight = Annotated[Fraction, BeforeValidator(_weight)]
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Strict)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Embedding(_Strict):
+class Embedding(Strict):
     """A hint to trainers: the scale of the embedding noise of stage I (paper Sec. 3.2.1). No text op reads it."""
 
     alpha: Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=True)] = 0.05
@@ -76,7 +71,7 @@ def _op_is_known(name: str) -> bool:
         raise ValueError(str(error)) from None
 
 
-class Step(_Strict):
+class Step(Strict):
     """One pass of noise: the share of rows it touches, the ops it deals to them, and how hard these hit.
 
     Attributes:
@@ -139,7 +134,7 @@ class Step(_Strict):
             try:
                 check_params(used, self.params.get(name, {}))
             except ValidationError as error:
-                said = reason(error, partial(_known_keys, used.params))
+                said = reason(error, partial(known_keys, used.params))
                 raise ValueError(f"params of {name}: {said}") from error
             except RecipeError as error:
                 raise ValueError(str(error)) from error
@@ -169,7 +164,7 @@ class Step(_Strict):
         return self.ops[op].params.model_validate(self.params.get(op, {}))
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole recipe. `shape`, `columns` and `source` speak of the source and are used when it is ingested.
 
     `edition` says what levels and presets stand for: a recipe means what it meant when its edition was new.
@@ -247,8 +242,8 @@ def load_recipe(path: Path | None, overrides: Mapping[str, Any]) -> Recipe:
 
     Args:
         path: None: the default recipe, of the newest edition. A manifest is known by its name's end, `.json`.
-        overrides: `edition`, `seed`, `encoding`, `quoting` and `pattern` of the source, and `ratio`, `level`, `mix` of
-            a recipe's only step; None stands for not typed.
+        overrides: `edition`, `seed`, what a `Reading` says of files, and `ratio`, `level`, `mix` of a recipe's only
+            step; None stands for not typed.
 
     Raises:
         RecipeError: the file cannot be read, or something in it or in the overrides is wrong; says what and where.
@@ -283,6 +278,8 @@ def named_recipe(typed: str | None, overrides: Mapping[str, Any]) -> Recipe:
     """
     if typed is None:
         return load_recipe(None, overrides)
+    if Path(typed).suffix.lower() in FORMATS.keys() - {".json"}:  # a manifest is one of these
+        raise RecipeError(f"{shown(typed)} is data, and no recipe; name it as the source, --source")
     with RECIPES.file(typed, RecipeError) as path:
         return load_recipe(path, overrides)
 
@@ -316,26 +313,6 @@ def validated(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
     """The data as a recipe, or a part of one.
 
     Raises:
-        RecipeError: says where what is wrong.
+        LopeDataError: of the model's kind; says where what is wrong.
     """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise RecipeError(f"{where}: {reason(error, partial(_known_keys, model))}") from error
-    except RecursionError:
-        raise RecipeError(f"{where}: nested too deeply") from None
-
-
-def _known_keys(model: type[BaseModel], parents: list[str]) -> list[str]:
-    """The keys that may stand at this place of a model, or of a table in it."""
-    models: dict[tuple[str, ...], type[BaseModel]] = {
-        (): model,
-        ("steps",): Step,
-        ("columns",): Columns,
-        ("source",): Reading,
-        ("embedding",): Embedding,
-        ("protect",): Protect,
-        ("constraints",): Constraints,
-    }
-    found = models.get(tuple(key for key in parents if not key.isdigit()))
-    return list(found.model_fields) if found else []
+    return model.checked(data, where)

@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 
 from lope_common.files import write_whole
 from lope_common.page import environment
-from lope_common.places import typed_path
+from lope_common.places import local_path
 from lope_common.shown import brief
 from lope_data.errors import StoreError
 from lope_data.names import is_version
@@ -61,7 +61,7 @@ def write_report(version: Version, out: Path | None, count: int) -> Path:
     Raises:
         StoreError: the file cannot be written or would be in a version's folder, or the version cannot be read.
     """
-    path = typed_path(out or f"{version.manifest.name}-{version.manifest.version}.html")
+    path = local_path(out or f"{version.manifest.name}-{version.manifest.version}.html", "out", StoreError)
     _check_place(path, version)
     page = render_report(version, count)
     try:

@@ -21,8 +21,9 @@ from lope_data.store.store import Store
 from lope_data.store.version import Version
 
 if TYPE_CHECKING:
-    from lope_data.store.manifest_model import Link
+    from lope_data.store.manifest_model import Link, Manifest
 
+_SKIPPED = 5  # rows that are named
 _DEEPEST = 4  # levels of a tree that are indented; a longer chain goes on below, for it would leave no room
 
 
@@ -148,6 +149,7 @@ def show_lineage(console: Console, found: Lineage) -> None:
     facts = {
         "recipe": recipe,
         "shapes": ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.shapes.items())),
+        "skipped": _skipped(manifest),
         "own ops": ", ".join(f"{op} of {module}" for op, module in sorted(manifest.op_modules.items())),
         "hints": ", ".join(f"{name} {value}" for name, value in sorted(manifest.hints.plain.items())),
         "libraries": ", ".join(f"{name} {value}" for name, value in sorted(manifest.libraries.items())),
@@ -197,3 +199,10 @@ def _label(node: Node) -> Iterator[RenderableType]:
 
 def _brief(digest: str) -> str:
     return safe(digest.removeprefix("sha256:")[:12])
+
+
+def _skipped(manifest: Manifest) -> str:
+    """The first of the broken rows that were left out of a source."""
+    rows = manifest.skipped if manifest.kind == "ingest" else []
+    first = ", ".join(one.place for one in rows[:_SKIPPED])
+    return f"{len(rows):,} broken rows: {first}{', ...' * (len(rows) > _SKIPPED)}" if rows else ""

@@ -17,8 +17,11 @@ from lope_data.rows.messages import check_messages
 from lope_data.rows.shapes import Kind
 from lope_data.rows.values import answers, is_label
 
+Number = Callable[[int], int]
+"""Of a row in the source, by its place among the rows that are looked at."""
 
-def check_column(column: pa.Array, kind: Kind, role: str, where: str, called: str) -> None:
+
+def check_column(column: pa.Array, kind: Kind, role: str, where: str, called: str, number: Number = int) -> None:
     """Checks one column.
 
     Args:
@@ -26,13 +29,14 @@ def check_column(column: pa.Array, kind: Kind, role: str, where: str, called: st
         kind: what it must hold.
         role: what of a shape it is, for messages.
         where, called: the source's name and the column's.
+        number: what a row is called in messages.
 
     Raises:
         SourceError: it holds something else.
     """
 
     def at(row: int | None) -> str:
-        return f"{where}{'' if row is None else f', row {row}'}, column {called!r}"
+        return f"{where}{'' if row is None else f', row {number(row)}'}, column {called!r}"
 
     if kind == "text":
         _check_text(column, at)
@@ -47,14 +51,14 @@ def check_column(column: pa.Array, kind: Kind, role: str, where: str, called: st
         raise _wrong_type(column, at, "text, a number, true or false, or a list of these")
 
 
-def check_choices(columns: Sequence[pa.Array], where: str, names: Sequence[str]) -> None:
+def check_choices(columns: Sequence[pa.Array], where: str, names: Sequence[str], number: Number = int) -> None:
     """Checks several columns of one choice each."""
     for column, name in zip(columns, names, strict=True):
         if not is_text(column.type):
             raise SourceError(f"{where}, column {name!r}: a choice is text, not {type_name(column.type)}")
         if column.null_count:
             row = pc.index(column.is_null(), True).as_py()
-            raise SourceError(f"{where}, row {row}: {name!r} is null, where [columns] expects a choice")
+            raise SourceError(f"{where}, row {number(row)}: {name!r} is null, where [columns] expects a choice")
 
 
 def _check_text(column: pa.Array, at: Callable[[int | None], str]) -> None:

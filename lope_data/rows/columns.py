@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from lope_common.errors import shown
 from lope_data.errors import RecipeError
+from lope_data.models import Strict
 
 
-class Columns(BaseModel):
+class Columns(Strict):
     """How the source names the columns: canonical name -> its name there; `id` names a column of row ids.
 
     `choices` may name several columns, each of one choice.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str | None = None
     instruction: str | None = None

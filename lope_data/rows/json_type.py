@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,16 @@ def is_raw(column: pa.Array) -> bool:
 
 def too_deep(texts: pa.Array) -> int | None:
     """The first row whose JSON text nests lists and objects more than `DEEPEST` deep; None where none does."""
+    return next(rows_too_deep(texts), None)
+
+
+def rows_too_deep(texts: pa.Array) -> Iterator[int]:
+    """All such rows."""
     opened = pc.fill_null(pc.add(pc.count_substring(texts, "["), pc.count_substring(texts, "{")), 0)
     for row in np.flatnonzero(np.asarray(opened) > DEEPEST).tolist():
         steps = _STRING.sub(b"", texts[row].as_py().encode()).translate(_STEPS)
         if np.frombuffer(steps, np.int8).cumsum(dtype=np.int64).max(initial=0) > DEEPEST:
-            return int(row)
-    return None
+            yield int(row)
 
 
 def _is_raw(value: Any) -> bool:

@@ -111,6 +111,14 @@ def _by_other_names(
     return {}
 
 
+_NAMED = 50  # columns in a message
+
+
+def _column(name: str) -> str:
+    """A column's name, in quotes where it would not be seen to be what it is."""
+    return name if name.isprintable() and name == name.strip() and 0 < len(name) < 60 else shown(name)
+
+
 def no_shape(
     names: Sequence[str], shape: str | None, where: str, roles: Sequence[str], given: Mapping[str, Names]
 ) -> SourceError:
@@ -132,6 +140,8 @@ def no_shape(
     missing = [column for column in nearest.required if column not in have]
     wanted = "; ".join(f"{one.name}: {', '.join(one.required)}" for one in candidates)
     lacks = " and ".join(map(repr, missing))
+    have_not = f"which lacks {lacks}" if missing else "but what is named does not go together"
+    columns = ", ".join(map(_column, names[:_NAMED])) + (f" and {len(names) - _NAMED} more" * (len(names) > _NAMED))
     option = ",".join([*(_option(column, named) for column, named in given.items()), *(f"{m}=COLUMN" for m in missing)])
     plain = (
         ", or --columns text=text to read its text alone"
@@ -139,8 +149,8 @@ def no_shape(
         else ""
     )
     return SourceError(
-        f"{where}: columns {', '.join(names) or '(none)'} fit no shape ({wanted}). Nearest is {nearest.name}, which "
-        f"lacks {lacks}: rename the columns, or say which they are, --columns {option}{plain}"
+        f"{where}: columns {columns or '(none)'} fit no shape ({wanted}). Nearest is {nearest.name}, {have_not}: "
+        f"rename the columns, or say which they are, --columns {option}{plain}"
     )
 
 

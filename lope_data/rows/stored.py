@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +27,6 @@ def stored(column: pa.Array, place: str) -> pa.Array:
     """
     kind = column.type
     if is_json(kind):
-        _check_depth(column, place)
         return column
     if _is_deep(kind):
         raise SourceError(f"{place}: nested more than {DEPTH} deep; drop or flatten it")
@@ -35,7 +35,6 @@ def stored(column: pa.Array, place: str) -> pa.Array:
             column = json_column([_decoded(value, kind) for value in column.to_pylist()])
         except (TypeError, ValueError, RecursionError) as error:
             raise SourceError(f"{place}: a version cannot hold {kind} ({error}); drop or convert it") from error
-        _check_depth(column, place)
         return column
     wanted = _wanted(kind)
     if not storable(wanted):
@@ -55,10 +54,25 @@ def _check_zones(kind: pa.DataType) -> None:
         _check_zones(kind.field(number).type)
 
 
-def _check_depth(column: pa.Array, place: str) -> None:
-    """Raises SourceError: a text of a column of JSON is nested too deeply."""
+def check_depth(column: pa.Array, place: str, number: Callable[[int], int]) -> None:
+    """Raises SourceError: a text of a column of JSON is nested too deeply; says in which row, as `number` calls it."""
     if (row := too_deep(json_texts(column))) is not None:
-        raise SourceError(f"{place}: row {row} is nested more than {DEEPEST} deep; drop or flatten it")
+        raise SourceError(f"{place}: row {number(row)} is nested more than {DEEPEST} deep; drop or flatten it")
+
+
+def widened(kind: pa.DataType) -> pa.DataType:
+    """The type with offsets of 64 bits for text, however nested."""
+    if pa.types.is_string(kind):
+        return pa.large_string()
+    if is_json(kind):
+        return pa.json_(pa.large_string())
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(widened(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(widened(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(widened(part.type)) for part in kind])
+    return kind
 
 
 def _wanted(kind: pa.DataType) -> pa.DataType:

@@ -1,4 +1,4 @@
-"""Pieces of a column, from blocks or files of one source, as one column of one type."""
+"""Files of one source whose tables differ: the columns and types that all of them fit into without a value changed."""
 
 from __future__ import annotations
 
@@ -6,40 +6,50 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+Conflict = Callable[[int, str, pa.DataType], Exception]
+"""The error for (table, column, type of that column in the tables before it)."""
 
-def joined(pieces: Sequence[pa.Table], conflict: Callable[[int, str, pa.DataType], Exception]) -> pa.Table:
-    """One table: columns that a piece lacks are null in it, types widen where no value changes (int64 to double).
 
-    Args:
-        conflict: the error for (piece, column, type of that column in the pieces before it).
+def common_schema(schemas: Sequence[pa.Schema], conflict: Conflict) -> pa.Schema:
+    """All columns, in the order in which they turn up, in types that hold what each has (int64 and double: double).
+
+    It has the metadata of the first. Raises what `conflict` gives for types that do not fit.
     """
-    names = list(dict.fromkeys(name for piece in pieces for name in piece.column_names))
-    rows = sum(map(len, pieces))
-    columns = {name: _column(pieces, name, conflict) for name in names}
-    assert all(len(column) == rows for column in columns.values())
-    return pa.table(columns)
+    if len(schemas) == 1:
+        return schemas[0]
+    common = pa.schema([])
+    for number, schema in enumerate(schemas):
+        for field in schema:
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            place = common.get_field_index(field.name)
+            if place < 0:
+                common = common.append(pa.field(field.name, kind))
+                continue
+            try:
+                pair = [pa.schema([common.field(place)]), pa.schema([(field.name, kind)])]
+                common = common.set(place, pa.unify_schemas(pair, promote_options="permissive").field(0))
+            except pa.ArrowException as error:
+                raise conflict(number, field.name, common.field(place).type) from error
+    return common.with_metadata(schemas[0].metadata)
 
 
-def _column(
-    pieces: Sequence[pa.Table], name: str, conflict: Callable[[int, str, pa.DataType], Exception]
-) -> pa.ChunkedArray:
-    chunks = []
-    common = pa.schema([(name, pa.null())])
-    for i, piece in enumerate(pieces):
-        chunk = piece[name] if name in piece.column_names else pa.chunked_array([pa.nulls(len(piece))])
-        if pa.types.is_dictionary(chunk.type):  # of another piece, another dictionary
-            chunk = chunk.cast(chunk.type.value_type)
-        try:
-            merged = pa.unify_schemas([common, pa.schema([(name, chunk.type)])], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise conflict(i, name, common.field(0).type) from error
-        common = merged
-        chunks.append(chunk)
-    tables = []
-    for i, chunk in enumerate(chunks):
-        try:
-            empty = pa.table({name: pa.array([], common.field(0).type)})
-            tables.append(pa.concat_tables([empty, pa.table({name: chunk})], promote_options="permissive"))
-        except (pa.ArrowException, OverflowError) as error:  # an integer that no double is, beside doubles
-            raise conflict(i, name, common.field(0).type) from error
-    return pa.concat_tables(tables)[name]
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of a schema, those that it lacks null.
+
+    Raises:
+        pa.ArrowException: a value that the type cannot hold, such as an integer that no double is.
+    """
+    if table.schema.equals(schema):
+        return table.replace_schema_metadata(schema.metadata)
+    columns = {}
+    for field in schema:
+        if table.schema.get_field_index(field.name) < 0:
+            columns[field.name] = pa.chunked_array([pa.nulls(len(table), field.type)])
+            continue
+        column = table[field.name]
+        if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(field.type):
+            column = column.cast(column.type.value_type)
+        empty = pa.table({"": pa.nulls(0, field.type)})
+        columns[field.name] = pa.concat_tables([empty, pa.table({"": column})], promote_options="permissive")[0]
+    rows = pa.table(columns) if columns else table.select([])
+    return rows.replace_schema_metadata(schema.metadata)

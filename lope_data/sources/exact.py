@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lope_data.rows.json_type import is_unicode
+from lope_data.rows.json_type import is_json, is_unicode, json_column
 from lope_data.rows.stored import DEPTH
 
 _PLAIN = {str: pa.string(), bool: pa.bool_()}
@@ -77,6 +77,13 @@ def known(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(kind):
         return pa.struct([(part.name, known(part.type)) for part in kind])
     return kind
+
+
+def as_type(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """A column of one of the types that were merged as one of the type that they came to."""
+    if column.type == wanted:
+        return column
+    return json_column(column.to_pylist()) if is_json(wanted) else column.cast(wanted)
 
 
 def _names(kind: pa.DataType) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from glob import has_magic
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +23,10 @@ from lope_data.sources.text import COMPRESSIONS, NotTextError, first_line, suffi
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lope_data.sources.part import Part, Task
+
+_HEAD = 1024  # bytes in which a file that is no text has a zero
+_OF_TEXT = ("encoding", "pattern")
 _ABOUT = ("config.json", "dataset_info.json", "dataset_infos.json")  # say something of a dataset, and are no rows
 
 
@@ -33,9 +38,10 @@ def is_known(path: Path) -> bool:
 def check_kind(path: Path, reading: Reading) -> None:
     """Raises SourceError: the file is of no known kind, or cannot be read in the way asked."""
     suffix, found = suffix_of(path), _format(path)
-    if reading.quoting is not None and (found is None or not found.quoted or reading.pattern is not None):
-        quoted = " and ".join(suffix for suffix, one in FORMATS.items() if one.quoted)
-        raise SourceError(f"{path}: quoting is for {quoted} files")
+    takes = found.takes if found is not None and reading.pattern is None else ()
+    if (other := next((name for name in reading.of_files if name not in (*_OF_TEXT, *takes)), None)) is not None:
+        *most, last = (suffix for suffix, one in FORMATS.items() if other in one.takes)
+        raise SourceError(f"{path}: {other} is for {', '.join(most)}{' and ' * bool(most)}{last} files")
     if reading.pattern is not None:
         if found is not None and not found.text:
             raise SourceError(f"{path}: a pattern reads the lines of a text file, and {suffix} is none")
@@ -43,12 +49,24 @@ def check_kind(path: Path, reading: Reading) -> None:
     if found is None:
         if Path(suffix).stem in FORMATS:
             raise SourceError(f"{path}: {Path(suffix).stem[1:]} files are compressed inside; unpack it")
+        if _is_binary(path):
+            known = ", ".join(FORMATS)
+            raise SourceError(f"{path}: no text, and of a kind that is not read; save its rows as one of {known}")
         hint = suggest(suffix, FORMATS) if suffix else f"; known: {', '.join(FORMATS)}"
         raise SourceError(
             f"{path}: cannot tell the kind of file from its suffix {suffix!r}{hint}; plain text needs a --pattern"
         )
     if not found.text and reading.encoding != "utf-8":
         raise SourceError(f"{path}: an encoding is for text files; {suffix} holds its own")
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether a file begins with bytes that no text has; False where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return b"\0" in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def shards(folder: Path, reading: Reading) -> list[Path]:
@@ -170,66 +188,74 @@ def folder_fingerprint(folder: Path, files: Sequence[Path]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def read_file(path: Path, reading: Reading) -> pa.Table:
-    """The rows of a file.
+def read_files(files: Sequence[Path], reading: Reading) -> Iterator[Task]:
+    """What reads the rows of several files of one kind, one after the other.
 
     Raises:
-        SourceError: it cannot be read as what its suffix says, or its rows make no table.
+        SourceError: one cannot be read, or has a column of another type than those before it; so do the tasks.
     """
-    return read_shards([path], reading)
-
-
-def read_shards(files: Sequence[Path], reading: Reading) -> pa.Table:
-    """The rows of several files of one kind, one after the other.
-
-    Raises:
-        SourceError: one cannot be read, or has a column of another type than those before it.
-    """
-    from lope_data.rows.classes import class_names
-    from lope_data.sources.columns import joined
-    from lope_data.sources.objects import Objects
-
-    def conflict(piece: int, name: str, before: pa.DataType) -> SourceError:
-        kind = tables[piece][name].type
-        return SourceError(
-            f"{files[piece]}, column {name!r}: {kind}, where the files before it hold {before}; make it one type"
-        )
-
     found = None if reading.pattern is not None else _format(files[0])
-    if found is not None and (gather := found.gather) is not None:
-        objects = Objects()
-        for path in files:
-            with _reading(path, suffix_of(path)[1:]):
-                gather(path, reading, objects)
-        return objects.table()
-    tables = [_read(path, reading) for path in files]
-    if len(tables) == 1:
-        return tables[0]
-    classes = [class_names(table.schema) for table in tables]
-    if other := next((i for i, names in enumerate(classes) if names != classes[0]), None):
-        raise SourceError(f"{files[other]}: its class labels have other names than those of {files[0]}; make them one")
-    return joined(tables, conflict).replace_schema_metadata(tables[0].schema.metadata)
+    schema = None
+    if found is not None and found.schema is not None and len(files) > 1:
+        schema = _common(files, found.schema)
+    for path in files:
+        kind = suffix_of(path)[1:] if reading.pattern is None else "text"
+        tasks = _tasks(path, reading)
+        while True:
+            with _reading(path, kind):
+                task = next(tasks, None)
+            if task is None:
+                break
+            yield partial(_part, task, path, kind, schema)
 
 
-def _read(path: Path, reading: Reading) -> pa.Table:
-    from lope_data.rows.layout import ABSENT
-
+def _tasks(path: Path, reading: Reading) -> Iterator[Task]:
     if reading.pattern is not None:
         from lope_data.sources.lines import read_lines
 
-        with _reading(path, "text"):
-            table = read_lines(path, reading.encoding, reading.pattern)
-    else:
-        found = _format(path)
-        assert found is not None  # checked when it was opened
-        assert found.read is not None
+        return read_lines(path, reading.said_encoding, reading.pattern)
+    found = _format(path)
+    assert found is not None  # checked when it was opened
+    return found.read(path, reading)
+
+
+def _part(task: Task, path: Path, kind: str, schema: pa.Schema | None) -> Part:
+    from lope_data.sources.columns import conformed
+
+    with _reading(path, kind):
+        part = task()
+    if part.again is not None:
+        part = replace(part, again=partial(_again, part.again, path, kind, schema))
+    if schema is None:
+        return part
+    try:
+        return replace(part, table=conformed(part.table, schema))
+    except (ValueError, OverflowError) as error:  # an integer that no double is, beside doubles
+        raise SourceError(f"{path}: does not fit the types of the other files ({first_line(error)})") from error
+
+
+def _again(again: Callable[[], pa.Table], path: Path, kind: str, schema: pa.Schema | None) -> pa.Table:
+    from lope_data.sources.columns import conformed
+
+    with _reading(path, kind):
+        table = again()
+        return table if schema is None else conformed(table, schema)
+
+
+def _common(files: Sequence[Path], schema_of: Callable[[Path], pa.Schema]) -> pa.Schema:
+    """The schema that all files fit into."""
+    from lope_data.rows.classes import class_names
+    from lope_data.sources.columns import common_schema
+    from lope_data.sources.gathered import conflict
+
+    schemas = []
+    for path in files:
         with _reading(path, suffix_of(path)[1:]):
-            table = found.read(path, reading)
-    if metadata := table.schema.metadata:  # what only our reader of JSON may say
-        table = table.replace_schema_metadata({key: value for key, value in metadata.items() if key != ABSENT})
-    if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
-        raise SourceError(f"{path}: has two columns {twice[0]!r}; rename one")
-    return table
+            schemas.append(schema_of(path))
+    classes = list(map(class_names, schemas))
+    if other := next((i for i, names in enumerate(classes) if names != classes[0]), None):
+        raise SourceError(f"{files[other]}: its class labels have other names than those of {files[0]}; make them one")
+    return common_schema(schemas, partial(conflict, list(map(str, files)), schemas))
 
 
 @contextmanager

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_common.progress import silent
 from lope_data.errors import SourceError
-from lope_data.sources.files import check_kinds, folder_fingerprint, read_shards
-from lope_data.sources.index import Place, SourceIndex, Stamp
+from lope_data.sources.files import check_kinds, folder_fingerprint, read_files
+from lope_data.sources.index import LARGE, Place, SourceIndex, Stamp
 from lope_data.sources.naming import of_split
 from lope_data.sources.reading import Reading
 from lope_data.sources.splits import Grouped
+from lope_data.text import kernels
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lope_data.sources.part import Task
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,11 @@ class Source:
     Attributes:
         name: what its version is called by default.
         where: the source, for messages.
-        fingerprint: sha256 over its bytes.
+        fingerprint: sha256 over its bytes; of an object in memory over its values.
         reading: what was asked for, with what it was found to mean: the split's own name, the commit of a revision.
         place: where it is.
-        read: gives the rows.
+        tasks: give what reads the rows, part after part.
+        check: raises SourceError where its files are not what they were when it was opened.
     """
 
     name: str
@@ -37,8 +43,17 @@ class Source:
     fingerprint: str
     reading: Reading
     place: Place
-    read: Callable[[], pa.Table]
+    tasks: Callable[[], Iterator[Task]]
     index: SourceIndex | None
+    check: Callable[[], None] = silent
+
+    def read(self) -> pa.Table:
+        """All rows, in memory."""
+        from lope_data.sources.gathered import Reader, gather
+
+        rows = gather(self.tasks(), Reader(self.where, skip=self.reading.skip_broken)).table()
+        self.check()
+        return rows
 
     def remember(self) -> None:
         """Notes in the index where the source is; for when a version of it is there."""
@@ -70,7 +85,7 @@ def on_disk(
     reading: Reading,
     index: SourceIndex | None,
     fingerprint_of: Callable[[], str],
-    read: Callable[[], pa.Table],
+    tasks: Callable[[], Iterator[Task]],
 ) -> Source:
     """A source that is files, which may not change while they are read.
 
@@ -79,15 +94,27 @@ def on_disk(
     """
     stamps = tuple(Stamp.of(file) for file in files)  # before the bytes are read
     place = Place(source, reading.split or "", stamps)
-    fingerprint = (index and index.known(place)) or fingerprint_of()
+    fingerprint = (index and index.known(place)) or _hashed(fingerprint_of, sum(stamp.size for stamp in stamps))
 
-    def read_unchanged() -> pa.Table:
-        table = read()
-        if tuple(Stamp.of(file) for file in files) != stamps:
+    def check() -> None:
+        try:
+            same = tuple(map(Stamp.of, files)) == stamps
+        except OSError:  # it is not there any more
+            same = False
+        if not same:
             raise SourceError(f"{where}: changed while it was read; try again when it is written")
-        return table
 
-    return Source(name, where, fingerprint, reading, place, read_unchanged, index)
+    return Source(name, where, fingerprint, reading, place, tasks, index, check)
+
+
+def _hashed(fingerprint_of: Callable[[], str], size: int) -> str:
+    """The fingerprint. While a large source is hashed, in code that lets others run, what reads it is loaded."""
+    if size <= LARGE:
+        return fingerprint_of()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(fingerprint_of)
+        kernels.prepare_reading()
+        return found.result()
 
 
 def of_files(
@@ -112,7 +139,7 @@ def of_files(
         check_kinds(where, files, reading)
         part = where if split is None else str(files[0]) if len(files) == 1 else f"{where}, split {split}"
         name = whole if split is None else of_split(dataset, split)
-        fingerprint, read = partial(folder_fingerprint, folder, files), partial(read_shards, files, reading)
-        return on_disk(source, part, name, files, reading, index, fingerprint, read)
+        fingerprint, tasks = partial(folder_fingerprint, folder, files), partial(read_files, files, reading)
+        return on_disk(source, part, name, files, reading, index, fingerprint, tasks)
 
     return Found(where, open_, list(names.splits), names.others)

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from lope_common.errors import did_you_mean, shown
 from lope_data.errors import SourceError
-from lope_data.sources.saved import with_features
 from lope_data.sources.splits import listed
 from lope_data.sources.text import first_line
 
@@ -66,8 +66,8 @@ def find(name: str, config: str | None, revision: str | None) -> OnHub:
     return OnHub(name, config, config == usual, commit, [str(split) for split in splits])
 
 
-def load(found: OnHub, split: str) -> tuple[pa.Table, str]:
-    """The rows of a split, and their fingerprint.
+def load(found: OnHub, split: str) -> tuple[Any, str]:
+    """The `datasets.Dataset` of a split, and its fingerprint.
 
     Raises:
         HubError: they cannot be had.
@@ -77,8 +77,8 @@ def load(found: OnHub, split: str) -> tuple[pa.Table, str]:
 
     revision = None if constants.HF_HUB_OFFLINE else found.revision  # the cache is what `find` saw in it
     with _asking():
-        table = with_features(datasets.load_dataset(found.name, found.config, split=split, revision=revision))
-    return table, table_fingerprint(table)
+        dataset = datasets.load_dataset(found.name, found.config, split=split, revision=revision)
+    return dataset, table_fingerprint(dataset.with_format("arrow")[:])
 
 
 def download(repository: str, path: str, revision: str | None) -> tuple[Path, str, list[str]]:

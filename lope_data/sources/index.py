@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any
 from lope_common.files import write_whole
 
 FOLDER = ".sources"
+SCRATCH = ".scratch-"
+"""How folders of copies begin."""
 LARGE = 50_000_000  # bytes; smaller sources are hashed again, which takes no time
 _QUIET = 2_000_000_000  # nanoseconds; as coarse as file systems' times are
 
@@ -125,6 +128,16 @@ class SourceIndex:
         found = [r for r in records if r.get("fingerprint") == fingerprint and isinstance(r.get("source"), str)]
         there = [r for r in found if not r.get("files") or os.path.exists(r["source"])]  # noqa: PTH110  # never raises
         return next((str(record["source"]) for record in [*there, *found]), None)
+
+    def scratch(self) -> Path | None:
+        """A new folder on the store's disk for a copy of a source; None where the store cannot be written to."""
+        if self._folder.is_symlink():
+            return None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self._folder))
+        except OSError:
+            return None
 
     def _file(self, place: Place) -> Path:
         key = place.source + (f"\0{place.part}" if place.part else "")

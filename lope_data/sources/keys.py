@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
@@ -14,31 +15,56 @@ import pyarrow as pa
 Keys = tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class PartKeys:
+    """The keys of the rows of a part.
+
+    Attributes:
+        distinct: what rows have, each once, in the order in which they turn up.
+        codes: which of these each row has; None where there is one.
+        values: under each key, how many rows have a value that is not null.
+    """
+
+    distinct: tuple[Keys, ...]
+    codes: npt.NDArray[np.int32] | None
+    rows: int
+    values: Mapping[str, int]
+
+    @classmethod
+    def of(cls, keys: Sequence[Keys], columns: Mapping[str, pa.Array]) -> PartKeys:
+        """Those of rows and their columns."""
+        numbers = {one: number for number, one in enumerate(dict.fromkeys(keys))}
+        codes = None
+        if len(numbers) > 1:
+            codes = np.fromiter(map(numbers.__getitem__, keys), np.int32, len(keys))
+        values = {name: len(column) - column.null_count for name, column in columns.items()}
+        return cls(tuple(numbers), codes, len(keys), values)
+
+    @property
+    def names(self) -> list[str]:
+        """All keys, in the order in which they turn up."""
+        return list(dict.fromkeys(name for one in self.distinct for name in one))
+
+
 class RowKeys:
-    """The keys of rows that come block after block, and the nulls in their columns."""
+    """The keys of rows that come part after part, and the nulls in their columns."""
 
     def __init__(self) -> None:
         self._numbers: dict[Keys, int] = {}
-        self._codes: list[npt.NDArray[np.int64]] = []
         self._counts: Counter[Keys] = Counter()
         self._values: Counter[str] = Counter()
 
-    def add(self, keys: Sequence[Keys]) -> list[str]:
-        """Takes those of the next rows; gives back all that one of them has, in the order in which they turn up."""
-        counts = Counter(keys)
-        for one in counts:
+    def add(self, part: PartKeys) -> None:
+        """Takes those of the next rows."""
+        counts = [part.rows] if part.codes is None else np.bincount(part.codes).tolist()
+        for one, count in zip(part.distinct, counts, strict=True):
             self._numbers.setdefault(one, len(self._numbers))
-        self._codes.append(np.fromiter(map(self._numbers.__getitem__, keys), np.int64, len(keys)))
-        self._counts += counts
-        return list(dict.fromkeys(name for one in counts for name in one))
+            self._counts[one] += count
+        self._values.update(part.values)
 
-    def values(self, name: str, count: int) -> None:
-        """Takes how many of these rows have a value under a key."""
-        self._values[name] += count
-
-    def finish(self) -> tuple[list[str], list[str], pa.Array | None]:
+    def finish(self) -> tuple[list[str], list[str], bool]:
         """The columns, in an order that is that of all rows if there is one; those in which null means that a row has
-        no such key; and, where that is not enough to write each row as it was, the keys of every row.
+        no such key; and whether that is not enough to write each row as it was, so that a `column` of keys must.
         """
         rows = sum(self._counts.values())
         have: Counter[str] = Counter()
@@ -48,8 +74,8 @@ class RowKeys:
         absent = [name for name in names if have[name] < rows]
         order = self._order(names)
         if order is None or any(self._values[name] < have[name] for name in absent):
-            return order or names, [], self._column()
-        return order, [name for name in order if name in set(absent)], None
+            return order or names, [], True
+        return order, [name for name in order if name in set(absent)], False
 
     def _order(self, names: Sequence[str]) -> list[str] | None:
         """All keys in the order of every row, what stands first in the source first; None where rows differ."""
@@ -74,6 +100,8 @@ class RowKeys:
             sorter.done(first)
         return order
 
-    def _column(self) -> pa.Array:
-        each = pa.array([list(keys) for keys in self._numbers], pa.list_(pa.string()))
-        return each.take(pa.array(np.concatenate(self._codes)))
+
+def column(part: PartKeys) -> pa.Array:
+    """The keys of every row of a part."""
+    each = pa.array([list(keys) for keys in part.distinct], pa.list_(pa.string()))
+    return each.take(pa.array(np.zeros(part.rows, np.int32) if part.codes is None else part.codes))

@@ -39,13 +39,17 @@ def hub_dataset(source: str, reading: Reading, index: SourceIndex | None) -> Fou
         raise SourceError(f"{source}: has no splits on the hub")
 
     def open_(split: str | None, reading: Reading) -> Source:
+        from lope_data.sources.saved import dataset_tasks
+
         assert split is not None
-        table, fingerprint = load(found, split)
+        rows, fingerprint = load(found, split)
         dataset = _dataset(source) + ("" if found.usual else f"-{found.config}")
         read = {"config": found.config, "revision": found.revision, "split": split}
         place = Place(source, f"{found.config}/{split}")
         name, where = of_split(dataset, split), f"{source}, split {split}"
-        return Source(name, where, fingerprint, reading.model_copy(update=read), place, lambda: table, index)
+        return Source(
+            name, where, fingerprint, reading.model_copy(update=read), place, lambda: dataset_tasks(rows, where), index
+        )
 
     return Found(source, open_, found.splits)
 

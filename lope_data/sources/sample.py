@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from lope_data.sources.part import Task
 
 # sha256 over the rows' canonical JSON. Written down, since making the rows to hash them takes longer than finding the
 # version that was built of them; a test and every reading compare them with the rows.
@@ -23,13 +24,11 @@ def sample_rows(name: str) -> list[dict[str, Any]]:
     return [dict(row) for row in generate(SPLITS[name])]
 
 
-def read_sample(name: str) -> pa.Table:
-    """The rows of an embedded sample."""
+def sample_tasks(name: str) -> Iterator[Task]:
+    """What reads the rows of an embedded sample."""
     from lope_common.files import canonical
-    from lope_data.sources.objects import Objects
+    from lope_data.sources.objects import list_tasks
 
     rows = sample_rows(name)
     assert f"sha256:{hashlib.sha256(canonical(rows)).hexdigest()}" == FINGERPRINTS[name]
-    objects = Objects()
-    objects.add(rows, name)
-    return objects.table()
+    return list_tasks(rows, name)

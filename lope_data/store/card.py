@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lope_common.shown import safe
 from lope_data.rows.json_type import type_name
-from lope_data.store.manifest_model import Facts, Line
+from lope_data.store.manifest_model import Facts, IngestFacts, Line
 
 _TASKS = {
     "instruction": "text-generation",
@@ -61,9 +61,14 @@ def about(facts: Facts) -> str:
     """What a version is, in one sentence of plain text."""
     rows = facts.rows
     if facts.kind == "ingest":
-        return f"{rows:,} clean rows of the source {facts.source.name}, as lope_data reads them."
+        return f"{rows:,} clean rows of the source {facts.source.name}, as lope_data reads them{_left_out(facts)}."
     parent, touched = facts.parents[0], facts.touched
     return f"{rows:,} rows of {parent.ref}, {touched:,} of them with noise by lope_data, every edit on record."
+
+
+def _left_out(facts: IngestFacts) -> str:
+    many = len(facts.skipped)
+    return f", without {many:,} that are broken there (manifest.json)" if many else ""
 
 
 def _front_matter(facts: Facts, rows: str) -> str:

@@ -7,20 +7,19 @@ rows hashes the blocks that lie in them, and nobody has to read all rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lope_common.files import canonical
-from lope_data.rows.arrow_types import is_list, is_text
-from lope_data.rows.json_type import is_json
+from lope_data.rows.digests import full_name, values_digest
 from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import ROW_ID
 from lope_data.store.manifest import BLOCK, FORMAT
-from lope_data.text.buffers import offsets_and_data, whole
+from lope_data.text.buffers import whole
 from lope_data.text.draws import I64
 
 
@@ -46,6 +45,12 @@ def block_digests(rows: pa.Table, edits: pa.Table, first: int, total: int) -> di
     return found
 
 
+def block_digest(rows: pa.Table, edits: pa.Table, low: int, high: int) -> str:
+    """The digest of rows low to high as a block. Raises ValueError: as `block_digests`."""
+    bounds = _edit_bounds(rows, edits)
+    return _block_digest(rows.slice(low, high - low), edits.slice(bounds[low], bounds[high] - bounds[low]))
+
+
 def combined(blocks: Mapping[int, str], rows: pa.Schema, count: int, layout: Layout) -> str:
     """`sha256:` and the digest of all blocks.
 
@@ -57,7 +62,7 @@ def combined(blocks: Mapping[int, str], rows: pa.Schema, count: int, layout: Lay
         "format": FORMAT,
         "rows": count,
         "layout": layout.plain,
-        "columns": {field.name: _full_name(field.type) for field in rows},
+        "columns": {field.name: full_name(field.type) for field in rows},
         "blocks": [blocks[block] for block in range(-(-count // BLOCK))],
     }
     return "sha256:" + hashlib.sha256(canonical(whole_digest)).hexdigest()
@@ -97,6 +102,8 @@ class ContentDigest:
 
 def _edit_bounds(rows: pa.Table, edits: pa.Table) -> I64:
     """Where the edits of each row begin, and where those of the last end."""
+    if not len(edits):
+        return np.zeros(len(rows) + 1, np.int64)
     place = pc.index_in(whole(edits["row_id"]), value_set=whole(rows[ROW_ID]))
     if place.null_count:
         raise ValueError("an edit is of a row that is not there")
@@ -107,62 +114,21 @@ def _edit_bounds(rows: pa.Table, edits: pa.Table) -> I64:
 
 
 def _block_digest(rows: pa.Table, edits: pa.Table) -> str:
-    digest = hashlib.sha256()
-    for name, table in (("rows", rows), ("edits", edits)):
-        digest.update(f"{name}:{len(table)}:{table.num_columns}\n".encode())
-        for column in sorted(table.column_names):
-            digest.update(f"{len(column.encode())}:{column}\n".encode() + _values_digest(whole(table[column])))
+    digest = hashlib.sha256(_described("rows", rows))
+    digest.update(_described("edits", edits) if len(edits) else _no_rows("edits", edits.schema))
     return digest.hexdigest()
 
 
-def _values_digest(array: pa.Array) -> bytes:
-    """The digest of a column's values: their type's name, which are there, lengths, values, then what is in them."""
-    kind = array.type
-    if is_json(kind):
-        array = array.storage
-    validity: Any = np.asarray(array.is_valid()).astype(np.uint8) if array.null_count else b"\1" * len(array)
-    lengths: Any = b""
-    values: Any = b""
-    children: list[pa.Array] = []
-    if is_list(array.type):
-        lengths = _little(pc.fill_null(pc.list_value_length(array), 0), np.int64)
-        children = [array.drop_null().flatten() if array.null_count else array.flatten()]
-    elif pa.types.is_struct(array.type):
-        children = array.flatten()
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        values = _little(array.fill_null(0), kind.to_pandas_dtype())
-    else:  # texts; booleans, times, decimals by their text
-        text = array if is_text(array.type) else array.cast(pa.string())
-        wide = text.cast(pa.large_string()).cast(pa.large_binary())
-        offsets, data = offsets_and_data(wide.fill_null(b"") if wide.null_count else wide)
-        lengths, values = _little(np.diff(offsets), np.int64), data.data
-    digest = hashlib.sha256(_type_name(kind).encode())
-    for part in (validity, lengths, values):
-        digest.update(hashlib.sha256(part).digest())
-    for child in children:
-        digest.update(_values_digest(child))
-    return digest.digest()
+@lru_cache(8)
+def _no_rows(name: str, schema: pa.Schema) -> bytes:
+    """What is hashed of a table without rows: of a clean version that is half of the work."""
+    return _described(name, schema.empty_table())
 
 
-def _little(array: Any, dtype: Any) -> Any:
-    return np.ascontiguousarray(np.asarray(array).astype(np.dtype(dtype).newbyteorder("<"), copy=False))
-
-
-def _type_name(kind: pa.DataType) -> str:
-    if is_json(kind):
-        return "json"
-    if is_list(kind):
-        return "list"
-    if pa.types.is_struct(kind):
-        return "struct:" + ",".join(field.name for field in kind)
-    return str(kind).removeprefix("large_")
-
-
-def _full_name(kind: pa.DataType) -> str:
-    """The name of a type and of those in it."""
-    inner: Sequence[pa.DataType] = []
-    if is_list(kind):
-        inner = [kind.value_type]
-    elif pa.types.is_struct(kind):
-        inner = [field.type for field in kind]
-    return _type_name(kind) + (f"<{';'.join(map(_full_name, inner))}>" if inner else "")
+def _described(name: str, table: pa.Table) -> bytes:
+    """What is hashed of a table."""
+    columns = (
+        f"{len(column.encode())}:{column}\n".encode() + values_digest(whole(table[column]))
+        for column in sorted(table.column_names)
+    )
+    return b"".join([f"{name}:{len(table)}:{table.num_columns}\n".encode(), *columns])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 from lope_common.files import HashedFile, canonical, described, write_whole
 from lope_data.errors import LopeDataError, StoreError
 from lope_data.rows.layout import Layout
-from lope_data.store.digest import block_digests, combined
+from lope_data.store.digest import block_digest, block_digests, combined
 from lope_data.store.manifest import BLOCK, FORMAT, libraries
 from lope_data.store.store import Store
+
+_BUFFER = 1 << 20  # bytes that are hashed and written at once
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,34 @@ class Draft:
     def edits_name(self, index: int) -> str:
         return f"edits/{index:05d}-of-{self.count:05d}.parquet"
 
-    def write(self, index: int, shard: Shard) -> dict[str, Any]:
-        """Writes a shard, then its note: its `files` as in a manifest, the digests of the `blocks` that lie in it, by
-        their numbers, and what is `said` of it (plain data).
+    def write(self, index: int, parts: Iterable[Shard]) -> dict[str, Any]:
+        """Writes a shard that comes part after part, then its note: its `files` as in a manifest, the digests of the
+        `blocks` that lie in it, by their numbers, and what is `said` of each part (plain data). A part that is not the
+        last has so many rows that blocks end with it.
         """
         data, edits = self.data_name(index), self.edits_name(index)
-        with HashedFile(self.version / data) as sink:
-            rows = shard.rows.replace_schema_metadata(None)  # the manifest has the layout
-            with pa.ipc.new_stream(sink, rows.schema) as writer:
+        first = index * self.shard_rows
+        made: list[pa.Table] = []
+        said: list[Any] = []
+        blocks: dict[int, str] = {}
+        with HashedFile(self.version / data) as sink, ExitStack() as stack:
+            stream = stack.enter_context(pa.output_stream(sink, buffer_size=_BUFFER))
+            writer = None
+            for part in parts:
+                rows = part.rows.replace_schema_metadata(None)  # the manifest has the layout
+                writer = writer or stack.enter_context(pa.ipc.new_stream(stream, rows.schema))
                 writer.write_table(rows, max_chunksize=BLOCK)
+                made.append(part.edits)
+                said.append(part.said)
+                blocks |= block_digests(part.rows, part.edits, first, self.rows)
+                first += len(rows)
+                del part, rows  # before the next are made
+            stack.close()
             files = [sink.described(data)]
         with HashedFile(self.version / edits) as sink:
-            pq.write_table(shard.edits, sink, compression="zstd")
+            pq.write_table(pa.concat_tables(made), sink, compression="zstd")
             files.append(sink.described(edits))
-        found = block_digests(shard.rows, shard.edits, index * self.shard_rows, self.rows)
-        note = {"files": files, "said": shard.said, "blocks": {str(block): found[block] for block in found}}
+        note = {"files": files, "said": said, "blocks": {str(block): found for block, found in blocks.items()}}
         write_whole(self._note(index), canonical(note))
         return note
 
@@ -112,7 +127,8 @@ class Draft:
                 first = low // self.shard_rows
                 shards = [self.read(index) for index in range(first, -(-high // self.shard_rows))]
                 rows, edits = (pa.concat_tables(part) for part in zip(*(one.tables for one in shards), strict=True))
-                blocks[block] = block_digests(rows, edits, first * self.shard_rows, self.rows)[block]
+                begin = first * self.shard_rows
+                blocks[block] = block_digest(rows, edits, low - begin, high - begin)
         return combined(blocks, self.schema, self.rows, layout)
 
     def _note(self, index: int) -> Path:
@@ -123,7 +139,7 @@ class Draft:
 def drafted(
     store: Store, name: str, version: str, rows: int, shard_rows: int, purpose: str = "build"
 ) -> Iterator[Draft]:
-    """The draft of a version, gone on with if one was left for the same purpose, with the same libraries and shards.
+    """The draft of a version, resumed if one was left for the same purpose, with the same libraries and shards.
 
     What fails leaves no draft; what is interrupted or killed leaves the shards that it has. The caller holds the lock.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lope_data.errors import StoreError
+from lope_data.sources.index import FOLDER, SCRATCH
 from lope_data.store.locks import alone
 from lope_data.store.manifest import read_any
 from lope_data.store.store import Store
@@ -82,8 +83,13 @@ def _all(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def _leftovers(store: Store) -> Iterator[tuple[Path, str]]:
-    for path in sorted((store.root / ".sources").glob(".*")):
-        yield path, "a note on a source that was being written when its process was killed"
+    for path in sorted((store.root / FOLDER).glob(".*")):
+        what = (
+            "a copy of a source that was being read"
+            if path.name.startswith(SCRATCH)
+            else "a note on a source that was being written"
+        )
+        yield path, f"{what} when its process was killed"
     for name in store.names():
         for path in sorted(store.home(name).iterdir()):
             left = re.fullmatch(r"\.[0-9a-f]{16}\.(partial|removing)", path.name)

@@ -161,6 +161,27 @@ class IngestRecipe(_Model):
     shape: str | None
 
 
+class Skipped(_Model):
+    """A row of the source that was left out since it is broken: why, and where it is.
+
+    Attributes:
+        file: its name, of a source with several.
+        line: of the file.
+        row: its number in the file or object, where there is no line.
+    """
+
+    reason: str
+    file: str | None
+    line: Count | None
+    row: Count | None
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        place = f"row {self.row}" if self.line is None else f"line {self.line}"
+        return place if self.file is None else f"{self.file}, {place}"
+
+
 class Line(_Model):
     """What one op of a step was asked for, and did."""
 
@@ -217,6 +238,7 @@ class IngestFacts(_Facts):
     parents: Annotated[list[Link], Field(max_length=0)]
     recipe: IngestRecipe
     report: Annotated[list[Line], Field(max_length=0)]
+    skipped: list[Skipped] = Field(default_factory=list)
 
     @property
     def steps(self) -> list[Step]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lope_common.errors import suggest
+from lope_common.errors import shown, suggest
 from lope_common.files import write_whole
 from lope_common.places import is_path, store_folder, typed_path
 from lope_data.errors import StoreError
@@ -21,8 +21,19 @@ class Store:
     """A folder of versions. Nothing is created before something is written."""
 
     def __init__(self, root: Path | None = None) -> None:
-        """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`."""
-        self.root = store_folder(root)
+        """`root`: the folder; by default `$LOPE_STORE`, else `./lope-store`.
+
+        Raises:
+            StoreError: it is a URL, no folder can have such a name, or it cannot be looked at.
+        """
+        self.root = store_folder(root, StoreError)
+        try:
+            self.root.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # said when something is written
+        except (OSError, ValueError) as error:  # too long, a null byte, half a surrogate pair
+            why = getattr(error, "strerror", None) or error
+            raise StoreError(f"the store {shown(str(self.root))} cannot be used ({why})") from error
 
     def home(self, name: str) -> Path:
         """The folder of a dataset's versions.

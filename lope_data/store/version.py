@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lope_common.errors import shown
 from lope_data.errors import StoreError
 from lope_data.store.manifest import read_manifest
 
@@ -36,9 +37,23 @@ class Version:
     existed: bool = field(default=True, compare=False)
 
     @classmethod
-    def at(cls, folder: Path) -> Version:
+    def at(cls, folder: Path | str) -> Version:
         """The version in a folder. Raises StoreError: the manifest is missing, broken, changed or of another format."""
+        try:
+            folder = Path(folder)
+        except TypeError:
+            raise StoreError(f"folder must be a path, not {shown(folder)}") from None
         return cls(folder, read_manifest(folder))
+
+    def __repr__(self) -> str:
+        from lope_data.store.about import as_text
+
+        return as_text(self.manifest, self.folder)
+
+    def _repr_html_(self) -> str:
+        from lope_data.store.about import as_html
+
+        return as_html(self.manifest, self.folder)
 
     @property
     def ref(self) -> str:
@@ -69,17 +84,13 @@ class Version:
         try:
             files = [str(self.folder / name) for name in self.data_files]
             rows = pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
-            rows.validate(full=True)  # a changed offset would lead outside the file
+            if self.existed:
+                rows.validate(full=True)  # a changed offset would lead outside the file
             if missing := self.layout.missing(rows.column_names):
                 raise ValueError(f"there is no column {missing[0]!r}")
             return self.layout.on(rows)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"{self.folder} cannot be read ({error}); remove it and build it again") from error
-
-    def keep(self, rows: pa.Table) -> Version:
-        """The version, whose `rows` are these, which are in memory already: reading them again would cost a copy."""
-        self.__dict__.update(rows=rows)
-        return self
 
     @cached_property
     def edits(self) -> pa.Table:

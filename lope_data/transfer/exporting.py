@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from lope_common.files import described, new_folder
-from lope_common.places import typed_path
+from lope_common.places import local_path
 from lope_common.progress import Progress
 from lope_data.errors import StoreError
 from lope_data.store.card import card
@@ -50,8 +50,8 @@ def export(version: Version, kind: str, out: Path, progress: Progress) -> None:
 
 
 def free_place(out: Path) -> Path:
-    """The path, as it was typed. Raises StoreError: something is there."""
-    out = typed_path(out)
+    """The path, as it was typed. Raises StoreError: something is there, or it is a URL."""
+    out = local_path(out, "out", StoreError)
     if out.exists() or out.is_symlink():
         raise StoreError(f"{out} exists; remove it, or choose another place with --out")
     return out

@@ -90,7 +90,7 @@ def _write(folder: Path, manifest: Manifest, parts: Iterator[pa.Table], store: S
             digest.add(rows, mine)
             touched += pc.sum(pc.greater(pc.list_value_length(rows[OPS]), 0)).as_py() or 0
             shapes.update({entry["values"]: entry["counts"] for entry in pc.value_counts(rows[SHAPE]).to_pylist()})
-            notes.append(draft.write(len(notes), Shard(rows, mine)))
+            notes.append(draft.write(len(notes), [Shard(rows, mine)]))
             progress(f"import {name}", done, count)
         if done != count:
             raise StoreError(f"{folder}: its manifest says {count:,} rows, which is not how many there are")

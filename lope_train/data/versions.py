@@ -118,7 +118,7 @@ def resolve(ref: str, store: Path | None = None) -> Version:
     """
     if is_path(ref):
         return _open(typed_path(ref))
-    store = store_folder(store)
+    store = store_folder(store, VersionError)
     name, at, wanted = ref.partition("@")
     if not _NAME.fullmatch(name) or name == "refs" or (at and not _NAME.fullmatch(wanted)):
         raise VersionError(
@@ -142,7 +142,7 @@ def parent(version: Version, store: Path | None = None) -> Version:
     name, wanted = str(link["name"]), str(link["version"])
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(wanted):
         raise VersionError(f"{version.path}: the manifest's parent {name!r}@{wanted!r} is not a version")
-    stores = [store_folder(store), version.path.absolute().parent.parent]
+    stores = [store_folder(store, VersionError), version.path.absolute().parent.parent]
     found = next((path for root in stores if (path := root / name / wanted).is_dir()), None)
     if found is None:
         raise VersionError(

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from lope_common.files import new_folder, sha256_of
 from lope_common.hub import check_push, pushing
-from lope_common.places import typed_path
+from lope_common.places import local_path, typed_path
 from lope_train.errors import LopeTrainError, RunError
 from lope_train.inspection.parameters import Count, count
 from lope_train.publish.card import Card, card, hub_id
@@ -36,7 +36,7 @@ def export(run: Path, out: Path) -> Path:
     The adapter's values are copied and checked; paths of this machine are left out of its config and of the record.
     Raises RunError where the run is not whole, or where `out` is taken or cannot be written.
     """
-    run, out = typed_path(run), typed_path(out)
+    run, out = typed_path(run), local_path(out, "out", RunError)
     if out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: is not empty; name a new folder")
     if out.exists() and not out.is_dir():

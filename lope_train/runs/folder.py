@@ -12,7 +12,7 @@ from typing import Any
 
 from lope_common.files import sha256_of
 from lope_common.locks import acquire
-from lope_common.places import typed_path
+from lope_common.places import local_path
 from lope_train.errors import RunError
 from lope_train.runs.adapter import read_json, write_json
 
@@ -29,7 +29,7 @@ class RunFolder:
     """
 
     def __init__(self, out: Path) -> None:
-        self.out = out = typed_path(out)
+        self.out = out = local_path(out, "out", RunError)
         self.place = Path(os.path.abspath(out))  # noqa: PTH100  # `.` and `..` have no name of their own
         self.path = self.place.parent / f".{self.place.name}.partial"
         self._lock = self.place.parent / f".{self.place.name}.lock"

@@ -77,6 +77,6 @@ def test_all_that_make_installs_is_pinned() -> None:
     extras = PROJECT["optional-dependencies"]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in lines}
-    for text in (*PROJECT["dependencies"], *extras["train"], *extras["eval"], *extras["dev"]):
+    for text in (*PROJECT["dependencies"], *extras["train"], *extras["eval"], *extras["excel"], *extras["dev"]):
         required = Requirement(text)
         assert pinned[canonicalize_name(required.name)] in required.specifier, text

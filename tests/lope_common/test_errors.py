@@ -27,3 +27,17 @@ def test_a_value_for_a_message_is_short_whatever_it_is() -> None:
     for _ in range(100_000):
         nested = [nested]
     assert shown(nested) == "list"
+
+
+def test_a_value_is_shown_on_one_line_whatever_its_repr_does() -> None:
+    class Table:
+        def __repr__(self) -> str:
+            return "a\n  b"
+
+    class Broken:
+        def __repr__(self) -> str:
+            raise KeyError
+
+    assert shown(Table()) == "a b"
+    assert shown(Broken()) == "Broken"
+    assert shown(["a  b", "c\n"]) == "['a  b', 'c\\n']"

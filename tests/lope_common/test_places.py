@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lope_common.places import cache_folder, is_path, store_folder, typed_path
+from lope_common.errors import LopeError
+from lope_common.places import cache_folder, is_path, local_path, store_folder, typed_path
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +46,17 @@ def test_the_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_a_path_and_what_a_name() -> None:
     assert all(map(is_path, ("a/b", "./a", "/a", ".", "..", "~", "~/a")))
     assert not any(map(is_path, ("a", "a@latest", "a.b", "sample-hynoise@d44a")))
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/x", "hf://datasets/a/b", "https://host/x?token=secret", "file:///x", "s3:/x"]
+)
+def test_a_url_is_no_local_path(url: str) -> None:
+    for text in (url, Path(url)):
+        with pytest.raises(LopeError, match=r"^out: \w+://[\w/]+ is a URL, "):
+            local_path(text, "out")
+
+
+@pytest.mark.parametrize("path", ["/a:/b", "a b://c", "c:/x", "./a", "a", "x:y", "~/s3"])
+def test_a_path_with_a_colon_is_one(path: str, home: Path) -> None:
+    assert local_path(path) == typed_path(path)

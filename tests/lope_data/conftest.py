@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas  # noqa: F401  # so that a verb run in this process leaves pyarrow's knowledge of it as it is
 import pyarrow as pa
 import pytest
 

@@ -76,7 +76,7 @@ def kill(folder: Path, rows: int, count: int, seed: int) -> Iterator[str]:
         if resumed.code:
             tally.faults.append(f"trial {trial}, exit code {resumed.code}: {resumed.err}")
         reused = shards * sum(stage == at for at in ("noise", "done")) / 2 + shards / 2 * (stage == "done")
-        reused += sum(int(n) for n in re.findall(r"going on with \S+: (\d+) of", resumed.err))
+        reused += sum(int(n) for n in re.findall(r"resuming \S+: (\d+) of", resumed.err))
         tally.written += written
         tally.reused += int(reused)
         tally.shares.setdefault(stage, []).append(reused / shards)

@@ -120,7 +120,7 @@ def _killed(source: Path, store: Path, expected: dict[str, str]) -> str:
         working.kill()
         done = [one.wait() for one in waiting]
         waited += sum("waiting for it" in run_.err for run_ in done)
-        resumed += sum("going on with n" in run_.err for run_ in done)
+        resumed += sum("resuming n" in run_.err for run_ in done)
         faults += _failed(done) + wrong(store, expected)
     said = {"rounds; waited to the end; went on with the dead one's shards": f"{_ROUNDS}; {waited}; {resumed}"}
     if resumed != _ROUNDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lope_data.sources.objects import Objects
+    from lope_data.sources.part import Task
     from lope_data.sources.reading import Reading
 
 
@@ -19,16 +19,16 @@ class Format:
     """How files with one suffix are read.
 
     Attributes:
-        read: the rows of the file at a path, in the way asked. Raises SourceError, with the line or row, where the file
-            is not what it should be; errors of Arrow and of the system may pass. Of files of JSON the objects are
-            gathered instead, since those of several files make one table.
+        read: what reads the rows of the file at a path, part after part, in the way asked. Raises SourceError, with the
+            line or row, where the file is not what it should be; errors of Arrow and of the system may pass.
+        schema: of a file whose columns have types: those of several files are made one before any is read.
         text: whether it holds text, which has an encoding and may be compressed; else it says all of that itself.
-        quoted: whether fields may stand in quotes.
+        takes: the names of what a `Reading` may say of it, beside what any text has.
         notes: whether such files in a folder may be about its rows, which others hold: a README.txt.
     """
 
-    read: Callable[[Path, Reading], pa.Table] | None = None
-    gather: Callable[[Path, Reading, Objects], None] | None = None
+    read: Callable[[Path, Reading], Iterator[Task]]
+    schema: Callable[[Path], pa.Schema] | None = None
     text: bool = True
-    quoted: bool = False
+    takes: tuple[str, ...] = ()
     notes: bool = False

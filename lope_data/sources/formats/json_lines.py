@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,91 +13,186 @@ import orjson
 
 from lope_data.errors import SourceError
 from lope_data.sources.formats.format import Format
-from lope_data.sources.text import blocks, first_line, line_blocks
+from lope_data.sources.text import blocks, first_line
 
 if TYPE_CHECKING:
-    from lope_data.sources.objects import Objects
+    from lope_data.sources.chunks import Chunk
+    from lope_data.sources.part import BrokenRow, Part, Task
+    from lope_data.sources.reading import Reading
 
-_ROWS = 50_000  # that are made into columns at a time
 _ONE = 64  # blocks that one object may fill
 _TOO_DEEP = "nested too deeply"
+_FIRST = 1 << 20  # bytes of an array in which its first row must end, to be looked at
 
 
-def read_json(path: Path, encoding: str, objects: Objects) -> None:
+def read_json(path: Path, reading: Reading) -> Iterator[Task]:
     """A file with one array of objects, or with one object, on however many lines; any other is read as JSON lines.
 
     Raises:
         SourceError: it is not valid JSON, or a row is no object.
     """
-    if next((block.lstrip()[:1] for block in blocks(path, encoding) if block.strip()), b"") != b"[":
-        one = _one_object(path, encoding)
+    from lope_data.sources.chunks import item_chunks
+    from lope_data.sources.objects import object_part
+
+    text = (block.lstrip() for block in blocks(path, reading.said_encoding))
+    if next(filter(None, text), b"")[:1] != b"[":
+        one = _one_object(path, reading.said_encoding)
         if one is None:
-            read_json_lines(path, encoding, objects)
+            yield from read_json_lines(path, reading)
         else:
-            objects.add([orjson.loads(one)], str(path), again=partial(_one_careful, one, str(path)))
+            again = partial(_one_careful, one, str(path))
+            yield partial(object_part, [orjson.loads(one)], str(path), again)
         return
-    text = b"".join(blocks(path, encoding))
-    wide = False
-    try:
-        rows = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        rows, wide = _careful(text, str(path)), True
-    exact: list[Any] = rows if wide else []
-    for low in range(0, len(rows), _ROWS):
-
-        def again(low: int = low) -> list[Any]:
-            exact[:] = exact or _careful(text, str(path))
-            return exact[low : low + _ROWS]
-
-        objects.add(rows[low : low + _ROWS], str(path), again=again, first=low)
+    keys = None
+    for number, chunk in enumerate(item_chunks(path, reading.said_encoding)):
+        if not number:
+            keys = _keys_of_items(chunk)
+        yield partial(_items, chunk, keys)
 
 
-def read_json_lines(path: Path, encoding: str, objects: Objects) -> None:
+def read_json_lines(path: Path, reading: Reading) -> Iterator[Task]:
     """A file with one object a line; blank lines are passed over.
 
     Raises:
         SourceError: a line that is not valid JSON, or no object; says which line.
     """
-    row = 0
-    for first, many in line_blocks(path, encoding):
-        for start in range(0, len(many), _ROWS):
-            lines, number = many[start : start + _ROWS], first + start
-            numbers: Any = range(number, number + len(lines))
-            try:
-                rows = list(map(orjson.loads, lines))
-            except orjson.JSONDecodeError:
-                kept = [(n, line) for n, line in zip(numbers, lines, strict=True) if line.strip()]
-                numbers, lines = [n for n, _ in kept], [line for _, line in kept]
-                rows = [_line(line, f"{path}, line {n}") for n, line in kept]
+    from lope_data.sources.chunks import line_chunks
 
-            def again(lines: list[bytes] = lines, numbers: Any = numbers) -> list[Any]:
-                return [_careful(line, f"{path}, line {n}") for n, line in zip(numbers, lines, strict=True)]
-
-            objects.add(rows, str(path), numbers, again, row)
-            row += len(rows)
+    keys = None
+    for number, chunk in enumerate(line_chunks(path, reading.said_encoding)):
+        if not number:
+            keys = _keys_of_line(chunk)
+        yield partial(_lines, chunk, keys, each=reading.skip_broken > 0)
 
 
-def _line(line: bytes, where: str) -> Any:
+def _keys_of_line(chunk: Chunk) -> tuple[str, ...] | None:
+    from lope_data.sources.plain_json import LEAST, keys_of
+
+    if len(chunk.data) < LEAST:
+        return None
+    line = chunk.data.lstrip().partition(b"\n")[0]
     try:
-        return orjson.loads(line)
+        return keys_of(orjson.loads(line))
     except orjson.JSONDecodeError:
-        return _careful(line, where)
+        return None
 
 
-def _careful(text: bytes, where: str) -> Any:
-    """As the standard library reads it: integers of any size, NaN, surrogates alone. Says what is wrong and where."""
+def _keys_of_items(chunk: Chunk) -> tuple[str, ...] | None:
+    from lope_data.sources.plain_json import LEAST, keys_of
+
+    if len(chunk.data) < LEAST:
+        return None
     try:
-        return json.loads(text.decode())
+        return keys_of(json.JSONDecoder().raw_decode(chunk.data[:_FIRST].decode("utf-8", "replace").lstrip())[0])
+    except (ValueError, RecursionError):
+        return None
+
+
+def _lines(chunk: Chunk, keys: tuple[str, ...] | None, *, each: bool) -> Part:
+    """The rows of lines. `each`: whether a line that is no text is a broken row, and not a file that is none."""
+    from lope_data.sources.objects import object_part
+    from lope_data.sources.plain_json import LEAST, plain_part
+
+    if keys is not None and len(chunk.data) >= LEAST and (found := plain_part(chunk, keys, listed=False)) is not None:
+        return found
+    if not each:
+        chunk.check()
+    lines = chunk.data.splitlines()  # of bytes: at \n, \r\n and \r only
+    numbers: Any = range(chunk.line, chunk.line + len(lines))
+    broken: list[BrokenRow] = []
+    try:
+        rows = list(map(orjson.loads, lines))
+    except orjson.JSONDecodeError:
+        lines, numbers, rows, broken = _each_line(lines, chunk.line)
+
+    def again() -> list[Any]:
+        return [_careful(line) for line in lines]
+
+    return object_part(rows, str(chunk.path), again, numbers, broken)
+
+
+def _each_line(lines: list[bytes], first: int) -> tuple[list[bytes], list[int], list[Any], list[BrokenRow]]:
+    """The lines that hold something and can be read, their numbers and rows; and those that cannot."""
+    from lope_data.sources.part import BrokenRow
+
+    kept, numbers, rows, broken = [], [], [], []
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        try:
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                row = _careful(line)
+        except UnicodeDecodeError as error:
+            broken.append(BrokenRow(f"byte {error.start} of it, {line[error.start]:#04x}, is not utf-8", number))
+            continue
+        except (ValueError, RecursionError) as error:
+            broken.append(BrokenRow(f"not valid JSON ({_reason(error)})", number))
+            continue
+        kept.append(line)
+        numbers.append(number)
+        rows.append(row)
+    return kept, numbers, rows, broken
+
+
+def _items(chunk: Chunk, keys: tuple[str, ...] | None) -> Part:
+    """The rows of a part of an array's inside."""
+    from lope_data.sources.objects import object_part
+    from lope_data.sources.plain_json import LEAST, plain_part
+
+    if not chunk.data.strip():
+        raise SourceError(f"{chunk.path}, line {chunk.line}: not valid JSON (nothing beside a comma)")
+    if keys is not None and len(chunk.data) >= LEAST and (found := plain_part(chunk, keys, listed=True)) is not None:
+        return found
+    chunk.check()
+    text = b"[" + chunk.data + b"]"
+    again = partial(_careful_items, chunk, text)
+    try:
+        rows = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        rows = again()
+    return object_part(rows, str(chunk.path), again)
+
+
+def _careful_items(chunk: Chunk, text: bytes) -> Any:
+    try:
+        return _careful(text)
     except (ValueError, RecursionError) as error:
-        reason = _TOO_DEEP if isinstance(error, RecursionError) else first_line(error)
-        raise SourceError(f"{where}: not valid JSON ({reason})") from error
+        place = f", line {chunk.line_at(_bytes_before(error) - 1)}" if isinstance(error, json.JSONDecodeError) else ""
+        raise SourceError(f"{chunk.path}{place}: not valid JSON ({_reason(error)})") from error
+
+
+def _bytes_before(error: json.JSONDecodeError) -> int:
+    return max(len(error.doc[: error.pos].encode()), 1)
+
+
+def _careful(text: bytes) -> Any:
+    """As the standard library reads it: integers of any size, NaN, surrogates alone.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text.decode())
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return _TOO_DEEP
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return first_line(error)
 
 
 def _one_careful(text: bytes, where: str) -> list[Any]:
-    return [_careful(text, where)]
+    try:
+        return [_careful(text)]
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{where}: not valid JSON ({_reason(error)})") from error
 
 
-def _one_object(path: Path, encoding: str) -> bytes | None:
+def _one_object(path: Path, encoding: str | None) -> bytes | None:
     """The text of a file that is one object, and so one row.
 
     Raises:
@@ -134,9 +230,4 @@ def _is_by_column(found: dict[str, Any]) -> bool:
     return len(lists) == len(columns) > 1 and len({len(column) for column in lists}) == 1
 
 
-_LINES = Format(gather=lambda path, reading, objects: read_json_lines(path, reading.encoding, objects))
-FORMATS = {
-    ".json": Format(gather=lambda path, reading, objects: read_json(path, reading.encoding, objects)),
-    ".jsonl": _LINES,
-    ".ndjson": _LINES,
-}
+FORMATS = {".json": Format(read_json), ".jsonl": Format(read_json_lines), ".ndjson": Format(read_json_lines)}

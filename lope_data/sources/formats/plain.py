@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lope_data.sources.formats.format import Format
-from lope_data.sources.text import line_blocks
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from lope_data.sources.chunks import Chunk
+    from lope_data.sources.part import Part, Task
+    from lope_data.sources.reading import Reading
 
 
-def read_plain(path: Path, encoding: str) -> pa.Table:
+def read_plain(path: Path, reading: Reading) -> Iterator[Task]:
     """The lines of a file, without their ends, as a column `text`."""
+    from lope_data.sources.chunks import line_chunks
+
+    for chunk in line_chunks(path, reading.said_encoding):
+        yield partial(_lines, chunk)
+
+
+def _lines(chunk: Chunk) -> Part:
     import pyarrow as pa
 
-    chunks = [pa.array(lines, pa.binary()).cast(pa.large_string()) for _, lines in line_blocks(path, encoding)]
-    return pa.table({"text": pa.chunked_array(chunks, pa.large_string())})
+    from lope_data.sources.part import Part
+
+    chunk.check()
+    lines = pa.array(chunk.data.splitlines(), pa.binary()).cast(pa.large_string())
+    return Part(pa.table({"text": lines}), str(chunk.path))
 
 
-FORMATS = {".txt": Format(lambda path, reading: read_plain(path, reading.encoding), notes=True)}
+FORMATS = {".txt": Format(read_plain, notes=True)}

@@ -12,6 +12,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import int64, types, uint8, uint64
+from numba.core import event
+from numba.extending import register_jitable
+
+from lope_data.text.kernels.loading import ALWAYS, ONCE, tell
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -20,6 +24,8 @@ Bytes = npt.NDArray[np.uint8]
 F = TypeVar("F", bound=Callable[..., Any])
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+ONES, HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+"""To find a byte in eight at once: with x the eight, each xor the byte, (x - ONES) & ~x & HIGH has a bit for it."""
 
 
 def reads(kind: Any) -> Any:
@@ -32,6 +38,7 @@ U8_IN, U64_IN, I64_IN = reads(uint8), reads(uint64), reads(int64)
 U8_MATRIX_IN = types.Array(uint8, 2, "C", readonly=True)
 U8_OUT = types.Array(uint8, 1, "C")
 WORDS_IN = types.Array(uint64, 1, "A", readonly=True, aligned=False)
+WORDS_OUT = types.Array(uint64, 1, "A", aligned=False)
 
 
 def words_of(data: Bytes) -> U64:
@@ -44,12 +51,29 @@ def kernel(*signature: Any) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         try:
-            compiled: Any = numba.njit(signature, cache=True, nogil=True)(function)
-        except RuntimeError:  # no folder to keep it in can be written
+            with event.install_listener("numba:compile", _Compiling()):
+                compiled: Any = numba.njit(signature, cache=True, nogil=True)(function)
+        except (RuntimeError, OSError):  # no folder to keep it in can be written, or its disk is full
+            tell(ALWAYS)
             compiled = numba.njit(signature, nogil=True)(function)
         return cast("F", compiled)
 
     return decorate
+
+
+def part_of_kernels(function: F) -> F:
+    """For a function that kernels call: it becomes part of each of them, and need not be loaded on its own."""
+    return register_jitable(inline="never")(function)
+
+
+class _Compiling(event.Listener):
+    """Is told when Numba compiles, and so has found nothing that was kept."""
+
+    def on_start(self, event: event.Event) -> None:  # noqa: ARG002
+        tell(ONCE)
+
+    def on_end(self, event: event.Event) -> None:
+        pass
 
 
 @kernel(uint64)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lope_data
@@ -100,8 +102,8 @@ def one_line(error: pytest.ExceptionInfo[lope_data.LopeDataError]) -> str:
         ({"recipe": {"ratio": 0.1}}, "the recipe: ratio: unknown key 'ratio'"),
         ({"imports": "nowhere.py"}, "cannot import nowhere.py: No such file or directory"),
         ({"imports": [5]}, "imports must hold files and names of modules, not 5"),
-        ({"source": 5}, "source must be text, not 5"),
-        ({"source": b"rows.json"}, "source must be text, not b'rows.json'"),
+        ({"source": 5}, "source must be a file, a folder, a hub id, a Dataset"),
+        ({"source": b"rows.json"}, "source must be a file, a folder, a hub id, a Dataset"),
         ({"parent": 7}, "parent must be text, not 7"),
         ({"store": 7}, "store must be text, not 7"),
     ],
@@ -204,3 +206,64 @@ def test_a_manifest_is_read_by_attributes_and_holds_its_json(tmp_path: Path) -> 
     assert manifest.steps[0].ratio == 0.5
     assert manifest.plain == json.loads((version.folder / "manifest.json").read_bytes())
     assert canonical(manifest.plain) == (version.folder / "manifest.json").read_bytes()
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+
+def _deep() -> list[Any]:
+    found: list[Any] = []
+    for _ in range(3000):
+        found = [found]
+    return found
+
+
+WRONG: list[Any] = [
+    *(None, 3, -1, 2**70, 3.5, float("nan"), True, b"x", "\0", "\ud800", "x" * 5000, object(), int),
+    *([], {}, set(), (), [None], [[]], {1: 2}, {"steps": _deep()}, _deep(), range(3), iter([]), Unshown()),
+    *(np.float64(0.1), np.int64(3), np.array([1]), np.array("x"), Path("/nowhere/x"), lambda: 1),
+]
+CALLS: dict[str, dict[str, Any]] = {
+    "open": {"ref": "rows"},
+    "ingest": {"source": "rows.jsonl"},
+    "ingest_splits": {"source": "rows.jsonl"},
+    "build": {"source": "rows.jsonl"},
+    "build_splits": {"source": "rows.jsonl"},
+    "preview": {"source": "rows.jsonl"},
+    "corrupt": {"texts": ["some text to change"], "op": "char.swap"},
+    "list_ops": {},
+    "Recipe": {},
+}
+
+
+@pytest.mark.filterwarnings("ignore::lope_data.ShortfallWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_whatever_is_given_the_error_is_our_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text('{"text": "one text of a few words", "label": "a"}\n' * 20)
+    lope_data.ingest("rows.jsonl")
+    call = getattr(lope_data, name)
+    said = []
+    for argument in inspect.signature(call).parameters:
+        for wrong in WRONG:
+            try:
+                call(**(CALLS[name] | {argument: wrong}))
+            except lope_data.LopeDataError as error:
+                said.append(str(error))
+    assert len(said) > len(WRONG) / 2
+    assert [text for text in said if not text.isprintable()] == []
+
+
+def test_what_is_called_must_be_a_function(tmp_path: Path) -> None:
+    with pytest.raises(lope_data.LopeDataError, match="progress must be a function, not 3"):
+        lope_data.build(progress=3, store=tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_version_is_opened_by_its_folder(tmp_path: Path) -> None:
+    version = lope_data.ingest("sample", limit=60, store=tmp_path)
+    assert lope_data.Version.at(str(version.folder)) == version
+    for wrong in (3, None, b"x", "\0", tmp_path / "no"):
+        with pytest.raises(lope_data.LopeDataError):
+            lope_data.Version.at(wrong)  # type: ignore[arg-type]

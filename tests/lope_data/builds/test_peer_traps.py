@@ -236,7 +236,7 @@ def test_datatrove_a_changed_rate_is_not_skipped(noisy: Make) -> None:
 def test_nlpaug_a_share_above_one_is_refused(level: float, make_recipe: Callable[..., Recipe]) -> None:
     with pytest.raises(RecipeError, match="level"):
         corrupt([SENTENCE], "char.delete", level)
-    with pytest.raises(ValueError, match="level"):
+    with pytest.raises(RecipeError, match="level"):
         make_recipe(level=level)
 
 

@@ -68,7 +68,7 @@ def test_it_goes_on_with_what_it_has(
     written: list[int] = []
     again = dataclasses.replace(fine, notice=notices.append, progress=lambda _, done, __: written.append(done))
     made = build(sample, recipe, None, again)
-    assert notices == [f"going on with {NAME}: {shards} of 10 shards are there"]
+    assert notices == [f"resuming {NAME}: {shards} of 10 shards are there"]
     assert written == list(range(shards, 11))
     assert made.manifest == whole.manifest
     assert verify_version(made.folder, lambda *_: None)[1] == []
@@ -95,7 +95,7 @@ def test_a_damaged_shard_is_made_again(
     (draft.folder / note).write_text("{")
     notices: list[str] = []
     made = build(sample, recipe, None, dataclasses.replace(fine, notice=notices.append))
-    assert notices == [f"going on with {NAME}: 3 of 10 shards are there"]
+    assert notices == [f"resuming {NAME}: 3 of 10 shards are there"]
     assert made.manifest == whole.manifest
 
 
@@ -150,6 +150,6 @@ def test_a_killed_process(store: Store) -> None:
     resumed = start(store.root)
     said = resumed.communicate(timeout=60)[1]
     assert resumed.returncode == 0
-    assert f"going on with {NAME}: " in said
+    assert f"resuming {NAME}: " in said
     assert hidden(store) == []
     assert verify_version(store.resolve(NAME).folder, lambda *_: None)[1] == []

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lope_data.errors import NoiseError
+from lope_data.errors import NoiseError, RecipeError
 from lope_data.noise.op import LabelOp, Params
 from lope_data.noise.ops.label import FlipParams, choice, flip
 from lope_data.noise.ops.response import TruncateParams, near_miss_number, swap_response, truncate_response
@@ -287,7 +287,7 @@ def test_flip_refuses_a_class_that_the_dataset_does_not_have(ingest_rows: Ingest
     ],
 )
 def test_malformed_transitions_are_refused(transition: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(RecipeError, match=re.escape(message)):
         Step.model_validate({"mix": {"label.flip": 1}, "params": {"label.flip": {"transition": transition}}})
 
 

@@ -141,7 +141,7 @@ def test_json_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     """Also where the rows have ids, so that nothing else reads it."""
     table = pa.table({"key": ["b", "a"], "text": ["a", "b"], "m": as_json(pa.array(["1", text]))})
     pq.write_table(table, tmp_path / "r.parquet")
-    with pytest.raises(SourceError, match=r"r.parquet, column 'm': row 1 is not valid JSON"):
+    with pytest.raises(SourceError, match=r"r.parquet, row 1: column 'm' is not valid JSON"):
         open_source(str(tmp_path / "r.parquet")).read()
 
 
@@ -351,7 +351,7 @@ def test_nesting_that_no_file_holds(ingest_rows: Callable[..., pa.Table]) -> Non
 
 
 def test_text_beyond_what_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lope_data.rows.canonical._WIDE", 1000)
+    monkeypatch.setattr("lope_data.rows.canonical.WIDE", 1000)
     rows = pa.chunked_array([["a" * 600], ["b" * 600]])
     table = ingest_table(pa.table({"text": rows, "label": ["x", "y"]}), "rows", None, Columns(), None, 0)
     assert table.schema.field("text").type == pa.large_string()

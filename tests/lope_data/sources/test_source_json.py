@@ -13,8 +13,7 @@ import pytest
 
 from lope_data.errors import SourceError
 from lope_data.rows import ABSENT, KEYS, Columns, as_json, ingest_table, is_json
-from lope_data.sources import Reading, open_source, text
-from lope_data.sources.formats import json_lines
+from lope_data.sources import Reading, chunks, open_source, plain_json, text
 
 NESTED = pa.list_(pa.struct([("x", pa.int64()), ("y", pa.list_(pa.string()))]))
 
@@ -24,7 +23,8 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Files are read in one piece, or in pieces of 64 bytes and 2 rows."""
     if request.param == "many":
         monkeypatch.setattr(text, "_BLOCK", 64)
-        monkeypatch.setattr(json_lines, "_ROWS", 2)
+        monkeypatch.setattr(chunks, "SIZE", 64)
+        monkeypatch.setattr(plain_json, "LEAST", 1)
     return bool(request.param == "many")
 
 
@@ -97,8 +97,8 @@ def test_what_a_row_lacks_is_told_from_null(
     ("odd", "message"),
     [
         ('{"a": "s"', "line 8: not valid JSON"),
-        ("[1]", "line 8, row 6: list, where an object is needed"),
-        ("null", "line 8, row 6: null, where an object is needed"),
+        ("[1]", "line 8: list, where an object is needed"),
+        ("null", "line 8: null, where an object is needed"),
         ('{"a": "s"} {}', "line 8: not valid JSON (Extra data"),
         ("[" * 5000, "line 8: not valid JSON (nested too deeply)"),
         ('{"\\ud800": 1}', "is not valid Unicode"),

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from lope_data.errors import SourceError
 from lope_data.rows import ABSENT, KEYS, is_json
-from lope_data.sources import Reading, open_source, text
-from lope_data.sources.formats import FORMATS, json_lines
+from lope_data.sources import Reading, chunks, open_source, plain_json, text
+from lope_data.sources.formats import FORMATS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.lists(TEXT, min_size=2, max_size=4, unique=True)
@@ -62,7 +62,8 @@ def objects(draw: Callable[..., Any]) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "_BLOCK", 50)
-    monkeypatch.setattr(json_lines, "_ROWS", 3)
+    monkeypatch.setattr(chunks, "SIZE", 50)
+    monkeypatch.setattr(plain_json, "LEAST", 1)
 
 
 def read(path: Path, content: bytes, **reading: Any) -> pa.Table:
@@ -93,16 +94,20 @@ def as_written(table: pa.Table) -> list[dict[str, Any]]:
 
 
 @few
-@given(NAMES, st.lists(st.lists(TEXT, min_size=4, max_size=4), max_size=6), st.sampled_from(["\n", "\r", "\r\n", None]))
+@given(
+    NAMES.filter(lambda names: "\0" not in "".join(names)),
+    st.lists(st.lists(TEXT, min_size=4, max_size=4), max_size=6),
+    st.sampled_from(["\n", "\r", "\r\n", None]),
+)
 def test_delimited(tmp_path: Path, names: list[str], rows: list[list[str]], end: str | None) -> None:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator=end or "\r\n", quoting=csv.QUOTE_ALL if end else csv.QUOTE_MINIMAL)
-    cut = [row[: len(names)] for row in rows]
+    cut = [[cell.replace("\0", "") for cell in row[: len(names)]] for row in rows]
     writer.writerows([names, *cut])
     content = file.getvalue()
     if "\ufeff" in content[:2]:
         content = "\ufeff" + content  # one is a mark, and not the name's
-    assert [list(row.values()) for row in read(tmp_path / "r.csv", content.encode()).to_pylist()] == cut
+    assert [list(row.values()) for row in read(tmp_path / "r.csv", content.encode(), delimiter=",").to_pylist()] == cut
 
 
 @settings(few, max_examples=150)

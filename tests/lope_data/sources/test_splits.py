@@ -217,7 +217,7 @@ def test_a_saved_dict(tmp_path: Path) -> None:
     assert opened.fingerprint == open_source(str(place / "test")).fingerprint
     assert open_source(str(place / "test")).name == "imdb-test"
     assert texts(saved_dict(tmp_path / "one", "test")) == ["test"]
-    assert "a saved dataset; an encoding or a pattern is for text files" in refused(
+    assert "a saved dataset; leave out encoding, which other files need" in refused(
         place, split="test", encoding="ascii"
     )
 

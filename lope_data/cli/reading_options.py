@@ -1,0 +1,110 @@
+"""The options of how files are read, which several verbs have; each is written down once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from lope_data.errors import RecipeError
+
+_FLAGS = {"header": "--no-header"}
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_PANEL = "How files are read"
+_OPTIONS: Mapping[str, Any] = {
+    "encoding": Annotated[
+        str | None,
+        typer.Option(
+            help="Of text files: latin-1, cp1252, ...; default: utf-8, or what a byte-order mark says.",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "delimiter": Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHAR|tab",
+            help="Of csv and tsv files: what stands between columns; default: found in the first rows.",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "header": Annotated[
+        bool | None,
+        typer.Option(
+            "--no-header",
+            help="Of csv, tsv and xlsx files: the first row is one of them; columns are column_0, column_1, ...",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "quoting": Annotated[
+        str | None,
+        typer.Option(
+            metavar="minimal|none",
+            help="Of csv and tsv files: whether fields may stand in quotes, or quotes are text like any other.",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "sheet": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of an xlsx file, where several sheets hold something.",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "pattern": Annotated[
+        str | None,
+        typer.Option(
+            help="Read plain text, a row a line: a pattern whose named groups are the columns, "
+            r"'(?P<label>\S+) (?P<text>.*)'.",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "skip_broken": Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Leave out up to N broken rows, which the manifest lists: lines that are no JSON, no object or no "
+            "text, rows with more or fewer fields than columns, lines that no pattern fits. Default: none.",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ],
+}
+
+
+def reading_options(command: Command) -> Command:
+    """Gives a command these options in place of its `**typed`."""
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in _OPTIONS.items()
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def typed_reading(typed: Mapping[str, Any], source: str | None) -> dict[str, Any]:
+    """What was typed, as a recipe's `[source]` has it; None where nothing was.
+
+    Raises:
+        RecipeError: something was, and no source is read.
+    """
+    given = [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name, value in typed.items() if value is not None]
+    if given and source is None:
+        raise RecipeError(f"{given[0]} says how a source is read, and none is; name one, --source, or leave it out")
+    return {**typed, "header": False if typed["header"] else None}
