@@ -220,6 +220,8 @@ def _write_data(folder: Path) -> None:
     _write(folder / "data.jsonl", map(json.dumps, rows))
     _write(folder / "table.csv", ["text,label", *(f"Un café numéro {i},{'ab'[i % 2]}" for i in range(20))])
     _write(folder / "reviews.csv", ["body,stars", *(f"It was the {i}th time,{'ab'[i % 2]}" for i in range(20))])
+    _write(folder / "export.csv", (f"It was the {i}th time;x;{'ab'[i % 2]}" for i in range(20)))
+    _write(folder / "scraped.jsonl", [*map(json.dumps, rows), "<html>"])
     _write(folder / "TREC.train", (f"{'DESC' if i % 2 else 'NUM'}:x How far is Orléans from {i} ?" for i in range(20)))
     (folder / "imdb").mkdir()
     for split in ("train", "test"):

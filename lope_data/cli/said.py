@@ -43,7 +43,7 @@ def _show(console: SafeConsole, version: Version) -> None:
         shapes = ", ".join(f"{count:,} {shape}" for shape, count in sorted(manifest.shapes.items()))
         said = f"{manifest.rows:,} row{'s' * (manifest.rows != 1)}: {shapes}"
         if manifest.skipped:
-            said += f"; {len(manifest.skipped):,} broken ones were skipped, which manifest.json lists"
+            said += f"; {len(manifest.skipped):,} broken, skipped and listed in manifest.json"
     console.print(f"{version.ref}  ({said})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
 
