@@ -14,71 +14,43 @@ _FLAGS = {"header": "--no-header"}
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _PANEL = "How files are read"
+
+
+def _option(kind: Any, help_: str, *flag: str, **more: Any) -> Any:
+    """An option that is None where it was not typed."""
+    return Annotated[kind | None, typer.Option(*flag, help=help_, show_default=False, rich_help_panel=_PANEL, **more)]
+
+
 _OPTIONS: Mapping[str, Any] = {
-    "encoding": Annotated[
-        str | None,
-        typer.Option(
-            help="Of text files: latin-1, cp1252, ...; default: utf-8, or what a byte-order mark says.",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
-    "delimiter": Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHAR|tab",
-            help="Of csv and tsv files: what stands between columns; default: found in the first rows.",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
-    "header": Annotated[
-        bool | None,
-        typer.Option(
-            "--no-header",
-            help="Of csv, tsv and xlsx files: the first row is one of them; columns are column_0, column_1, ...",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
-    "quoting": Annotated[
-        str | None,
-        typer.Option(
-            metavar="minimal|none",
-            help="Of csv and tsv files: whether fields may stand in quotes, or quotes are text like any other.",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
-    "sheet": Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Of an xlsx file, where several sheets hold something.",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
-    "pattern": Annotated[
-        str | None,
-        typer.Option(
-            help="Read plain text, a row a line: a pattern whose named groups are the columns, "
-            r"'(?P<label>\S+) (?P<text>.*)'.",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
-    "skip_broken": Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Leave out up to N broken rows, which the manifest lists: lines that are no JSON, no object or no "
-            "text, rows with more or fewer fields than columns, lines that no pattern fits. Default: none.",
-            show_default=False,
-            rich_help_panel=_PANEL,
-        ),
-    ],
+    "encoding": _option(str, "Of text files: latin-1, cp1252, ...; default: utf-8, or what a byte-order mark says."),
+    "delimiter": _option(
+        str,
+        "Of csv and tsv files: what stands between columns; default: found in the first rows.",
+        metavar="CHAR|tab",
+    ),
+    "header": _option(
+        bool,
+        "Of csv, tsv and xlsx files: the first row is one of them; columns are column_0, column_1, ...",
+        "--no-header",
+    ),
+    "quoting": _option(
+        str,
+        "Of csv and tsv files: whether fields may stand in quotes, or quotes are text like any other.",
+        metavar="minimal|none",
+    ),
+    "sheet": _option(str, "Of an xlsx file, where several sheets hold something.", metavar="NAME"),
+    "pattern": _option(
+        str,
+        "Read plain text, a row a line: a pattern whose named groups are the columns, "
+        r"'(?P<label>\S+) (?P<text>.*)'.",
+    ),
+    "skip_broken": _option(
+        int,
+        "Leave out up to N broken rows, which the manifest lists: lines that are no JSON, no object or no text, rows "
+        "with more or fewer fields than columns, lines that no pattern fits. Default: none.",
+        metavar="N",
+        min=0,
+    ),
 }
 
 

@@ -31,7 +31,7 @@ Back = Callable[[pa.ChunkedArray], Any]
 _POLARS = ("polars.Series",)
 _COLUMNS = ("datasets.Column", "datasets.IterableColumn")
 _TABLES = {*KINDS, "builtins.dict"} - {"builtins.list"}
-_TODO = {"builtins.tuple": "; make it a list", "builtins.set": "; make it a list", "builtins.bytes": "; decode it"}
+_ADVICE = {"builtins.tuple": "; make it a list", "builtins.set": "; make it a list", "builtins.bytes": "; decode it"}
 
 
 def opened(texts: Any) -> tuple[pa.Array, Back]:
@@ -73,7 +73,7 @@ def _kind(texts: Any) -> str:
         return f"{name} of {texts.dtype}"
     if known_type(texts, _TABLES):
         return f'{name}; pick a column, as in dataset["text"], or use lope_data.build(source=...) for whole rows'
-    return name + _TODO.get(known_type(texts, _TODO) or "", "")
+    return name + _ADVICE.get(known_type(texts, _ADVICE) or "", "")
 
 
 def _column(texts: Sequence[Any]) -> pa.Array:

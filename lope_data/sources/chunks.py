@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lope_data.errors import SourceError
 from lope_data.sources.records import line_ends
-from lope_data.sources.text import COMPRESSIONS, blocks, check_utf8, marked
+from lope_data.sources.text import COMPRESSIONS, blocks, changed, check_utf8, marked
 
 SIZE = 1 << 20  # bytes of text in a chunk, as a rule; some rows of it are objects of Python's at a time
 _BOM = b"\xef\xbb\xbf"
@@ -54,11 +54,6 @@ def read_again(path: Path, place: int, size: int) -> bytes:
     if len(data) < size:
         raise changed(path)
     return data
-
-
-def changed(path: Path | str) -> SourceError:
-    """What to say of a file that is not what it was."""
-    return SourceError(f"{path}: changed while it was read; try again when it is written")
 
 
 def line_chunks(path: Path, encoding: str | None) -> Iterator[Chunk]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from lope_data.errors import SourceError
+
 Conflict = Callable[[int, str, pa.DataType], Exception]
 """The error for (table, column, type of that column in the tables before it)."""
 
@@ -53,3 +55,13 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
         columns[field.name] = pa.concat_tables([empty, pa.table({"": column})], promote_options="permissive")[0]
     rows = pa.table(columns) if columns else table.select([])
     return rows.replace_schema_metadata(schema.metadata)
+
+
+def conflict(
+    places: Sequence[str], schemas: Sequence[pa.Schema], number: int, name: str, before: pa.DataType
+) -> SourceError:
+    """What to say of a column whose type does not fit those of the files before."""
+    kind = schemas[number].field(name).type
+    return SourceError(
+        f"{places[number]}, column {name!r}: {kind}, where the files before it hold {before}; make it one type"
+    )

@@ -181,7 +181,7 @@ def _opened(path: Path, where: str) -> Iterator[IO[bytes]]:
 def _standard_input() -> Iterator[IO[bytes]]:
     file = getattr(sys.stdin, "buffer", None)
     if file is None:
-        raise SourceError(f"{STDIN}: there is none in this process")
+        raise SourceError(f"{STDIN}: this process has none")
     _check(file, STDIN)
     yield file
 

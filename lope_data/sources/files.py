@@ -245,8 +245,7 @@ def _again(again: Callable[[], pa.Table], path: Path, kind: str, schema: pa.Sche
 def _common(files: Sequence[Path], schema_of: Callable[[Path], pa.Schema]) -> pa.Schema:
     """The schema that all files fit into."""
     from lope_data.rows.classes import class_names
-    from lope_data.sources.columns import common_schema
-    from lope_data.sources.gathered import conflict
+    from lope_data.sources.columns import common_schema, conflict
 
     schemas = []
     for path in files:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lope_common.progress import silent
-from lope_data.errors import SourceError
 from lope_data.sources.files import check_kinds, folder_fingerprint, read_files
 from lope_data.sources.index import LARGE, Place, SourceIndex, Stamp
 from lope_data.sources.naming import of_split
 from lope_data.sources.reading import Reading
 from lope_data.sources.splits import Grouped
+from lope_data.sources.text import changed
 from lope_data.text import kernels
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def on_disk(
         except OSError:  # it is not there any more
             same = False
         if not same:
-            raise SourceError(f"{where}: changed while it was read; try again when it is written")
+            raise changed(where)
 
     return Source(name, where, fingerprint, reading, place, tasks, index, check)
 

@@ -1,4 +1,4 @@
-"""The rows of a source, part after part: read once, in several threads, and had again as often as needed.
+"""The rows of a source, part after part: read once, in several threads, and then again as often as needed.
 
 What differs from part to part, types and keys, is only known at the end, so no part is made what it will be before
 that. What stays in memory is a few bytes a row: the rows themselves are read again, or kept on the disk.
@@ -21,16 +21,15 @@ from lope_common.errors import shown
 from lope_common.progress import Progress, silent
 from lope_common.threads import run_tasks
 from lope_data.errors import SourceError
-from lope_data.rows.classes import class_names
 from lope_data.rows.json_type import is_json
 from lope_data.rows.layout import ABSENT
 from lope_data.rows.shapes import KEYS
-from lope_data.sources.chunks import changed
-from lope_data.sources.columns import common_schema, conformed
+from lope_data.sources.columns import common_schema, conflict, conformed
 from lope_data.sources.exact import as_type, known, merged
 from lope_data.sources.keys import PartKeys, RowKeys, column
 from lope_data.sources.part import BrokenRow, Part, Task
 from lope_data.sources.spool import Spool
+from lope_data.sources.text import changed
 from lope_data.text.draws import I64, U64
 
 _LAST = 4  # parts that are kept
@@ -62,7 +61,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A part that was read: how many rows, which keys they have, and how it is had again."""
+    """A part that was read: how many rows, which keys they have, and how it is read again."""
 
     where: str
     rows: int
@@ -265,24 +264,19 @@ class _Objects:
 
 
 class _Tables:
-    """What parts that are tables have in common: a common type for each column, and the names of classes."""
+    """What parts that are tables have in common: a common type for each column."""
 
     def __init__(self) -> None:
         self._schema: pa.Schema | None = None
         self._where = ""
-        self._classes: Mapping[str, Sequence[str]] = {}
 
     def add(self, part: Part) -> None:
         schema = part.table.schema
         if self._schema is None:
-            self._schema, self._where, self._classes = schema, part.where, class_names(schema)
+            self._schema, self._where = schema, part.where
             return
         if self._schema.equals(schema):
             return
-        if class_names(schema) != self._classes:
-            raise SourceError(
-                f"{part.where}: its class labels have other names than those of {self._where}; make them one"
-            )
         if set(schema.names) != set(self._schema.names):  # of files of text; those with types are made one before
             mine, theirs = ", ".join(map(shown, schema.names)), ", ".join(map(shown, self._schema.names))
             raise SourceError(
@@ -295,16 +289,6 @@ class _Tables:
         assert self._schema is not None
         own = self._schema.metadata or {}  # of which only our reader of JSON may say what is absent
         return self._schema.with_metadata({key: value for key, value in own.items() if key != ABSENT})
-
-
-def conflict(
-    places: Sequence[str], schemas: Sequence[pa.Schema], number: int, name: str, before: pa.DataType
-) -> SourceError:
-    """What to say of a column whose type does not fit those of the files before."""
-    kind = schemas[number].field(name).type
-    return SourceError(
-        f"{places[number]}, column {name!r}: {kind}, where the files before it hold {before}; make it one type"
-    )
 
 
 def _as(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:

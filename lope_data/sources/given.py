@@ -32,7 +32,7 @@ KINDS = {
 """What can be a source -> what messages call it."""
 SPLIT = ("datasets.DatasetDict", "datasets.IterableDatasetDict")
 """Those of several splits."""
-_TODO = {
+_ADVICE = {
     "builtins.dict": "datasets.Dataset.from_dict makes a Dataset of columns, datasets.DatasetDict holds splits",
     "builtins.tuple": "make it a list",
     "builtins.set": "make it a list, in an order of yours",
@@ -66,7 +66,7 @@ def in_memory(held: object) -> InMemory:
     if (kind := known_type(held, KINDS)) is not None:
         return InMemory(held, kind)
     name = "None" if held is None else type(held).__name__
-    todo = _TODO.get(known_type(held, _TODO) or "")
+    todo = _ADVICE.get(known_type(held, _ADVICE) or "")
     if todo is None and isinstance(held, Iterator):
         todo = "make it a list, or a datasets.IterableDataset, which need not fit in memory"
     raise SourceError(

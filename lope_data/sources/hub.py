@@ -70,7 +70,7 @@ def load(found: OnHub, split: str) -> tuple[Any, str]:
     """The `datasets.Dataset` of a split, and its fingerprint.
 
     Raises:
-        HubError: they cannot be had.
+        HubError: they cannot be downloaded.
     """
     import datasets
     from huggingface_hub import constants
@@ -88,7 +88,7 @@ def download(repository: str, path: str, revision: str | None) -> tuple[Path, st
         path: of a file, or a pattern; `*` stands for anything within a name, `**` for folders too.
 
     Raises:
-        HubError: there are none, or they cannot be had.
+        HubError: there are none, or they cannot be downloaded.
     """
     from fsspec.utils import glob_translate
     from huggingface_hub import HfApi, constants, hf_hub_download

@@ -171,7 +171,7 @@ def _texts(texts: Any, where: str) -> pa.Table:
             texts = pa.array(texts, pa.large_string())
         except UnicodeEncodeError as error:
             row = next(row for row, text in enumerate(texts) if text is not None and not is_unicode(text))
-            raise SourceError(f"{where}, row {row}: not valid Unicode ({error.reason}); mend it") from error
+            raise SourceError(f"{where}, row {row}: not valid Unicode ({error.reason}); fix it") from error
     if not is_text(kind := stored(texts[:0] if isinstance(texts, pa.Array) else whole(texts[:0]), where).type):
         raise SourceError(f"{where}: of {type_name(kind)}, where texts are needed; give a frame or a list of dicts")
     return pa.table({"text": texts})

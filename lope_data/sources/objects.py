@@ -121,7 +121,7 @@ def check_names(names: Sequence[str], where: str) -> None:
 
 def _no_object(row: Any) -> str:
     kind = "null" if row is None else type(row).__name__
-    return f"{kind}, where an object is needed; remove the row or mend it"
+    return f"{kind}, where an object is needed; remove the row or fix it"
 
 
 def _chosen(rows: Callable[[], Sequence[Any]], kept: Sequence[int]) -> Sequence[Any]:

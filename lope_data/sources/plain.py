@@ -12,7 +12,7 @@ from lope_data.errors import SourceError
 from lope_data.rows.json_type import DEEPEST
 
 _SCALARS = {str, int, float, bool, type(None)}
-_TODO = "write it as text or numbers, or give an Arrow table or a Dataset, whose columns have types"
+_ADVICE = "write it as text or numbers, or give an Arrow table or a Dataset, whose columns have types"
 
 
 def plain_rows(rows: list[Any], where: str, first: int = 0) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def plain_rows(rows: list[Any], where: str, first: int = 0) -> list[dict[str, An
     for number, row in enumerate(rows, start=first):
         if not isinstance(row, Mapping):
             kind = "None" if row is None else type(row).__name__
-            raise SourceError(f"{where}, row {number}: {kind}, where a dict is needed; remove the row or mend it")
+            raise SourceError(f"{where}, row {number}: {kind}, where a dict is needed; remove the row or fix it")
         if type(row) is dict and set(map(type, row.values())) <= _SCALARS and set(map(type, row)) <= {str}:
             found.append(row)
         else:
@@ -70,4 +70,4 @@ def _key(key: Any, place: str) -> str:
 
 
 def _refuse(value: Any, place: str) -> Any:
-    raise SourceError(f"{place}: {type(value).__name__}, which JSON has no word for; {_TODO}")
+    raise SourceError(f"{place}: {type(value).__name__}, which JSON has no word for; {_ADVICE}")

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lope_data.rows.shapes import KEYS
-from lope_data.sources.chunks import Chunk, changed, read_again
+from lope_data.sources.chunks import Chunk, read_again
 from lope_data.sources.keys import PartKeys
 from lope_data.sources.part import Part
+from lope_data.sources.text import changed
 
 LEAST = 1 << 19  # bytes of a chunk: below that it takes longer to load the kernels than to read with care
 _MOST = 1 << 30  # bytes whose places 32 bits can count

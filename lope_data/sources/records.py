@@ -105,7 +105,7 @@ def whole_text(block: bytes, delimiter: str, *, quoted: bool, final: bool) -> in
 
 
 def _last_even(block: bytes, quotes: np.ndarray[tuple[int], np.dtype[np.intp]], line_end: bytes) -> int:
-    """The end of the last line before whose end quotes are even in number; 0 where there is none."""
+    """The end of the last line before whose end quotes are even in number; 0 if no line ends so."""
     end = len(block) - (line_end == b"\r")
     while (cut := block.rfind(line_end, 0, end) + 1) and np.searchsorted(quotes, cut) % 2:
         end = cut - 1

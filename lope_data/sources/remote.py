@@ -75,7 +75,7 @@ def hub_files(source: str, reading: Reading, index: SourceIndex | None) -> Found
     try:
         folder, commit, files = download(repository, path, reading.revision)
     except HubError as error:
-        raise SourceError(f"{source}: cannot be had from the hub ({error})") from error
+        raise SourceError(f"{source}: cannot be downloaded from the hub ({error})") from error
     fixed = list(takewhile(lambda part: not has_magic(part), path.split("/")))
     called = of_path(_dataset(repository), fixed)
     names = grouped(files, source) if len(fixed) < len(path.split("/")) else Grouped(others=files)

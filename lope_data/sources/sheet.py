@@ -165,7 +165,7 @@ def _value(cell: Any, column: int, number: int, path: Path, formulas: _Formulas)
     value = cell.value
     if cell is EMPTY_CELL or type(value) in (str, int, float, bool):
         if cell.data_type == "e":
-            raise SourceError(f"{path}, cell {_cell(column, number)}: the error {value}; mend or clear it")
+            raise SourceError(f"{path}, cell {_cell(column, number)}: the error {value}; fix or clear it")
         return value
     if value is None:
         if cell.data_type == "str":

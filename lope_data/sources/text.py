@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
+from lope_data.errors import SourceError
+
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 _BLOCK = 1 << 17  # larger ones are given back to the system and asked for again, which costs more than all else
 _HEAD = 4096  # bytes that tell UTF-16 and UTF-32
@@ -99,7 +101,8 @@ def marked(path: Path) -> str:
         head = file.read(_HEAD)
     if marked := _mark(head):
         return marked
-    if (kind := next((kind for begin, kind in _OTHERS.items() if head.startswith(begin)), None)) is not None:
+    kind = next((kind for begin, kind in _OTHERS.items() if head.startswith(begin)), None)
+    if kind is not None and (b"\0" in head or not _decodes(head, "utf-8")):  # some begin with letters, as text may
         raise NotTextError(f"it is {kind} inside; give it the suffix of what it is, or unpack it")
     if wide := _wide(head):
         raise NotTextError(f"many NUL bytes, as {wide} has them; name the file's encoding, as in --encoding {wide}")
@@ -143,7 +146,7 @@ def not_text(path: Path, place: int, rest: bytes, encoding: str) -> NotTextError
     where = f"line {line}, byte {place} of the text: {rest[0]:#04x} is not {encoding}"
     wide = _mark(head) or _wide(head)
     if wide == encoding:
-        return NotTextError(f"{where}, which the rest is; mend it")
+        return NotTextError(f"{where}, which the rest is; fix it")
     likely = wide or next(typed for name, typed in _LIKELY.items() if name != encoding and _decodes(rest, name))
     return NotTextError(f"{where}; name the file's encoding, as in --encoding {likely}")
 
@@ -154,6 +157,11 @@ def _decodes(raw: bytes, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def changed(where: Path | str) -> SourceError:
+    """What to say of a source that is not what it was."""
+    return SourceError(f"{where}: changed while it was read; try again when it is written")
 
 
 def first_line(error: BaseException) -> str:

@@ -96,7 +96,7 @@ def download(address: Address, to: Path, progress: Callable[[int, int], None]) -
         progress: called with how many of how many bytes are there.
 
     Raises:
-        SourceError: it cannot be had whole; says why.
+        SourceError: it cannot be downloaded whole; says why.
     """
     import fsspec
 
@@ -108,7 +108,7 @@ def download(address: Address, to: Path, progress: Callable[[int, int], None]) -
         system, path = fsspec.core.url_to_fs(address.url, **_options(address))
         system.get_file(path, str(to), callback=Told())
     except Exception as error:  # of whatever library serves the scheme
-        raise SourceError(f"{address.shown}: cannot be had ({_reason(error, address)})") from error
+        raise SourceError(f"{address.shown}: cannot be downloaded ({_reason(error, address)})") from error
     if not to.is_file():
         raise SourceError(f"{address.shown}: is a folder; name one file of it")
 

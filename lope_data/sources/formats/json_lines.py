@@ -89,7 +89,7 @@ def _keys_of_items(chunk: Chunk) -> tuple[str, ...] | None:
 
 
 def _lines(chunk: Chunk, keys: tuple[str, ...] | None, *, each: bool) -> Part:
-    """The rows of lines. `each`: whether a line that is no text is a broken row, and not a file that is none."""
+    """The rows of lines. `each`: whether a line that is not UTF-8 is a broken row; else the file is no text."""
     from lope_data.sources.objects import object_part
     from lope_data.sources.plain_json import LEAST, plain_part
 

@@ -36,7 +36,7 @@ def test_json_lines(folder: Path, lope_data: Callable[..., Run]) -> None:
     assert "rows.jsonl, line 2: not valid JSON" in refused.refusal
     refused = lope_data("ingest", folder / "rows.jsonl", "--skip-broken", "1")
     assert "rows.jsonl, line 5: list, where an object is needed" in refused.refusal
-    assert refused.refusal.endswith("mend it; 1 before it were skipped already")
+    assert refused.refusal.endswith("fix it; 1 before it were skipped already")
     found = lope_data("ingest", folder / "rows.jsonl", "--skip-broken", "2", "--json")
     assert "2 broken rows skipped: line 2: not valid JSON" in found.err
     assert found.json["rows"] == 3

@@ -112,7 +112,7 @@ def test_the_encoding_that_bytes_may_be_in_is_named(
 
 
 def test_a_file_of_two_bytes_a_character_that_is_cut(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"is not utf-16, which the rest is; mend it"):
+    with pytest.raises(SourceError, match=r"is not utf-16, which the rest is; fix it"):
         read(tmp_path / "r.txt", "café".encode("utf-16") + b"x")
 
 

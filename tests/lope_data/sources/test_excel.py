@@ -106,7 +106,7 @@ def test_a_sheet_beside_empty_ones_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([HEADER, ["one", "#N/A"]], "cell B2: the error #N/A; mend or clear it"),
+        ([HEADER, ["one", "#N/A"]], "cell B2: the error #N/A; fix or clear it"),
         ([HEADER, ["one", "x"], ["two", "=A2"]], "cell B3: a formula that was never calculated; open the file in a"),
         ([("text", "text"), ["one", "x"]], "has two columns 'text'; rename one; if row 1 is no header, --no-header"),
         ([HEADER, ["one", "x", "y"]], "cell C2: a value in a column without a name; name or clear the column"),

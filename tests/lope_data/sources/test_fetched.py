@@ -211,7 +211,7 @@ def test_nothing_on_standard_input(lope_data: Callable[..., Run], given: Any, mo
     given(b"")
     assert lope_data("build", "--source", "-").refusal == "error: standard input: is empty"
     monkeypatch.setattr(sys, "stdin", None)
-    assert "there is none" in lope_data("build", "--source", "-").refusal
+    assert "this process has none" in lope_data("build", "--source", "-").refusal
     assert not Path("lope-store").exists()
 
 
@@ -291,15 +291,15 @@ def test_nothing_secret_is_kept_or_said(lope_data: Callable[..., Run], web: str)
     ],
 )
 def test_what_a_server_says(place: str, said: str, web: str, lope_data: Callable[..., Run]) -> None:
-    assert lope_data("ingest", f"{web}/{place}").refusal == f"error: {web}/{place}: cannot be had ({said})"
+    assert lope_data("ingest", f"{web}/{place}").refusal == f"error: {web}/{place}: cannot be downloaded ({said})"
     assert not Path("lope-store").exists()
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:1/a.jsonl", "cannot be had (Connection refused)"),
-        ("http://no-such-host.invalid/a.jsonl", "cannot be had ("),
+        ("http://127.0.0.1:1/a.jsonl", "cannot be downloaded (Connection refused)"),
+        ("http://no-such-host.invalid/a.jsonl", "cannot be downloaded ("),
         ("memory://none/a.jsonl", "there is no such file"),
         ("gs://bucket/a.jsonl", "reading gs:// needs gcsfs, which is missing: pip install gcsfs"),
         ("zip://a.jsonl::https://host/a.zip", "a chain of URLs is not read"),

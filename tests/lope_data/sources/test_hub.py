@@ -211,9 +211,9 @@ def test_files_of_a_dataset_by_a_pattern(hub: FakeHub) -> None:
         ),
         ("hf://datasets/me/one/train.jsonl", {"config": "default"}, "--config is for a whole dataset"),
         ("hf://datasets/me/one/train.jsonl", {"split": "train"}, "has no splits; leave --split out"),
-        ("hf://datasets/me/one/trai.jsonl", {}, "cannot be had from the hub (404: no trai.jsonl)"),
-        ("hf://datasets/me/one/x*.jsonl", {}, "cannot be had from the hub (404: no x*.jsonl)"),
-        ("hf://datasets/me/two/train.jsonl", {}, "cannot be had from the hub (404: no me/two)"),
+        ("hf://datasets/me/one/trai.jsonl", {}, "cannot be downloaded from the hub (404: no trai.jsonl)"),
+        ("hf://datasets/me/one/x*.jsonl", {}, "cannot be downloaded from the hub (404: no x*.jsonl)"),
+        ("hf://datasets/me/two/train.jsonl", {}, "cannot be downloaded from the hub (404: no me/two)"),
         ("hf://datasets/me/one/README.md", {}, "cannot tell the kind of file"),
     ],
 )

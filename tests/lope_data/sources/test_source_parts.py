@@ -158,3 +158,9 @@ def test_a_file_that_is_something_else_inside(tmp_path: Path) -> None:
 )
 def test_what_does_not_go_together(lope_data: Callable[..., Run], words: tuple[str, ...], message: str) -> None:
     assert message in lope_data(*words).refusal
+
+
+@pytest.mark.parametrize("begin", ["BZh", "PAR1", "ARROW1"])
+def test_a_text_that_begins_as_other_files_do(tmp_path: Path, begin: str) -> None:
+    (tmp_path / "r.csv").write_text(f"{begin},text\nx,a\n")
+    assert read(tmp_path / "r.csv").column_names == [begin, "text"]
