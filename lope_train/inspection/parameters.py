@@ -65,7 +65,7 @@ def count(settings: TrainSettings) -> Count:
     model = method.attach(base, settings, _STEPS)
     trained: dict[str, int] = {}
     by_stage: dict[str, int] = {}
-    for stage in method.stages(settings.noise):
+    for stage in settings.stages:
         by_stage[stage.name] = method.enter(model, stage)
         trained |= {name: value.numel() for name, value in model.named_parameters() if value.requires_grad}
     adapter: Counter[str] = Counter()

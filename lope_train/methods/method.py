@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from lope_train.tuner.inference import Inference
+from lope_train.tuner.inference import STAGE2, Inference, Stage2
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -60,7 +60,7 @@ class AdapterSettings(Protocol):
     @property
     def theta(self) -> Theta: ...
     @property
-    def inference(self) -> Inference: ...
+    def inference(self) -> Inference | None: ...
     @property
     def num_virtual_tokens(self) -> int: ...
     @property
@@ -92,11 +92,13 @@ class Stage:
     mode: Mode | None
     """The mode of the layers of `LopeLinear`; None for an adapter of peft, which has one way to train."""
     embedding_noise: bool = False
+    poisoning: Inference = Inference.UNMASKED
+    """What its forward pass does with the poisoning experts, where there are any."""
 
 
-def one_stage(mode: Mode | None = None) -> Callable[[Noise], tuple[Stage, ...]]:
+def one_stage(mode: Mode | None = None) -> Callable[[Noise, Stage2], tuple[Stage, ...]]:
     """The stages of a method that trains once, on what the noise says."""
-    return lambda noise: (Stage("training", reads_of(noise), mode, noise.continuous),)
+    return lambda noise, _: (Stage("training", reads_of(noise), mode, noise.continuous),)
 
 
 def reads_of(noise: Noise) -> Reads:
@@ -121,8 +123,8 @@ class Method:
     """What `adapter_config.json` says."""
     config: Callable[[Any, AdapterSettings, int], PeftConfig]
     """The adapter: of a base model, the settings, and the number of steps of its last stage. Raises ModelError."""
-    stages: Callable[[Noise], tuple[Stage, ...]]
-    """What is trained one after the other, under these parts of HyNoIse."""
+    stages: Callable[[Noise, Stage2], tuple[Stage, ...]]
+    """What is trained one after the other, under these parts of HyNoIse, and with this in stage II."""
     parameters: Mapping[str, str]
     """The parameters of its adapter: what counts call them, and the pattern (fnmatch) of their full names. All train,
     unless the mode of a stage says otherwise."""
@@ -147,17 +149,21 @@ class Method:
     @property
     def passes(self) -> int:
         """How often it goes through the rows in an epoch: the number of its stages."""
-        return len(self.stages(Noise(discrete=True, continuous=True)))
+        return len(self._usual)
 
     @property
     def reads(self) -> dict[Reads, str]:
         """Which version it reads in which stage, where the noise is both discrete and continuous."""
-        return {stage.reads: stage.name for stage in self.stages(Noise(discrete=True, continuous=True))}
+        return {stage.reads: stage.name for stage in self._usual}
 
     @property
     def reads_both(self) -> bool:
         """Whether it reads the noisy version and its parent, so that there is nothing to choose."""
         return len(self.reads) > 1
+
+    @property
+    def _usual(self) -> tuple[Stage, ...]:
+        return self.stages(Noise(discrete=True, continuous=True), STAGE2)
 
     def attach(self, model: Any, settings: AdapterSettings, steps: int) -> PeftModel:
         """The base `model` with the adapter on it, as peft has it; `steps` are those of the last stage.
@@ -175,7 +181,7 @@ class Method:
         from lope_train.tuner.modes import assert_trained, set_mode, trained_names
 
         if stage.mode is not None:
-            set_mode(model, stage.mode)
+            set_mode(model, stage.mode, stage.poisoning)
             names = trained_names(model, stage.mode)
         else:
             names = {name for name, _ in self.adapter_parameters(model)}

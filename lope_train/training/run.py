@@ -23,6 +23,7 @@ from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_wei
 from lope_train.runs.folder import METRICS, RunFolder, kept_stage
 from lope_train.settings.recipes import dump
 from lope_train.settings.settings import TrainSettings
+from lope_train.training.deployed import ending
 from lope_train.training.progress import Progress
 from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
 from lope_train.world import World
@@ -52,7 +53,7 @@ def train(settings: TrainSettings) -> Path:
     _check_world(world, settings)
     noisy = resolve(settings.data, settings.store)
     method = METHODS[settings.method]
-    stages = method.stages(settings.noise)
+    stages = settings.stages
     versions: dict[Reads, Version] = {"noisy": noisy}
     if any(stage.reads == "parent" for stage in stages):
         versions["parent"] = parent(noisy, settings.store)
@@ -85,6 +86,7 @@ def train(settings: TrainSettings) -> Path:
             read[stage.reads].dataset,
             read[stage.reads].counts.unusable + read[stage.reads].counts.too_long,
             measured if stage is stages[-1] else None,
+            last=stage is stages[-1],
         )
         for stage in stages
     ]
@@ -111,6 +113,8 @@ def train(settings: TrainSettings) -> Path:
         world.wait()  # until all have read what is now moved
         if world.main:
             _finish(folder, settings, plan, reports)
+            for line in ending(reports[-1]):
+                print(one_line(line), file=sys.stderr)
         world.wait()
     return settings.out
 

@@ -27,6 +27,7 @@ from lope_train.methods import METHODS, Stage
 from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, save_adapter, write_json
 from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal
 from lope_train.settings.settings import TrainSettings
+from lope_train.training.deployed import measured
 from lope_train.training.embedding_noise import embedding_noise
 from lope_train.training.progress import Progress
 from lope_train.training.trainer import StageTrainer, load_state
@@ -37,12 +38,13 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class StageRows:
-    """What a stage reads: version `ref` as tokens, and for the last stage what its loss is measured on."""
+    """What a stage reads: version `ref` as tokens. The `last` stage is measured, on `held_out` where there is that."""
 
     ref: str
     rows: datasets.Dataset
     left_out: int
-    held_out: datasets.Dataset | None
+    held_out: datasets.Dataset | None = None
+    last: bool = False
 
 
 def steps_of(rows: int, settings: TrainSettings) -> int:
@@ -87,6 +89,8 @@ def run_stage(
         if alpha:
             noise = stack.enter_context(embedding_noise(model, alpha, settings.seed, settings.embedding_scale))
         about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
+        if method.poisoning and stage.mode == "stage2":
+            about += f", the poisoning expert {stage.poisoning.treatment}"
         progress.enter(number - 1, stage.name, about + (f", embedding noise {alpha}" if alpha else ""))
         stack.enter_context(_advised(settings))
         trainer = StageTrainer(
@@ -98,6 +102,7 @@ def run_stage(
             allocation,
             progress,
             moved,
+            settings.inference,
             args=_arguments(settings, checkpoints, reads, stage.name),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
@@ -109,6 +114,10 @@ def run_stage(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - start
     report = _report(trainer, stage, reads, trained, alpha, seconds)
+    if method.poisoning:
+        report["trained_as"] = stage.poisoning.value
+    if reads.last:
+        report |= measured(trainer, reads.rows, reads.held_out, settings.inference)
     _leave_result(trainer, model, folder.result(number), report)
     if "wandb" in settings.report_to and World.here().main:
         import wandb
@@ -136,9 +145,6 @@ def _report(
         "trained_parameters": trained,
         "embedding_alpha": alpha,
     }
-    if reads.held_out is not None:
-        report["held_out_loss"] = min(entry["eval_loss"] for entry in history if "eval_loss" in entry)
-        report["best_step"] = trainer.state.best_global_step
     return report
 
 

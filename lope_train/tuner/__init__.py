@@ -14,7 +14,15 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.tuner.config import LOPE, LopeConfig
     from lope_train.tuner.experts import TRAINED, LopeExperts
-    from lope_train.tuner.inference import ALL_MODES, NO_EXPERT, Inference, InferenceMode, inference_modes
+    from lope_train.tuner.inference import (
+        ALL_MODES,
+        NO_EXPERT,
+        STAGE2,
+        Inference,
+        InferenceMode,
+        Stage2,
+        inference_modes,
+    )
     from lope_train.tuner.layer import LopeLinear, features, is_linear
     from lope_train.tuner.model import LopeModel, attach
     from lope_train.tuner.modes import lope_experts, set_mode, trained_names
@@ -24,6 +32,7 @@ __all__ = [
     "ALL_MODES",
     "LOPE",
     "NO_EXPERT",
+    "STAGE2",
     "TRAINED",
     "Inference",
     "InferenceMode",
@@ -31,6 +40,7 @@ __all__ = [
     "LopeExperts",
     "LopeLinear",
     "LopeModel",
+    "Stage2",
     "attach",
     "features",
     "inference_modes",
@@ -54,6 +64,8 @@ __getattr__ = lazy(
         "LopeLinear": "layer",
         "LopeModel": "model",
         "NO_EXPERT": "inference",
+        "STAGE2": "inference",
+        "Stage2": "inference",
         "TRAINED": "experts",
         "attach": "model",
         "features": "layer",

@@ -11,7 +11,7 @@ from peft import PeftConfig, PeftType
 
 from lope_train.errors import SettingsError
 from lope_train.keyed import generator
-from lope_train.tuner.inference import Inference
+from lope_train.tuner.inference import STAGE2, Inference
 
 RouterInput = Literal["latent", "hidden"]
 Normalize = Literal["sum", "none"]
@@ -47,7 +47,8 @@ class LopeConfig(PeftConfig):
         compensation_experts: K of DyCompEnSate (Sec. 3.2.3), largest theta first; None: all, 0: plain masking.
         normalize: beta of DyCompEnSate: `sum` conserves the total weight, `none` is 1.
         theta: `cosine`, or `zero` as a control that tells compensation from renormalisation.
-        inference: what mode `inference` does with the poisoning experts unless told; a word or an `Inference`.
+        inference: what the modes `stage2` and `inference` do with the poisoning experts unless told; a word or an
+            `Inference`.
         seed: keys the initial values and the draw of `poison_index`.
         poison_index: router columns of the poisoning experts, ascending; None: picked at random (Sec. 3.1).
 
@@ -64,7 +65,7 @@ class LopeConfig(PeftConfig):
     compensation_experts: int | None = None
     normalize: Normalize = "sum"
     theta: Theta = "cosine"
-    inference: Inference = Inference.COMPENSATED
+    inference: Inference = STAGE2.deployed
     seed: int = 614
     poison_index: list[int] | None = field(default=None)
 

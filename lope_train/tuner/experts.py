@@ -41,8 +41,8 @@ class LopeExperts(nn.Module):
     none), `router` (N, r), or (N, d_in) with the hidden router. Expert i of `B` has router column
     `config.normal_columns[i]`, of `B_poison` `config.poison_columns[i]`.
 
-    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In mode `inference`, `inference` says what
-    is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate.
+    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In the modes `stage2` and `inference`,
+    `inference` says what is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate.
     """
 
     A: nn.Parameter
@@ -98,10 +98,18 @@ class LopeExperts(nn.Module):
         """Weights (..., N), normal experts first; where poison is masked, (..., n_normal) of the normal ones alone."""
         return self._weights(x, z, self._prepared())
 
-    def _weights(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
+    def router_weights(self, x: Tensor) -> Tensor:
+        """Weights (..., N) of the router for x (..., d_in), normal experts first, whatever is masked."""
+        x = x.to(self.A.dtype)
+        return self._routed(x, F.linear(x, self.A), self._prepared())
+
+    def _routed(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
         logits = F.linear(z if self.config.router_input == "latent" else x, prepared.router)
         wide = torch.promote_types(logits.dtype, torch.float32)
-        weights: Tensor = torch.softmax(logits, dim=-1, dtype=wide)
+        return torch.softmax(logits, dim=-1, dtype=wide)
+
+    def _weights(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
+        weights = self._routed(x, z, prepared)
         if not self._masks:
             return weights
         normal = weights.narrow(-1, 0, self.config.num_normal)
@@ -124,7 +132,7 @@ class LopeExperts(nn.Module):
 
     @property
     def _masks(self) -> bool:
-        return self.mode == "inference" and self.inference.masked and self.B_poison is not None
+        return self.mode != "stage1" and self.inference.masked and self.B_poison is not None
 
     @property
     def _compensates(self) -> bool:

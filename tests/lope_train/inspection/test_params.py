@@ -91,7 +91,7 @@ def test_the_count_is_that_of_the_real_model(tiny_model: Path, method: str) -> N
     settings = TrainSettings.model_validate({"data": "x", "out": "x", "model": str(tiny_model), "method": method})
     model = METHODS[settings.method].attach(base, settings, steps=10)
     assert found.trainable_by_stage == {
-        stage.name: METHODS[method].enter(model, stage) for stage in METHODS[method].stages(settings.noise)
+        stage.name: METHODS[method].enter(model, stage) for stage in settings.stages
     }
 
 

@@ -35,7 +35,7 @@ class Training:
 
     def __init__(self, settings: TrainSettings, folder: Path) -> None:
         self.settings = settings
-        self.stages = METHODS[settings.method].stages(settings.noise)
+        self.stages = settings.stages
         self.tokenizer = load_tokenizer(settings.model)
         self.model: Any = METHODS[settings.method].attach(load_base(settings.model), settings, STEPS)
         self._folders = (folder / str(number) for number in count())
