@@ -119,6 +119,10 @@ def _training(card: Card) -> str:
     shown = {key: title for key, title in _STAGE.items() if any(key in stage for stage in stages)}
     lines += ["", _row(shown.values()), f"|{'---|' * len(shown)}"]
     lines += [_row(_code(stage.get(key)) for key in shown) for stage in stages]
+    if stages and isinstance(losses := stages[-1].get("losses"), Mapping):
+        lines += ["", f"Loss, nats a token, on {losses.get('rows')} {one_line(str(losses.get('on')))}:", ""]
+        named = {name: loss for name, loss in losses.items() if name not in ("on", "rows")}
+        lines += [_row(map(_code, named)), f"|{'---|' * len(named)}", _row(map(_code, named.values()))]
     return "\n".join([*lines, ""])
 
 
