@@ -33,7 +33,7 @@ _EXAMPLES = """
 
   python -m lope_data ingest data.jsonl --limit 5000            [dim]# a keyed sample, a version of its own[/dim]
 
-  python -m lope_data ingest train.jsonl --without test         [dim]# no row of test.jsonl, read before[/dim]
+  python -m lope_data ingest train.jsonl --without quiz          [dim]# a test set, ingested before[/dim]
 
   python -m lope_data ingest imdb/ --split train                [dim]# imdb/train.jsonl, as imdb-train[/dim]
 
