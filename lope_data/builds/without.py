@@ -153,7 +153,7 @@ def standing_in(
         raise SourceError(
             f"{where}: all of its rows stand in {version.ref}, so that none is left; is it the same data?"
         )
-    return hit, int(np.count_nonzero(_in(asked_there, asked_here)))
+    return hit, int(np.count_nonzero(_in(asked_there, asked_here.filter(pa.array(hit)))))
 
 
 def _in(some: pa.ChunkedArray, others: pa.ChunkedArray) -> Mask:

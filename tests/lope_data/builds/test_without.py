@@ -99,6 +99,7 @@ def test_nothing_in_common_is_said_too(files: Path, lope_data: Callable[..., Run
     ("test", "same", "other"),
     [
         ("Straße in Köln", ["STRASSE in ko\u0308ln", "\u00a0Straße\nin  Köln "], ["Strase in Köln", "Straße inKöln"]),
+        ("\u1fb4", ["\u03b1\u0345\u0301", "\u0391\u0301\u0399"], ["\u03b1"]),
         ("İzmir", ["i\u0307zmir"], ["izmir"]),
         ("", [], ["", "  "]),  # what asks nothing stands nowhere
     ],
