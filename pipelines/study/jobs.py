@@ -65,6 +65,8 @@ class Setting:
 def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     """The study's jobs, each after what it needs. `gettable` are the models that `get-model` knows."""
     jobs = [_get_model(name) for name in setting.models if name in set(gettable)]
+    if study.evaluation.test is not None:
+        jobs.append(_ingest("test", study.evaluation.test, setting, None))
     jobs.append(_ingest("source", study.source, setting, setting.scale.rows))
     made: dict[str, Job] = {}
     for seed in setting.seeds:
@@ -148,7 +150,14 @@ def _ingest(job_id: str, source: Source, setting: Setting, limit: int | None) ->
         words += ["--recipe", str(_RECIPES / source.recipe)]
     if limit is not None:
         words += ["--limit", str(limit)]
-    return Job(job_id, "ingest", f"read {source.file}", (), lambda _: words)
+    if source.without is None:
+        return Job(job_id, "ingest", f"read {source.file}", (), lambda _: words)
+    test = source.without
+
+    def after(results: Results) -> list[str]:
+        return [*words, "--without", ref(results[test])]
+
+    return Job(job_id, "ingest", f"read {source.file} without the rows of the {test} file", (test,), after)
 
 
 def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition: int) -> Job:
@@ -180,10 +189,9 @@ def _spec(noise: Noise) -> str:
 
 
 def _questions(study: Study, setting: Setting) -> list[Job]:
-    """The test set, and the tasks' questions with noise, the same for every run."""
-    evaluation, jobs = study.evaluation, []
-    if evaluation.test is not None:
-        jobs.append(_ingest("test", evaluation.test, setting, None))
+    """The tasks' questions with noise, the same for every run."""
+    evaluation = study.evaluation
+    jobs: list[Job] = []
     for task in evaluation.tasks if evaluation.noise else ():
         jobs += _noisy_questions(task, evaluation, setting, study.edition)
     return jobs

@@ -30,12 +30,16 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """A file of the data folder, and how it is read."""
+    """A file of the data folder, and how it is read.
+
+    `without` leaves out the rows that stand in the study's test file, which no run may learn.
+    """
 
     file: str
     encoding: str | None = None
     pattern: str | None = None
     recipe: str | None = None
+    without: Literal["test"] | None = None
 
 
 class Noise(_Strict):
@@ -177,6 +181,10 @@ class Study(_Strict):
                 raise ValueError(f"paper: {figure.arm!r} on {figure.condition!r} is not in this study")
         if not self.evaluation.tasks and self.evaluation.test is None:
             raise ValueError("evaluation has neither tasks nor a test file")
+        if self.source.without and self.evaluation.test is None:
+            raise ValueError("source.without is 'test', and evaluation has no test file")
+        if self.evaluation.test is not None and self.evaluation.test.without:
+            raise ValueError("evaluation.test.without: only the source is read without the test file's rows")
         return self
 
     def scaled(self, scale: Scale) -> Study:

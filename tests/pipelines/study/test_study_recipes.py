@@ -106,6 +106,26 @@ def test_every_build_of_a_study_is_of_its_edition(tmp_path: Path) -> None:
         assert {line[line.index("--edition") + 1] for line in builds} == {edition}
 
 
+TEST = """
+[evaluation.test]
+file = "test.jsonl"
+"""
+
+
+def test_a_source_without_the_rows_of_the_test_file_is_read_after_it(tmp_path: Path) -> None:
+    with_test = RECIPE + TEST
+    words = commands(written(tmp_path, with_test.replace('"rows.jsonl"', '"rows.jsonl"\nwithout = "test"')), Scale())
+    assert words["source"][-2:] == ["--without", "test@0"]
+    assert [name for name in words if name in ("source", "test")] == ["test", "source"]
+    assert "--without" not in words["test"]
+    assert "--without" not in commands(written(tmp_path, with_test), Scale())["source"]
+
+
+@pytest.mark.parametrize("name", ["trec", "sst2"])
+def test_no_study_trains_on_what_it_tests_with(name: str) -> None:
+    assert paper(name).source.without == "test"
+
+
 def test_an_edition_that_there_is_not_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="edition: there is no edition 7 of recipes: this lope_data knows only 1"):
         written(tmp_path, f"edition = 7\n{RECIPE}")
@@ -163,6 +183,14 @@ def test_the_base_model_is_evaluated_once(tmp_path: Path) -> None:
         (('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.0]'), "evaluation.noise.0"),
         (('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [-1]'), "evaluation.experts.0"),
         (('label = "Orig"', 'label = "Orig"\nx = inf'), "conditions.0.x"),
+        (
+            ('"rows.jsonl"', '"rows.jsonl"\nwithout = "test"'),
+            "source.without is 'test', and evaluation has no test file",
+        ),
+        (
+            ('tasks = ["piqa"]', 'tasks = ["piqa"]\n[evaluation.test]\nfile = "t"\nwithout = "test"'),
+            "evaluation.test.without: only the source is read without the test file's rows",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, change: tuple[str, str], message: str) -> None:
