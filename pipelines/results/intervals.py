@@ -162,7 +162,7 @@ def share_interval(tasks: Sequence[Scores]) -> Interval:
     shares = np.array([count / scores.shape[1] for count, scores in zip(right, tasks, strict=True)])
     ends = np.array([wilson(count, scores.shape[1]) for count, scores in zip(right, tasks, strict=True)])
     below, above = np.sqrt(((ends - shares[:, None]) ** 2).sum(axis=0)) / len(tasks)
-    return float(shares.mean() - below), float(shares.mean() + above)
+    return max(float(shares.mean() - below), 0.0), min(float(shares.mean() + above), 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

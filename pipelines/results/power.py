@@ -35,15 +35,15 @@ def smallest_detectable(found: Crossed) -> Floats:
         more = (_share(d, spreads) - d**2 - now) / (found.sizes * len(found.sizes) ** 2)
         return replace(found, questions=np.maximum(found.questions + more, 0.0))
 
-    least = found.critical * found.error
+    least = np.minimum(found.critical * found.error, 1.0)
     for _ in range(_STEPS):
         at = moved(least)
-        least = at.critical * at.error / _bias(at)
+        least = np.minimum(at.critical * at.error / _bias(at), 1.0)
     detected = least
     for _ in range(_STEPS):
         at = moved(detected)
-        detected = least + special.stdtrit(at.freedom, POWER) * at.error / _bias(at)
-    return np.minimum(detected, 1.0)
+        detected = np.minimum(least + special.stdtrit(at.freedom, POWER) * at.error / _bias(at), 1.0)
+    return np.asarray(detected)
 
 
 def _share(d: Floats, spread: Floats) -> Floats:

@@ -120,6 +120,25 @@ def test_rows_and_columns_that_are_level_give_a_variance_of_nothing() -> None:
     assert low <= 0 <= high
 
 
+def test_any_answers_give_an_interval_with_a_width_and_a_p_value_that_agrees() -> None:
+    rng = np.random.default_rng(0)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        for _ in range(1000):
+            seeds, one_way = rng.integers(2, 11), rng.random() < 0.5
+            share = rng.choice([0.001, 0.01, 0.1, 0.5, 0.9, 1.0])
+            sizes = rng.integers(2, 60, rng.integers(1, 4))
+            right = [(rng.random((seeds, size)) < share).astype(np.int8) for size in sizes]
+            signs = [1] if one_way else [-1, 1]
+            tasks = [(one * rng.choice(signs, one.shape)).astype(np.int8) for one in right]
+            found = crossed(tasks)
+            assert found is not None
+            assert found.low < found.high
+            assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+            assert 0 < smallest_detectable(found) <= 1
+            low, high = share_interval(right)
+            assert 0 <= low < high <= 1
+
+
 def test_the_accuracy_of_one_run_is_wilsons() -> None:
     right = np.array([[1] * 37 + [0] * 3], np.int8)
     assert share_interval([right]) == pytest.approx(wilson(37, 40))
