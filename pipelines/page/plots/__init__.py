@@ -39,7 +39,7 @@ def figures(outcome: Outcome, findings: Findings) -> list[Drawing]:
 
 def _draw_bars(pen: Draughtsman, outcome: Outcome, findings: Findings, plot: Plot) -> Drawing:
     """One panel a model and task, a bar for every arm, condition and mode."""
-    caption = "Bars are means over seeds, dots single seeds, lines 95 % intervals over the questions; dotted is chance."
+    caption = "Bars are means over seeds, dots single seeds, lines 95 % intervals; dotted is chance."
     drawing = Drawing(plot.title, caption)
     clean = [one for one in findings.accuracies.values() if one.key.noise == 0]
     for model in dict.fromkeys(one.key.model for one in clean):

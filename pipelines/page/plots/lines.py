@@ -23,8 +23,8 @@ from pipelines.study.outcome import BASE, Outcome
 from pipelines.study.recipe import Plot
 
 _INTERVALS = (
-    "Points are means over seeds, a little apart sideways so that none hides another; upright lines are 95 % intervals "
-    "over the questions; dotted is chance."
+    "Points are means over seeds, a little apart sideways so that none hides another; upright lines are 95 % "
+    "intervals; dotted is chance."
 )
 _APART = 0.011
 """Of the width, between points of neighbouring lines at the same x."""
