@@ -11,7 +11,7 @@ from lope_common.hub import is_model_id
 from lope_common.shown import one_line
 from lope_train.inspection.parameters import Count
 from lope_train.methods import METHODS, Method
-from lope_train.models.load import CACHED
+from lope_train.models.sources import CACHED
 from lope_train.tuner.inference import Inference
 
 _STAGE = {
