@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from lope_common.places import typed_path
 from lope_train.errors import ModelError
 from lope_train.methods import METHODS
-from lope_train.models.load import CACHED, resolve_model
+from lope_train.models.load import resolve_model
+from lope_train.models.sources import CACHED
 from lope_train.settings.settings import TrainSettings
 
 _STEPS = 100

@@ -11,12 +11,10 @@ from lope_common.extras import check_installed
 from lope_common.hub import is_model_id
 from lope_common.places import cache_folder, typed_path
 from lope_train.errors import ModelError
+from lope_train.models.sources import CACHED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-CACHED = ("smollm2-135m",)
-"""Models that `python -m lope_train get-model` makes; their names lead to the cache folder."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 

@@ -11,7 +11,7 @@ from lope_common.hub import is_model_id
 from lope_common.shown import one_line
 from lope_train.inspection.parameters import Count
 from lope_train.methods import METHODS, Method
-from lope_train.models.load import CACHED
+from lope_train.models.sources import CACHED
 from lope_train.tuner.inference import Inference
 
 _STAGE = {
@@ -24,6 +24,7 @@ _STAGE = {
     "final_loss": "last loss",
     "trained_parameters": "trained parameters",
     "embedding_alpha": "embedding noise",
+    "embedding_noise_ratio": "embedding noise ratio",
     "seconds": "seconds",
 }
 _FOLDERS = ("out", "store")
@@ -119,6 +120,10 @@ def _training(card: Card) -> str:
     shown = {key: title for key, title in _STAGE.items() if any(key in stage for stage in stages)}
     lines += ["", _row(shown.values()), f"|{'---|' * len(shown)}"]
     lines += [_row(_code(stage.get(key)) for key in shown) for stage in stages]
+    if "embedding_noise_ratio" in shown:
+        tokens = next((stage["embedding_noise_tokens"] for stage in stages if "embedding_noise_tokens" in stage), None)
+        rows = "" if tokens is None else f", in rows of {_code(tokens)} tokens"
+        lines += ["", f"The ratio is the noise's standard deviation over that of the input embeddings{rows}."]
     if stages and isinstance(losses := stages[-1].get("losses"), Mapping):
         lines += ["", f"Loss, nats a token, on {losses.get('rows')} {one_line(str(losses.get('on')))}:", ""]
         named = {name: loss for name, loss in losses.items() if name not in ("on", "rows")}

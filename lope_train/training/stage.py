@@ -28,7 +28,7 @@ from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, save_adapter, wr
 from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.deployed import measured
-from lope_train.training.embedding_noise import embedding_noise
+from lope_train.training.embedding_noise import embedding_noise, noise_strength, told
 from lope_train.training.progress import Progress
 from lope_train.training.trainer import StageTrainer, load_state
 from lope_train.world import World
@@ -71,6 +71,7 @@ def run_stage(
     method = METHODS[settings.method]
     trained = method.enter(model, stage)
     alpha = alpha if stage.embedding_noise else 0.0
+    strength = noise_strength(model, alpha, settings.embedding_scale)
     checkpoints = folder.checkpoints(number)
     checkpoint = newest_checkpoint(checkpoints)
     World.here().wait()
@@ -91,7 +92,7 @@ def run_stage(
         about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
         if method.poisoning and stage.mode == "stage2":
             about += f", the poisoning expert {stage.poisoning.treatment}"
-        progress.enter(number - 1, stage.name, about + (f", embedding noise {alpha}" if alpha else ""))
+        progress.enter(number - 1, stage.name, ", ".join(filter(None, (about, told(strength)))))
         stack.enter_context(_advised(settings))
         trainer = StageTrainer(
             model,
@@ -113,7 +114,7 @@ def run_stage(
         if checkpoint is None or not trainer.take_end(checkpoint):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - start
-    report = _report(trainer, stage, reads, trained, alpha, seconds)
+    report = _report(trainer, stage, reads, trained, strength, seconds)
     if method.poisoning:
         report["trained_as"] = stage.poisoning.value
     if reads.last:
@@ -127,7 +128,7 @@ def run_stage(
 
 
 def _report(
-    trainer: StageTrainer, stage: Stage, reads: StageRows, trained: int, alpha: float, seconds: float
+    trainer: StageTrainer, stage: Stage, reads: StageRows, trained: int, strength: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
     history = trainer.state.log_history
     losses = [entry["loss"] for entry in history if "loss" in entry]
@@ -143,7 +144,7 @@ def _report(
         "first_loss": sum(losses[:tenth]) / tenth,
         "final_loss": sum(losses[-tenth:]) / tenth,
         "trained_parameters": trained,
-        "embedding_alpha": alpha,
+        **strength,
     }
     return report
 

@@ -115,6 +115,8 @@ def test_the_card_says_how_it_was_trained(tiny_runs: dict[str, Path], tmp_path: 
     for value in record["data"].values():
         assert f"`{value}`" in body
     assert f"{record['stages'][0]['final_loss']:.6g}" in body
+    assert f"| `0.05` | `{record['stages'][0]['embedding_noise_ratio']:.6g}` |" in body
+    assert "standard deviation over that of the input embeddings." in body
     assert "| `learning_rate` | `0.01` |" in body
     assert "`out`" not in body
     assert "| used at inference | " in body
@@ -147,7 +149,10 @@ def test_nothing_in_a_record_is_markup(run: Path, tmp_path: Path) -> None:
         run,
         data=dict.fromkeys(record["data"], evil),
         held_out={"ref": evil},
-        stages=[record["stages"][0] | {"reads": evil, "first_loss": evil}, {"stage": evil}],
+        stages=[
+            record["stages"][0] | dict.fromkeys(("reads", "first_loss", "embedding_noise_tokens"), evil),
+            {"stage": evil},
+        ],
         settings=record["settings"] | {"data": evil, evil: evil},
         libraries={evil: [evil]},
     )
@@ -159,7 +164,7 @@ def test_nothing_in_a_record_is_markup(run: Path, tmp_path: Path) -> None:
     assert "\x1b" not in text
     for line in text.splitlines():  # no cell falls apart
         if line.startswith("| `"):
-            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 11)
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 12)
 
 
 # what is wrong

@@ -513,10 +513,21 @@ def test_the_methods_say_how_floors_and_families_are_made(whole: Page) -> None:
 def test_settings_that_differ_stand_in_rows_of_their_own(tmp_path: Path) -> None:
     clean, nois = run("lope", "clean", FIRST_SEED), run("lope", "nois", FIRST_SEED)
     clean.record["settings"] |= {"router_input": "hidden", "embedding_scale": "neftune", "embedding_alpha": 5.0}
-    clean.record["stages"][0]["embedding_alpha"] = 5.0
+    clean.record["stages"][0] |= {
+        "embedding_alpha": 5.0,
+        "embedding_noise_ratio": 0.0888,
+        "embedding_noise_tokens": 100,
+    }
+    nois.record["stages"][0]["embedding_noise_ratio"] = 0.213
     found = page(outcome(answers=[], runs=[clean, nois]), tmp_path)
-    assert found.row("LoPE r=4 (3+1) Orig", "lope")[11:13] == ["hidden", "5, neftune"]
-    assert found.row("LoPE r=4 (3+1) Nois 5 %", "lope")[11:13] == ["latent", "0.05"]
+    assert found.row("LoPE r=4 (3+1) Orig", "lope")[11:13] == [
+        "hidden",
+        "5 (8.88 % of the embedding's spread at 100 tokens), neftune",
+    ]
+    assert found.row("LoPE r=4 (3+1) Nois 5 %", "lope")[11:13] == [
+        "latent",
+        "0.05 (21.3 % of the embedding's spread)",
+    ]
 
 
 def _on_terminal(given: Outcome) -> str:
