@@ -24,7 +24,7 @@ from lope_train.methods import Allocation, Method
 from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal
 from lope_train.training.embedding_noise import EmbeddingNoise
-from lope_train.training.loss import CompletionLoss, split_by_length
+from lope_train.training.loss import loss_of, split_by_length
 from lope_train.training.progress import Progress
 
 STATE = "state.safetensors"
@@ -70,13 +70,13 @@ class StageTrainer(Trainer):
         self._allocation = allocation
         self._progress = progress
         self._moved = moved
-        self._loss = CompletionLoss.of(model)
+        self._loss = loss_of(model)
         self._tokens = 0
         self._began = time.monotonic()
         # our loss is a sum over the tokens of the whole step, whichever the model would compute
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._loss_shifts_labels = not self._loss.encoder_decoder
+        self._loss_shifts_labels = self._loss.shifts_labels
 
     def create_accelerator_and_postprocess(self) -> None:
         """As in Trainer, but a model can be sharded over CPUs too, where accelerate would only copy it."""
