@@ -78,6 +78,8 @@ def build_sets(
 
         found, rest = build_task_sets(list(dict.fromkeys(tasks)), rest, data_dir, store, limit, data is None)
         asked += found
+    if data is None and heads:
+        raise SettingsError("a run with a classification head needs --data: a version with the classes that it learned")
     if data is None and not tasks:
         data = DEFAULT_DATA
     if data is not None:

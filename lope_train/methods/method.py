@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from lope_train.errors import ModelError
 from lope_train.tuner.inference import Inference
 
 if TYPE_CHECKING:
@@ -177,8 +178,13 @@ class Method:
         config.task_type = TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM
         if has_head(model):
             config.task_type = TaskType.SEQ_CLS
-            config.modules_to_save = head_modules(model)
-        adapted: PeftModel = get_peft_model(model, config)
+            # peft matches ends of names, and has its own network for virtual tokens beside the base model
+            within = "base_model." if self.virtual_tokens else ""
+            config.modules_to_save = [within + name for name in head_modules(model)]
+        try:
+            adapted: PeftModel = get_peft_model(model, config)
+        except ValueError as error:  # of virtual tokens: what sizes the model has
+            raise ModelError(f"method {self.name!r} does not fit {type(model).__name__}: {error}") from error
         widen_head(adapted)
         return adapted
 

@@ -202,7 +202,9 @@ def context_length(model: Any) -> int | None:
     """The most tokens that the model reads, beside the virtual ones of its adapter; None where nothing limits it."""
     limit = getattr(model.config, "max_position_embeddings", None)
     virtual = model.active_peft_config.num_virtual_tokens if has_virtual_tokens(model) else 0
-    return None if limit is None else int(limit) - _unused_positions(model) - int(virtual)
+    if limit is None or limit < 1:  # XLNet says -1
+        return None
+    return int(limit) - _unused_positions(model) - int(virtual)
 
 
 def _unused_positions(model: Any) -> int:

@@ -138,6 +138,14 @@ def read_run(run: Path) -> dict[str, Any]:
     return record
 
 
+def read_language_model(run: Path, verb: str) -> dict[str, Any]:
+    """As `read_run`, for a `verb` that goes by tokens. Raises RunError for a run with a classification head too."""
+    record = read_run(run)
+    if record.get("classes") is not None:
+        raise RunError(f"{run}: has a classification head, so there is no next token to {verb}; evaluate classifies")
+    return record
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of a run. Raises RunError, one line."""
     try:

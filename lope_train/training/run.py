@@ -19,11 +19,13 @@ from lope_train.data.versions import Version, parent, resolve
 from lope_train.errors import RunError, SettingsError
 from lope_train.keyed import global_seed
 from lope_train.methods import METHODS, Reads
+from lope_train.models.heads import is_encoder
 from lope_train.models.load import context_length, fingerprint, load_base, load_tokenizer, resolve_head
 from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_weights, read_json, write_json
 from lope_train.runs.folder import METRICS, RunFolder, kept_stage
 from lope_train.settings.recipes import dump
 from lope_train.settings.settings import NO_PACKING, TrainSettings
+from lope_train.training.pooling import check_pooling
 from lope_train.training.progress import Progress
 from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
 from lope_train.tuner.head import reset_head
@@ -105,6 +107,9 @@ def train(settings: TrainSettings) -> Path:
     }
     with folder.opened(plan, world.main) as resumes, global_seed(settings.seed):
         model = method.attach(model, settings, steps[-1])
+        if classes is not None:
+            reset_head(model, settings.seed, "1")
+            check_pooling(model, tokenizer, f"method {settings.method!r} on {settings.model}")
         reports = []
         with Progress(steps, quiet=not world.main) as progress:
             if resumes:
@@ -171,6 +176,8 @@ def _check_model(model: Any, settings: TrainSettings, head: str) -> None:
         raise SettingsError(f"max_length is {settings.max_length}{beside}, but {settings.model} takes {limit} tokens")
     if settings.fsdp and config.is_encoder_decoder:
         raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
+    if settings.fsdp and is_encoder(config):
+        raise SettingsError("fsdp does not go with an encoder: accelerate shards its embeddings twice; leave it out")
     if settings.packing and config.is_encoder_decoder:
         raise SettingsError("packing does not go with an encoder-decoder: rows in one sequence could not be kept apart")
 
