@@ -108,10 +108,10 @@ def load_tokens(
     return Tokens(datasets.Dataset.from_file(str(data)).with_format("numpy"), Counts(**counts))
 
 
-def notice(version: Version, counts: Counts, max_length: int) -> str | None:
-    """One line that says how many rows were left out or cut; None where none were."""
+def notice(version: Version, counts: Counts, max_length: int, needed: str = "a prompt or target") -> str | None:
+    """One line that says how many rows were left out, those without the `needed`, or cut; None where none were."""
     told = (
-        (counts.unusable, "rows without a prompt or target left out"),
+        (counts.unusable, f"rows without {needed} left out"),
         (counts.too_long, f"rows too long for {max_length} tokens left out"),
         (counts.truncated, f"rows cut to {max_length} tokens"),
     )

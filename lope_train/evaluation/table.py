@@ -27,7 +27,7 @@ def results_table(results: Sequence[Result], sets: Sequence[EvalSet]) -> Table:
     for one in sets:
         table.add_column(f"{shown[one.name]}\n{len(one.ids)} items", justify="right", overflow="fold")
         if one.name in classified:
-            table.add_column("macro-F1", justify="right")
+            table.add_column("macro\nF1", justify="right")
     runs = _short([result.subject.name for result in results], lambda name: Path(name).name)
     lines: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for result in results:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def load_base(
     drawing: AbstractContextManager[Any] = nullcontext()
     if classes is not None:
         kind, more = _with_head(model, config, classes, more)
-        drawing = torch.random.fork_rng()
+        drawing = _head_drawn()
     try:
         with drawing:
             result: Any = kind.from_pretrained(
@@ -140,6 +141,21 @@ def _with_head(model: str, config: Any, classes: Sequence[str], more: dict[str, 
             empty = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
         more["quantization_config"].llm_int8_skip_modules = head_modules(empty)
     return AutoModelForSequenceClassification, more
+
+
+@contextmanager
+def _head_drawn() -> Iterator[None]:
+    """Within the context transformers draws a head that no file holds: it moves no generator, and reports nothing."""
+    import torch
+
+    reporter = logging.getLogger("transformers.modeling_utils")
+    level = reporter.level
+    reporter.setLevel(logging.ERROR)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        reporter.setLevel(level)
 
 
 def _take_head(loaded: PreTrainedModel, absent: set[str]) -> set[str]:

@@ -70,9 +70,10 @@ def train(settings: TrainSettings) -> Path:
     encoder_decoder = bool(model.config.is_encoder_decoder)
 
     def tokens(version: Version) -> Tokens:
-        max_length, truncate = settings.max_length, settings.truncate
+        max_length, truncate, needed = settings.max_length, settings.truncate, "a prompt or target"
         if classes is not None:
             loaded = load_classified(version, tokenizer, classes, max_length=max_length, truncate=truncate)
+            needed = "a text and a label"
         else:
             loaded = load_tokens(
                 version,
@@ -82,7 +83,7 @@ def train(settings: TrainSettings) -> Path:
                 packing=settings.packing,
                 encoder_decoder=encoder_decoder,
             )
-        if world.main and (line := notice(version, loaded.counts, settings.max_length)):
+        if world.main and (line := notice(version, loaded.counts, max_length, needed)):
             print(one_line(line), file=sys.stderr)
         return loaded
 

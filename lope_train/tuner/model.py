@@ -11,7 +11,7 @@ from torch import nn
 
 from lope_train.errors import ModelError
 from lope_train.tuner.config import LOPE, LopeConfig
-from lope_train.tuner.head import has_head, head_modules, in_head
+from lope_train.tuner.head import has_head, head_modules, in_head, widen_head
 from lope_train.tuner.layer import UNMERGEABLE, LopeLinear, is_linear
 from lope_train.tuner.targets import matches, target_modules
 
@@ -33,6 +33,11 @@ class LopeModel(BaseTuner):
         if has_head(self.model):
             peft_config.modules_to_save = sorted({*(peft_config.modules_to_save or ()), *head_modules(self.model)})
         return peft_config
+
+    def inject_adapter(self, model: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """As in peft, with a classification head in the dtype of the experts."""
+        super().inject_adapter(model, *args, **kwargs)
+        widen_head(model)
 
     @staticmethod
     def _check_target_module_exists(peft_config: Any, key: str) -> bool:
