@@ -57,10 +57,11 @@ def classify(
 ) -> Answers:
     """The likeliest class of each text, by its number, the first where several are; `ids` are for messages.
 
-    `model` is in eval mode. A text longer than what it reads is cut as in training with `truncate`, and counted.
+    `model` is in eval mode. A text longer than what it reads is cut as in training with `truncate`, and counted; one
+    without any token is read as a pad.
     """
     encoded = Encoder(tokenizer)(texts, context_length(model))
-    rows = [row for row, _ in encoded]
+    rows = [row or [tokenizer.pad_token_id] for row, _ in encoded]
     found = [0] * len(rows)
     budget = _TOKENS if model.device.type == "cpu" else _TOKENS * _ACCELERATOR
     for batch in _batches(rows, budget):

@@ -224,8 +224,8 @@ def context_length(model: Any) -> int | None:
 
 
 def _unused_positions(model: Any) -> int:
-    """How many of a model's positions no token is at: RoBERTa and its kin count from their pad token's id on."""
-    for name, module in model.named_modules():
+    """How many of a model's positions no token is at: encoders like RoBERTa count from their pad token's id on."""
+    for name, module in model.named_modules() if is_encoder(model.config) else ():
         if name.endswith(".position_embeddings") and (pad := getattr(module, "padding_idx", None)) is not None:
             return int(pad) + 1
     return 0

@@ -14,6 +14,7 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.tuner.config import LOPE, LopeConfig
     from lope_train.tuner.experts import TRAINED, LopeExperts
+    from lope_train.tuner.head import has_head, head_modules, head_parameters, reset_head
     from lope_train.tuner.inference import ALL_MODES, NO_EXPERT, Inference, InferenceMode, inference_modes
     from lope_train.tuner.layer import LopeLinear, features, is_linear
     from lope_train.tuner.model import LopeModel, attach
@@ -33,10 +34,14 @@ __all__ = [
     "LopeModel",
     "attach",
     "features",
+    "has_head",
+    "head_modules",
+    "head_parameters",
     "inference_modes",
     "is_linear",
     "lope_experts",
     "matches",
+    "reset_head",
     "set_mode",
     "target_modules",
     "trained_names",
@@ -57,10 +62,14 @@ __getattr__ = lazy(
         "TRAINED": "experts",
         "attach": "model",
         "features": "layer",
+        "has_head": "head",
+        "head_modules": "head",
+        "head_parameters": "head",
         "inference_modes": "inference",
         "is_linear": "layer",
         "lope_experts": "modes",
         "matches": "targets",
+        "reset_head": "head",
         "set_mode": "modes",
         "target_modules": "targets",
         "trained_names": "modes",

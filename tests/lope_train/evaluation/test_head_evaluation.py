@@ -116,6 +116,12 @@ def test_a_text_that_is_too_long_is_cut_and_counted(
     assert answers.classes[0] == answers.classes[2]  # 62 words and two special tokens are what it reads
 
 
+def test_a_text_without_a_token_has_a_class_too(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = load_run(runs["lora"])
+    monkeypatch.setattr("lope_train.data.classified.around", lambda _: ([], []))
+    assert len(classify(model, tokenizer, [" ", "cat dog"], ["0", "1"]).classes) == 2
+
+
 def test_logits_that_are_no_numbers_are_an_error(runs: dict[str, Path], topics: Path) -> None:
     model, tokenizer = load_run(runs["lope"])
     with torch.no_grad():

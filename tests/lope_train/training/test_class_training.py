@@ -20,8 +20,7 @@ from lope_train.methods import METHODS
 from lope_train.models import load_base
 from lope_train.settings import TrainSettings
 from lope_train.training import ClassLoss, StageTrainer, loss_of, split_by_length, train
-from lope_train.tuner import LopeConfig, attach
-from lope_train.tuner.head import head_parameters, reset_head
+from lope_train.tuner import LopeConfig, attach, head_parameters, reset_head
 
 Make = Callable[..., TrainSettings]
 Families = Callable[[str], Path]

@@ -16,8 +16,17 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertFor
 from lope_train.errors import ModelError
 from lope_train.models import load_base
 from lope_train.runs import load_adapter, save_adapter
-from lope_train.tuner import LopeConfig, attach, set_mode, target_modules, trained_names
-from lope_train.tuner.head import has_head, head_modules, head_parameters, reset_head
+from lope_train.tuner import (
+    LopeConfig,
+    attach,
+    has_head,
+    head_modules,
+    head_parameters,
+    reset_head,
+    set_mode,
+    target_modules,
+    trained_names,
+)
 
 HEADS = {
     "bert": ["classifier", "bert.pooler"],
