@@ -153,7 +153,7 @@ def test_the_card_says_how_it_was_trained(tiny_runs: dict[str, Path], tmp_path: 
 
 
 def test_the_card_of_a_base_on_the_hub_names_it(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: object) -> None:
+    def missing(*_: object) -> None:
         raise ModelError("not at hand")
 
     monkeypatch.setattr(exporting, "count", missing)
