@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from lope_train.errors import ModelError
 from lope_train.tuner.inference import STAGE2, Inference, Stage2
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 Reads = Literal["noisy", "parent"]
 _EXPERTS = "LOPE"
 """The kind of adapter of `lope_train.tuner`, whose layers have modes."""
+
+HEAD = "head"
+"""What counts call a classification head, which any method trains whole beside its adapter."""
+HEAD_PATTERN = "*.modules_to_save.*"
+"""The pattern (fnmatch) of its parameters' full names, as peft has them."""
 
 WHOLE_ADAPTER = {"fsdp": "it needs its adapter whole in every process"}
 """Of a method whose adapter peft computes with outside of the model's forward pass."""
@@ -172,9 +178,21 @@ class Method:
         """
         from peft import TaskType, get_peft_model
 
-        config = self.config(model, settings, steps)
+        from lope_train.tuner.head import has_head, head_modules, widen_head
+
+        config: Any = self.config(model, settings, steps)
         config.task_type = TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM
-        return get_peft_model(model, config)
+        if has_head(model):
+            config.task_type = TaskType.SEQ_CLS
+            # peft matches ends of names, and has its own network for virtual tokens beside the base model
+            within = "base_model." if self.virtual_tokens else ""
+            config.modules_to_save = [within + name for name in head_modules(model)]
+        try:
+            adapted: PeftModel = get_peft_model(model, config)
+        except ValueError as error:  # of virtual tokens: what sizes the model has
+            raise ModelError(f"method {self.name!r} does not fit {type(model).__name__}: {error}") from error
+        widen_head(adapted)
+        return adapted
 
     def enter(self, model: PeftModel, stage: Stage) -> int:
         """Make `model` train what `stage` trains, assert it by name; returns the number of those parameters."""
@@ -192,8 +210,10 @@ class Method:
         return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
     def part(self, name: str) -> str | None:
-        """What counts call the parameter of this full name; None where it is not of the adapter."""
-        return next((part for part, pattern in self.parameters.items() if fnmatchcase(name, pattern)), None)
+        """What counts call the parameter of this full name, HEAD those of a classification head; None where it is not
+        of the adapter."""
+        parts = {**self.parameters, HEAD: HEAD_PATTERN}
+        return next((part for part, pattern in parts.items() if fnmatchcase(name, pattern)), None)
 
     def adapter_parameters(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
         """The adapter's parameters in a model, by their full names."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,11 @@ class Card:
     parameters: Count | None
 
     @property
+    def classes(self) -> Sequence[str]:
+        """Of a classification head; none of a language model."""
+        return self.record.get("classes") or ()
+
+    @property
     def method(self) -> Method:
         return METHODS[self.record["method"]]
 
@@ -63,6 +68,7 @@ def _front_matter(card: Card) -> str:
     base = hub_id(card.model)
     lines = ["---", *([f"base_model: {json.dumps(base)}"] if base else []), "library_name: peft"]
     tags = dict.fromkeys(("lope", card.method.name, "noise-robustness"))
+    lines += ["pipeline_tag: text-classification"] if card.classes else []
     return "\n".join([*lines, "tags:", *(f"- {tag}" for tag in tags), "---", ""])
 
 
@@ -91,14 +97,23 @@ def _base(card: Card) -> str:
 
 def _load(card: Card) -> str:
     base = hub_id(card.model) or "path/to/the/base"
-    kind = "AutoModelForSeq2SeqLM" if card.config.get("task_type") == "SEQ_2_SEQ_LM" else "AutoModelForCausalLM"
+    kinds = {"SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM", "SEQ_CLS": "AutoModelForSequenceClassification"}
+    kind = kinds.get(str(card.config.get("task_type")), "AutoModelForCausalLM")
+    more = f", num_labels={len(card.classes)}" if card.classes else ""
     routed = card.method.experts
     lines = ["## Load", "", "```python"]
     lines += ["import lope_train  # makes the adapter's kind known to peft"] if routed else []
     lines += ["from peft import PeftModel", f"from transformers import {kind}, AutoTokenizer", ""]
-    lines += [f"base = {kind}.from_pretrained({json.dumps(base)})"]
+    lines += [f"base = {kind}.from_pretrained({json.dumps(base)}{more})"]
     lines += ['model = PeftModel.from_pretrained(base, "path/to/this/folder")']
-    lines += [f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(base)})", "```", ""]
+    lines += [f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(base)})"]
+    if card.classes:
+        lines += ["tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token"]
+        lines += ["base.config.pad_token_id = tokenizer.pad_token_id  # a decoder reads the last token that is no pad"]
+    lines += ["```", ""]
+    if card.classes:
+        classes = ", ".join(f"{number} {_code(text)}" for number, text in enumerate(card.classes))
+        lines += [f"Its classes, in the order of the logits: {classes}.", ""]
     if routed:
         lines += [
             "It is routed by token, so it cannot be merged into the base weights: its update is not one matrix.",
@@ -143,7 +158,10 @@ def _parameters(card: Card) -> str:
     }
     lines += [f"| {what} | {number:,} | {100 * number / counted.total:.3f} |" for what, number in numbers.items()]
     if card.method.experts:
-        lines += ["", "The last line is the LoPE paper's %Param, which counts neither router nor poisoning expert."]
+        lines += [
+            "",
+            "The last line is the LoPE paper's %Param, which counts no router, poisoning expert or head.",
+        ]
     return "\n".join([*lines, ""])
 
 

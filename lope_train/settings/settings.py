@@ -15,6 +15,8 @@ from lope_train.errors import SettingsError
 from lope_train.methods import METHODS, Noise, Stage, having
 from lope_train.tuner.inference import STAGE2, Inference, Stage2, ways
 
+NO_PACKING = "it gives one class a sequence, and rows in one could not be kept apart"
+
 if TYPE_CHECKING:
     MethodName = str
 else:
@@ -55,6 +57,11 @@ class TrainSettings(BaseModel):
     )
     method: MethodName = Field("lope", description=f"In more than one stage: {having(lambda m: m.passes > 1)}.")
     model: str = Field(min_length=1, description="A model folder, a hub id, or a name that get-model knows.")
+    head: Literal["lm", "classification"] | None = Field(
+        None,
+        description="lm: learn to write answers. classification: learn the labels of classification rows. Default: "
+        "classification for an encoder such as BERT, else lm.",
+    )
     out: Path = Field(description="The run's folder; must not exist, or be empty.")
     store: Path | None = Field(None, description=STORE_HELP)
     on: Literal["parent", "noisy"] = Field("parent", description="What one-stage methods read.")
@@ -173,6 +180,8 @@ class TrainSettings(BaseModel):
         return settings
 
     def _check_method(self) -> None:
+        if self.head == "classification" and self.packing:
+            raise SettingsError(f"packing does not go with a classification head: {NO_PACKING}; leave it out")
         for name, why in METHODS[self.method].cannot.items():
             if getattr(self, name):
                 raise SettingsError(f"{name} does not go with method {self.method!r}: {why}; leave it out")

@@ -7,7 +7,7 @@ from typing import Any
 
 import datasets
 
-from lope_train.training.trainer import BASE, TRAINED, StageTrainer
+from lope_train.training.trainer import BASE, SHARES, TRAINED, StageTrainer
 from lope_train.tuner.inference import Inference
 
 _ROWS = 200
@@ -19,8 +19,8 @@ _HALF = 0.5
 def measured(
     trainer: StageTrainer, rows: datasets.Dataset, held_out: datasets.Dataset | None, deployed: Inference | None
 ) -> dict[str, Any]:
-    """Entries of the last stage's report: `losses` (nats a token) of the weights that are kept, in the way in which
-    they will be used, in the other ways and of the base model; with a poisoning expert `poison_share`.
+    """Entries of the last stage's report: `losses` (nats, of `StageTrainer.losses`) of the weights that are kept;
+    with a poisoning expert `deployed`, the way in which they will be used, and `poison_share`.
 
     On `held_out`, with `held_out_loss` and `best_step`, or on the first of the training `rows`.
     """
@@ -48,14 +48,16 @@ def ending(report: Mapping[str, Any]) -> Iterator[str]:
     """The lines that training ends with: the losses, and what is wrong with them."""
     losses = report["losses"]
     deployed = report.get("deployed", TRAINED)
-    ways = [way for way in losses if way not in ("on", "rows", BASE, deployed)]
+    untrained, unit, guess = (SHARES, "row", "guessing by class shares") if SHARES in losses else (BASE, "token", "")
+    ways = [way for way in losses if way not in ("on", "rows", untrained, deployed)]
     named = [(deployed, f"{deployed} (as deployed)" if ways else deployed)]
-    named += [(way, way) for way in ways] + [(BASE, "base model")]
+    named += [(way, way) for way in ways] + [(untrained, guess or "base model")]
     said = ", ".join(f"{name} {losses[way]:.3f}" for way, name in named)
-    yield f"loss, nats a token, on {losses['rows']} {losses['on']}: {said}"
-    if losses[deployed] > losses[BASE]:
+    yield f"loss, nats a {unit}, on {losses['rows']} {losses['on']}: {said}"
+    if losses[deployed] > losses[untrained]:
         how = f", {deployed}," if ways else ""
-        yield f"warning: the trained model{how} has a higher loss than the base model: do not use it; {_advice(report)}"
+        than = guess or "the base model"
+        yield f"warning: the trained model{how} has a higher loss than {than}: do not use it; {_advice(report)}"
     if report.get("poison_share", 0.0) > _HALF and deployed != Inference.UNMASKED:
         yield (
             f"warning: the router gives {100 * report['poison_share']:.0f} % of its weight to the poisoning expert, "

@@ -20,6 +20,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArgumen
 
 from lope_common.extras import check_installed
 from lope_common.files import new_folder
+from lope_train.data.classified import ClassifiedCollator
 from lope_train.data.collate import Collator
 from lope_train.errors import RunError, SettingsError
 from lope_train.inspection.moves import Moved
@@ -57,7 +58,7 @@ def run_stage(
     number: int,
     stage: Stage,
     reads: StageRows,
-    collator: Collator,
+    collator: Collator | ClassifiedCollator,
     alpha: float,
     settings: TrainSettings,
     folder: RunFolder,

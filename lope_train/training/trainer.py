@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, gather_object
@@ -25,14 +26,14 @@ from lope_train.methods import Allocation, Method
 from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal
 from lope_train.training.embedding_noise import EmbeddingNoise
-from lope_train.training.loss import CompletionLoss, split_by_length
+from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
 from lope_train.training.progress import Progress
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import inferring, lope_experts, without_adapter
 
 STATE = "state.safetensors"
-TRAINED, BASE = "trained", "base"
-"""What `losses` calls a model that has one way of inference, and the model without its adapter."""
+TRAINED, BASE, SHARES = "trained", "base", "class shares"
+"""What `StageTrainer.losses` calls a model that has one way of inference, and what it is compared with."""
 _PART_ROWS = 4
 REMEDY = "lower the learning rate, or train in float32"
 
@@ -79,15 +80,15 @@ class StageTrainer(Trainer):
         self._allocation = allocation
         self._progress = progress
         self._moved = moved
-        self._loss = CompletionLoss.of(model)
+        self._loss = loss_of(model)
         self._deployed = deployed
-        self._base: float | None = None
+        self._untrained: dict[str, float] | None = None
         self._tokens = 0
         self._began = time.monotonic()
         # our loss is a sum over the tokens of the whole step, whichever the model would compute
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._loss_shifts_labels = not self._loss.encoder_decoder
+        self._loss_shifts_labels = self._loss.shifts_labels
 
     def create_accelerator_and_postprocess(self) -> None:
         """As in Trainer, but a model can be sharded over CPUs too, where accelerate would only copy it."""
@@ -170,8 +171,10 @@ class StageTrainer(Trainer):
         return metrics
 
     def losses(self, rows: Any) -> dict[str, float]:
-        """The mean loss of a token of the rows, computed as in training, without noise, by what is asked: the model in
-        each of its ways of inference, or as `trained` where it has but one, and as `base` without its adapter.
+        """The mean loss of a token of the rows, with a head of a row, computed as in training, without noise: of the
+        model in each of its ways of inference, or as `trained` where it has but one. Beside them as `base` that of the
+        model without its adapter; with a head, which no base has, as `class shares` that of guessing by how often each
+        class is trained on.
 
         `rows` must be the same at each call.
         """
@@ -181,12 +184,19 @@ class StageTrainer(Trainer):
         for way in Inference if self._deployed else ():
             with inferring(self._adapted, way):
                 losses[way.value] = self._mean_loss(rows, self._loss)
-        if self._base is None:
-            with without_adapter(self._adapted):
-                self._base = self._mean_loss(rows, replace(self._loss, virtual_tokens=0))
-        return losses | {BASE: self._base}
+        if self._untrained is None:
+            self._untrained = self._untrained_loss(rows)
+        return losses | self._untrained
 
-    def _mean_loss(self, rows: Any, loss: CompletionLoss) -> float:
+    def _untrained_loss(self, rows: Any) -> dict[str, float]:
+        if isinstance(self._loss, CompletionLoss):
+            with without_adapter(self._adapted):
+                return {BASE: self._mean_loss(rows, replace(self._loss, virtual_tokens=0))}
+        trained, asked = (np.asarray(dataset["labels"]) for dataset in (self.train_dataset, rows))
+        shares = np.bincount(trained) / len(trained)
+        return {SHARES: float(-np.log(shares[asked]).mean())}
+
+    def _mean_loss(self, rows: Any, loss: CompletionLoss | ClassLoss) -> float:
         loader: DataLoader[Any] = DataLoader(
             rows, batch_size=self.args.per_device_train_batch_size, collate_fn=self.data_collator
         )

@@ -14,6 +14,7 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.tuner.config import LOPE, LopeConfig
     from lope_train.tuner.experts import TRAINED, LopeExperts
+    from lope_train.tuner.head import has_head, head_modules, head_parameters, reset_head
     from lope_train.tuner.inference import (
         ALL_MODES,
         NO_EXPERT,
@@ -43,10 +44,14 @@ __all__ = [
     "Stage2",
     "attach",
     "features",
+    "has_head",
+    "head_modules",
+    "head_parameters",
     "inference_modes",
     "is_linear",
     "lope_experts",
     "matches",
+    "reset_head",
     "set_mode",
     "target_modules",
     "trained_names",
@@ -69,10 +74,14 @@ __getattr__ = lazy(
         "TRAINED": "experts",
         "attach": "model",
         "features": "layer",
+        "has_head": "head",
+        "head_modules": "head",
+        "head_parameters": "head",
         "inference_modes": "inference",
         "is_linear": "layer",
         "lope_experts": "modes",
         "matches": "targets",
+        "reset_head": "head",
         "set_mode": "modes",
         "target_modules": "targets",
         "trained_names": "modes",

@@ -51,6 +51,7 @@ class LopeConfig(PeftConfig):
             `Inference`.
         seed: keys the initial values and the draw of `poison_index`.
         poison_index: router columns of the poisoning experts, ascending; None: picked at random (Sec. 3.1).
+        modules_to_save: modules that train whole and are saved, as in PEFT; None: a model's classification head.
 
     Raises `SettingsError` where a value is out of range or contradicts another.
     """
@@ -68,6 +69,7 @@ class LopeConfig(PeftConfig):
     inference: Inference = STAGE2.deployed
     seed: int = 614
     poison_index: list[int] | None = field(default=None)
+    modules_to_save: list[str] | None = field(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[no-untyped-call]
@@ -98,6 +100,7 @@ class LopeConfig(PeftConfig):
             if not isinstance(names, Collection) or not names or not all(isinstance(n, str) and n for n in names):
                 raise _wrong("target_modules", self.target_modules, "must name at least one module")
             self.target_modules = sorted(set(names))
+        self._check_modules()
         columns = self._drawn() if self.poison_index is None else self.poison_index
         if not isinstance(columns, list | tuple) or not all(type(column) is int for column in columns):
             raise _wrong("poison_index", columns, "must be a list of whole numbers")
@@ -107,6 +110,12 @@ class LopeConfig(PeftConfig):
                 f"poison_index {columns} must hold {self.num_poisoning} different, ascending router "
                 f"columns below num_experts {self.num_experts}"
             )
+
+    def _check_modules(self) -> None:
+        names = self.modules_to_save
+        if names is not None and not (isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names)):
+            raise _wrong("modules_to_save", names, "must be a list of names of modules")
+        self.modules_to_save = None if names is None else [*names]
 
     def _drawn(self) -> list[int]:
         order = torch.randperm(self.num_experts, generator=generator(self.seed, "poison_index"))

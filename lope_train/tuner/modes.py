@@ -10,6 +10,7 @@ from torch import nn
 
 from lope_train.errors import ModelError, RunError
 from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
+from lope_train.tuner.head import head_parameters
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.layer import LopeLinear
 
@@ -70,8 +71,9 @@ def without_adapter(model: PeftModel) -> Iterator[None]:
 
 
 def trained_names(model: nn.Module, mode: Mode) -> set[str]:
-    """Full names of the parameters that `mode` trains."""
-    return {
+    """Full names of the parameters that `mode` trains: a classification head in both stages."""
+    head = set() if mode == "inference" else {name for name, _ in head_parameters(model)}
+    return head | {
         f"{name}.{parameter}"
         for name, experts in lope_experts(model)
         for parameter, _ in experts.named_parameters(recurse=False)

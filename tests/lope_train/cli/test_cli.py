@@ -146,6 +146,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[TrainSettings]:
 
     def record(settings: TrainSettings) -> Path:
         asked.append(settings)
+        settings.out.mkdir(exist_ok=True)
+        (settings.out / "run.json").write_text('{"head": "lm"}')
         return settings.out
 
     monkeypatch.setattr("lope_train.training.run.train", record)

@@ -44,6 +44,8 @@ def test_defaults_are_those_of_the_paper() -> None:
         ({"dtype": "float8"}, "'dtype' is 'float8'"),
         ({"method": "lop"}, "'prefix' or 'ptuning'; did you mean 'lope'?"),
         ({"target_modules": ()}, "'target_modules' is ()"),
+        ({"head": "classify"}, "'lm' or 'classification'"),
+        ({"head": "classification", "packing": True}, "packing does not go with a classification head"),
         ({"data": ""}, "'data' is ''"),
         ({"learning_rates": 1}, "unknown setting 'learning_rates'; did you mean 'learning_rate'?"),
         ({"on": "noisy"}, "method 'lope' reads the noisy version in stage I"),

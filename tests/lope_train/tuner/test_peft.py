@@ -538,6 +538,7 @@ def test_importing_lope_train_is_enough_in_whatever_order(saved: Path) -> None:
         "keyed",
         "tuner.config",
         "tuner.experts",
+        "tuner.head",
         "tuner.layer",
         "tuner.targets",
         "tuner.model",
