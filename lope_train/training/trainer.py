@@ -192,7 +192,8 @@ class StageTrainer(Trainer):
         if isinstance(self._loss, CompletionLoss):
             with without_adapter(self._adapted):
                 return {BASE: self._mean_loss(rows, replace(self._loss, virtual_tokens=0))}
-        trained, asked = (np.asarray(dataset["labels"]) for dataset in (self.train_dataset, rows))
+        read: Any = self.train_dataset
+        trained, asked = np.asarray(read["labels"]), np.asarray(rows["labels"])
         shares = np.bincount(trained) / len(trained)
         return {SHARES: float(-np.log(shares[asked]).mean())}
 
