@@ -274,6 +274,9 @@ class StageTrainer(Trainer):
     def adapter_state(self) -> dict[str, Tensor]:
         """The adapter's parameters, whole where they are sharded; every process must call it."""
         model: Any = self.model
+        for module in model.modules():
+            if hasattr(module, "reshard"):  # FSDP's
+                module.reshard()  # a forward pass without a backward one leaves what lies outside of the layers whole
         state = {}
         for name, parameter in self._method.adapter_parameters(model):
             whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
