@@ -13,7 +13,7 @@ from lope_common.errors import did_you_mean, suggest
 from lope_common.places import STORE_HELP
 from lope_train.errors import SettingsError
 from lope_train.methods import METHODS, Noise, Stage, having
-from lope_train.tuner.inference import STAGE2, Inference, Stage2, ways
+from lope_train.tuner.inference import STAGE2, Inference, Stage2, stage2_and_inference
 
 NO_PACKING = "it gives one class a sequence, and rows in one could not be kept apart"
 
@@ -175,7 +175,8 @@ class TrainSettings(BaseModel):
                 "(gradient_accumulation)"
             )
         if METHODS[settings.method].poisoning:
-            for name, way in zip(("stage2", "inference"), ways(settings.stage2, settings.inference), strict=True):
+            ways = stage2_and_inference(settings.stage2, settings.inference)
+            for name, way in zip(("stage2", "inference"), ways, strict=True):
                 object.__setattr__(settings, name, way)  # frozen for all but its own making
         return settings
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         InferenceMode,
         Stage2,
         inference_modes,
+        stage2_and_inference,
     )
     from lope_train.tuner.layer import LopeLinear, features, is_linear
     from lope_train.tuner.model import LopeModel, attach
@@ -53,6 +54,7 @@ __all__ = [
     "matches",
     "reset_head",
     "set_mode",
+    "stage2_and_inference",
     "target_modules",
     "trained_names",
 ]
@@ -83,6 +85,7 @@ __getattr__ = lazy(
         "matches": "targets",
         "reset_head": "head",
         "set_mode": "modes",
+        "stage2_and_inference": "inference",
         "target_modules": "targets",
         "trained_names": "modes",
     },

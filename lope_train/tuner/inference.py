@@ -65,6 +65,14 @@ class Stage2(StrEnum):
     MASKED = "masked"
     COMPENSATED = "compensated"
 
+    @classmethod
+    def of(cls, word: str) -> Stage2:
+        """The way that a user's `word` means. Raises SettingsError."""
+        words = [way.value for way in cls]
+        if word not in words:
+            raise SettingsError(f"no stage2 {word!r}{suggest(word, words)}")
+        return cls(word)
+
     @property
     def forward(self) -> Inference:
         """What the forward pass does."""
@@ -80,7 +88,7 @@ STAGE2 = Stage2.MASKED
 """The default: ours, not the paper's (docs/decisions.md)."""
 
 
-def ways(stage2: Stage2 | None, inference: Inference | None) -> tuple[Stage2, Inference]:
+def stage2_and_inference(stage2: Stage2 | None, inference: Inference | None) -> tuple[Stage2, Inference]:
     """What stage II and inference do where these were asked for; what was not follows from the other.
 
     Raises SettingsError where stage II would train the adapter masked and inference use it in another way.

@@ -163,9 +163,10 @@ def _order(outcome: Outcome) -> Callable[[Key], tuple[int, ...]]:
     return place
 
 
-def first_mode(study: Study, modes: Iterable[str]) -> str:
-    """The mode of an arm that comparisons use, of those that it answered in."""
-    return NO_EXPERT if NO_EXPERT in modes else study.evaluation.inference[0].label
+def first_mode(study: Study, arm: str) -> str:
+    """The mode of an arm that comparisons use: the way in which its runs are used."""
+    deployed = next((one.deployed for one in study.arms if one.id == arm), None)
+    return NO_EXPERT if deployed is None else deployed.label
 
 
 def is_test(study: Study, task: str) -> bool:
@@ -206,22 +207,18 @@ def _means(by_key: Mapping[Key, _Seeds], tasks: Sequence[str]) -> dict[Key, _See
 
 def _pairs(study: Study, by_key: Mapping[Key, _Seeds]) -> Iterable[Pair]:
     """What is compared with what."""
-    modes: dict[tuple[str, str, str], list[str]] = {}
-    for key in by_key:
-        modes.setdefault((key.model, key.arm, key.condition), []).append(key.mode)
     references = {condition.id for arm, condition in study.cells() if arm.id == study.reference}
     for key in by_key:
         if key.arm == BASE:
             continue
-        first = first_mode(study, modes[key.model, key.arm, key.condition])
+        first = first_mode(study, key.arm)
         if key.mode != first:
             yield "mode", key, replace(key, mode=first)
             continue
         if key.noise:
             yield "noise", key, replace(key, noise=0.0)
         if key.arm != study.reference and key.condition in references:
-            others = modes.get((key.model, study.reference, key.condition), [])
-            yield "arm", key, replace(key, arm=study.reference, mode=first_mode(study, others))
+            yield "arm", key, replace(key, arm=study.reference, mode=first_mode(study, study.reference))
 
 
 def _accuracy(key: Key, seeds: _Seeds) -> Accuracy:

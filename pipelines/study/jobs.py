@@ -11,6 +11,7 @@ from lope_train.cli import flag
 from lope_train.errors import LopeTrainError
 from lope_train.methods import METHODS, Method
 from lope_train.settings import settings_from
+from lope_train.tuner import Inference
 from pipelines.errors import PipelineError
 from pipelines.study.contents import model_content, run_content
 from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
@@ -77,14 +78,17 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
     for model in setting.models:
-        jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))
+        if not any(
+            _training(*cell, setting.scale, FIRST_SEED).get("head") == "classification" for cell in study.cells()
+        ):
+            jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))  # no base has a head
         for seed in setting.seeds:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)
                 options = _training(arm, condition, setting.scale, seed)
                 data = _versions(options, condition, seed, study.edition)[-1].id
                 jobs.append(_train(cell, options, data, ready))
-                jobs.append(_evaluate(cell, options, study.evaluation, setting, ready))
+                jobs.append(_evaluate(cell, options, study.evaluation, setting, ready, arm.deployed))
     return jobs
 
 
@@ -229,9 +233,14 @@ def _train(cell: Cell, options: Mapping[str, Option], data: str, ready: tuple[st
 
 
 def _evaluate(
-    cell: Cell, options: Mapping[str, Option] | None, evaluation: Evaluation, setting: Setting, ready: tuple[str, ...]
+    cell: Cell,
+    options: Mapping[str, Option] | None,
+    evaluation: Evaluation,
+    setting: Setting,
+    ready: tuple[str, ...],
+    deployed: Inference | None = None,
 ) -> Job:
-    """Of the untrained model where there are no `options` of training."""
+    """Of the untrained model where there are no `options` of training; of a run as `deployed`, and in other ways."""
     noisy = [noisy_id(task, ratio) for task in evaluation.tasks for ratio in evaluation.noise]
     needs = [*ready, *noisy, *([] if options is None else [run_id(cell)]), *(["test"] if evaluation.test else [])]
     modes = 1
@@ -242,10 +251,11 @@ def _evaluate(
         asked["limit"] = setting.scale.questions
     if options is None and "dtype" in setting.scale.train:
         asked["dtype"] = setting.scale.train["dtype"]
-    if options is not None and _method(options).poisoning:
-        asked["inference"] = ",".join(evaluation.inference)
+    if deployed is not None:
+        ways = dict.fromkeys((deployed, *evaluation.inference))
+        asked["inference"] = ",".join(ways)
         asked["experts"] = [str(k) for k in evaluation.experts]
-        modes = len(evaluation.inference) + len(evaluation.experts)
+        modes = len(ways) + len(evaluation.experts)
 
     def words(results: Results) -> list[str]:
         subject = ["--base", "--model", _model(cell, results)] if options is None else [results[run_id(cell)]["path"]]
