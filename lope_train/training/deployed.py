@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 
 from lope_train.training.trainer import BASE, SHARES, TRAINED, StageTrainer
-from lope_train.tuner.inference import Inference
+from lope_train.tuner.inference import STAGE2, Inference
 
 _ROWS = 200
 """Of the training rows at most, where nothing is held out."""
@@ -67,5 +67,5 @@ def ending(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _advice(report: Mapping[str, Any]) -> str:
     if report.get("deployed", Inference.UNMASKED) != Inference.UNMASKED and report["trained_as"] == Inference.UNMASKED:
-        return "train stage II as the adapter is used (--stage2 masked)"
+        return f"train stage II as the adapter is used (--stage2 {STAGE2.value})"
     return "train longer, or at another --lr"

@@ -84,7 +84,7 @@ class Stage2(StrEnum):
         return Inference.COMPENSATED if self is Stage2.FROZEN else Inference(self.value)
 
 
-STAGE2 = Stage2.MASKED
+STAGE2 = Stage2.COMPENSATED
 """The default: ours, not the paper's (docs/decisions.md)."""
 
 

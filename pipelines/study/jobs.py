@@ -77,11 +77,11 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     jobs += made.values()
     jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
+    trained = [_training(arm, condition, setting.scale, FIRST_SEED) for arm, condition in study.cells()]
+    heads = any(options.get("head") == "classification" for options in trained)  # no untrained model has one
     for model in setting.models:
-        if not any(
-            _training(*cell, setting.scale, FIRST_SEED).get("head") == "classification" for cell in study.cells()
-        ):
-            jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))  # no base has a head
+        if not heads:
+            jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))
         for seed in setting.seeds:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)

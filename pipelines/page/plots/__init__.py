@@ -22,7 +22,7 @@ def figures(outcome: Outcome, findings: Findings) -> list[Drawing]:
     drawings = []
     for plot in outcome.study.plots:
         if plot.kind == "bars":
-            drawings.append(_draw_bars(pen, outcome, plot))
+            drawings.append(_draw_bars(pen, outcome, findings, plot))
         elif plot.kind == "sweep":
             drawings.append(draw_sweep(pen, outcome, findings, plot))
         elif plot.kind == "robustness":

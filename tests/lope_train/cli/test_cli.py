@@ -168,7 +168,7 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
     for name, value in given.items():
         assert getattr(changed, name) == value != getattr(default, name), name
     assert shell.train("--stage2", "frozen", "--inference", "unmasked").code == 0
-    assert (default.stage2, default.inference) == ("masked", "masked")
+    assert (default.stage2, default.inference) == ("compensated", "compensated")
     assert (seen[-1].stage2, seen[-1].inference) == ("frozen", "unmasked")
     off = shell.train("--recipe", shell.recipe("truncate = true\n"), "--no-truncate")
     assert (off.code, seen[-1].truncate) == (0, False)

@@ -112,7 +112,7 @@ def test_inference_decides_about_the_poisoning_expert(
         set_mode(model, "inference", mode)
         assert answer == likeliest(model, tokenizer, "Hello")
     assert answers["unmasked"] != answers["masked"]
-    assert open_chat(run, Sampling(TOKENS)).ask("Hello").answer == answers["masked"]
+    assert open_chat(run, Sampling(TOKENS)).ask("Hello").answer == answers["compensated"]
 
 
 def test_a_base_that_has_moved(tiny_runs: dict[str, Path], tiny_model: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_run_is_opened_as_its_settings_say_unless_told(tiny_runs: dict[str, Pa
         model, _ = open_run(tiny_runs["lope"], mode=mode)
         return {(layer.mode, layer.inference, layer.compensation_experts) for _, layer in lope_experts(model)}
 
-    assert ways(None) == {("inference", "masked", None)}
+    assert ways(None) == {("inference", "compensated", None)}
     assert ways(InferenceMode(Inference.UNMASKED)) == {("inference", "unmasked", None)}
     assert ways(InferenceMode(Inference.COMPENSATED, 1)) == {("inference", "compensated", 1)}
 

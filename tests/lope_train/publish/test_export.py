@@ -151,7 +151,7 @@ def test_the_card_says_how_it_was_trained(tiny_runs: dict[str, Path], tmp_path: 
     assert "`out`" not in body
     assert "| used at inference | " in body
     assert "%Param" in body
-    assert "At inference it is left out." in body
+    assert "left out, and the others amplified" in body
 
 
 def test_the_card_of_a_base_on_the_hub_names_it(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -424,7 +424,7 @@ def test_a_run_loads_for_inference(method: str, tiny_runs: dict[str, Path], tiny
     assert tokenizer("cold")["input_ids"]
     if METHODS[method].peft_type == "LOPE":
         assert {(experts.mode, experts.inference) for _, experts in lope_experts(model)} == {
-            ("inference", Inference.MASKED)
+            ("inference", Inference.COMPENSATED)
         }
 
 

@@ -77,7 +77,7 @@ def test_bad_settings_are_one_clear_line(values: dict[str, Any], message: str) -
 @pytest.mark.parametrize(
     ("given", "stage2", "inference"),
     [
-        ({}, "masked", "masked"),
+        ({}, "compensated", "compensated"),
         ({"stage2": "masked"}, "masked", "masked"),
         ({"stage2": "compensated"}, "compensated", "compensated"),
         ({"stage2": "frozen"}, "frozen", "compensated"),

@@ -63,7 +63,7 @@ def test_every_loss_is_that_of_the_saved_model_and_of_its_base(
         for way in Inference:
             set_mode(model, "inference", way)
             assert losses[way] == pytest.approx(mean_loss(model, rows, tokenizer), rel=1e-4), way
-        assert report["held_out_loss"] == losses["masked"] != losses["unmasked"]
+        assert report["held_out_loss"] == losses["compensated"] != losses["unmasked"]
     else:
         assert [*losses] == ["on", "rows", "trained", "base"]
         assert losses["trained"] == pytest.approx(mean_loss(model, rows, tokenizer), rel=1e-4)
@@ -127,8 +127,8 @@ def test_the_end_of_training_is_said_in_one_line(
 ) -> None:
     train(tiny_settings(tmp_path / "run", held_out="tiny"))
     line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("loss, nats a token"))
-    assert line.startswith("loss, nats a token, on 16 held-out rows: masked (as deployed) ")
-    assert [part.split()[0] for part in line.split(", ")[2:]] == ["on", "compensated", "unmasked", "base"]
+    assert line.startswith("loss, nats a token, on 24 held-out rows: compensated (as deployed) ")
+    assert [part.split()[0] for part in line.split(", ")[2:]] == ["on", "masked", "unmasked", "base"]
 
 
 def test_a_model_that_harms_is_warned_of() -> None:
@@ -138,7 +138,7 @@ def test_a_model_that_harms_is_warned_of() -> None:
         "base model 2.500"
     )
     assert harm.startswith("warning: the trained model, masked, has a higher loss than the base model: do not use it;")
-    assert harm.endswith("--stage2 masked)")
+    assert harm.endswith("--stage2 compensated)")
     assert router.startswith("warning: the router gives 60 % of its weight to the poisoning expert, which is masked")
     trained = REPORT | {"trained_as": "masked", "poison_share": 0.5}
     assert [*ending(trained)][1].endswith("train longer, or at another --lr")

@@ -15,12 +15,11 @@ from lope_train.errors import SettingsError
 from lope_train.tuner.config import LopeConfig
 
 
-def test_defaults_are_the_papers_but_for_the_way_of_inference() -> None:
+def test_defaults_are_the_papers() -> None:
     config = LopeConfig()
-    assert config.inference == "masked"
     assert (config.r, config.num_experts, config.num_poisoning, config.num_normal) == (4, 4, 1, 3)
     assert (config.router_input, config.compensation_experts, config.normalize) == ("latent", None, "sum")
-    assert (config.theta, config.seed) == ("cosine", 614)
+    assert (config.theta, config.inference, config.seed) == ("cosine", "compensated", 614)
     assert config.scaling == 8
     assert config.target_modules is None
     assert config.peft_type is PeftType.LOPE

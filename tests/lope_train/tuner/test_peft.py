@@ -441,7 +441,7 @@ def test_lora_is_not_attached_on_top_of_it(adapted: Make) -> None:
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_it_generates(kind: str, use_cache: bool, adapted: Make, base: Make) -> None:
     model = adapted(kind)
-    set_mode(model, "inference", "compensated")
+    set_mode(model, "inference")
     asked: dict[str, Any] = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False, "use_cache": use_cache}
     made = model.generate(input_ids=IDS, **asked, num_beams=2)
     assert made.shape[1] == 5 + (IDS.shape[1] if kind == "causal" else 1)

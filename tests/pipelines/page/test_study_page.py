@@ -48,7 +48,13 @@ def study(**changed: Any) -> Study:
             {"id": "nois", "label": "Nois 5 %", "nois": {"ratio": 0.05}, "x": 5},
         ],
         "arms": [
-            {"id": name, "label": label, "train": {"method": "hydralora" if name == "hydra" else name}}
+            {
+                "id": name,
+                "label": label,
+                "train": {"method": "lope", "stage2": "frozen"}
+                if name == "lope"
+                else {"method": "hydralora" if name == "hydra" else name},
+            }
             for name, label in LABELS.items()
         ],
         "reference": "hydra",
@@ -348,7 +354,16 @@ def test_it_shows_what_it_was_made_of(whole: Page) -> None:
     assert whole.row("random-9k@")[4] == "clean source"
     lope = whole.row("LoPE r=4 (3+1)", "lope")
     assert lope[1:11] == ["lope", "4", "32", "0.0002", "1", "8", "512", "4", "1", "both"]
-    assert lope[11:] == ["latent", "0.05", "query, value", "bfloat16", "230,400", "575", "5", "method=lope"]
+    assert lope[11:] == [
+        "latent",
+        "0.05",
+        "query, value",
+        "bfloat16",
+        "230,400",
+        "575",
+        "5",
+        "method=lope stage2=frozen",
+    ]
     assert whole.row("HydraLoRA", "hydralora")[8:13] == ["4", "–", "–", "latent", "–"]
     assert whole.row("LoRA", "lora")[8:13] == ["–"] * 5
     assert len(whole.ids) == len(set(whole.ids))

@@ -22,7 +22,7 @@ STUDY: dict[str, Any] = {
     "source": {"file": "rows.json"},
     "conditions": [{"id": "nois", "label": "Nois"}, {"id": "clean", "label": "clean"}],
     "arms": [
-        {"id": "lope", "label": "LoPE", "train": {"method": "lora"}},
+        {"id": "lope", "label": "LoPE", "train": {"method": "lope", "stage2": "compensated"}},
         {"id": "hydra", "label": "HydraLoRA", "train": {"method": "lora"}},
         {"id": "lora", "label": "LoRA", "train": {"method": "lora"}, "on": ["nois"]},
     ],

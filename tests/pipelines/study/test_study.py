@@ -31,7 +31,7 @@ x = 50
 [[arms]]
 id = "lope"
 label = "LoPE"
-train = { method = "lope" }
+train = { method = "lope", inference = "compensated" }
 
 [[arms]]
 id = "hydralora-2"
@@ -39,7 +39,7 @@ label = "HydraLoRA"
 train = { method = "hydralora", num_experts = 3, epochs = 2 }
 
 [evaluation]
-inference = ["compensated", "unmasked"]
+inference = ["unmasked"]
 
 [evaluation.test]
 file = "test.txt"
