@@ -90,6 +90,33 @@ def test_every_study_has_a_hydralora_with_as_many_passes_as_lope(name: str) -> N
     assert f"python -m pipelines run paper/{name}" in (PAPER / f"{name}.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_of_the_paper_has_its_stage_2(name: str) -> None:
+    study = paper(name)
+    lope = [arm for arm in study.arms if arm.train["method"] == "lope"]
+    assert all(arm.train.get("stage2") == "frozen" for arm in lope)
+    assert {arm.deployed for arm in lope} <= {"compensated"}
+
+
+def test_an_arm_answers_in_the_way_in_which_it_is_used_and_in_what_the_study_asks(tmp_path: Path) -> None:
+    def asked(text: str) -> str:
+        words = commands(written(tmp_path, text), Scale(train={}))["evaluate train m lope nois 614"]
+        return words[words.index("--inference") + 1]
+
+    masked = RECIPE.replace("r = 2 }", 'r = 2, stage2 = "masked" }')
+    assert masked != RECIPE
+    assert asked(RECIPE) == "compensated"
+    assert asked(masked) == "masked"
+    assert asked(masked + 'inference = ["unmasked", "masked"]\n') == "masked,unmasked"
+    assert asked(RECIPE.replace("r = 2 }", 'r = 2, stage2 = "frozen", inference = "masked" }')) == "masked"
+
+
+def test_a_study_of_classification_heads_asks_no_untrained_model(tmp_path: Path) -> None:
+    head = RECIPE.replace('method = "lora"', 'method = "lora", head = "classification"')
+    assert "evaluate train m None None None" in commands(written(tmp_path, RECIPE), Scale())
+    assert "evaluate train m None None None" not in commands(written(tmp_path, head), Scale())
+
+
 def test_every_table_and_figure_has_a_study() -> None:
     asked = {f"table{n}" for n in (1, 2, 3, 4, 5, 6, 8)} | {f"figure{n}" for n in (3, 4, 5, 6)}
     assert asked | {"trec", "sst2", "robustness"} <= set(STUDIES)
@@ -183,6 +210,10 @@ def test_the_base_model_is_evaluated_once(tmp_path: Path) -> None:
         (('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.0]'), "evaluation.noise.0"),
         (('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [-1]'), "evaluation.experts.0"),
         (('label = "Orig"', 'label = "Orig"\nx = inf'), "conditions.0.x"),
+        (
+            ('label = "Orig"', 'label = "Orig"\ntrain = { lope = { stage2 = "masked" } }'),
+            "condition 'orig': train cannot set 'stage2'; make an arm of it",
+        ),
         (
             ('"rows.jsonl"', '"rows.jsonl"\nwithout = "test"'),
             "source.without is 'test', and evaluation has no test file",
