@@ -276,6 +276,24 @@ def test_autocast_computes_in_its_dtype_and_the_softmax_and_theta_in_float32() -
         assert (rough - exact).norm() < 0.03 * exact.norm()
 
 
+@pytest.mark.parametrize("router_input", ["latent", "hidden"])
+@pytest.mark.parametrize("theta", ["cosine", "zero"])
+def test_where_weights_are_renormalised_rounding_does_not_train_the_poisoning_experts_router(
+    router_input: str, theta: str
+) -> None:
+    """Its weight cancels; an optimizer that divides by the size of a gradient would take what rounding leaves of it."""
+    experts = make_experts(torch.float32, num_poisoning=1, router_input=router_input, theta=theta)
+    poison = list(experts.config.poison_columns)
+    for mode in ("stage2", "inference"):
+        run_as(experts, mode, Inference.COMPENSATED)
+        (gradient,) = torch.autograd.grad(experts(tokens(9, D_IN, dtype=torch.float32)).square().sum(), experts.router)
+        assert gradient.any()
+        assert not gradient[poison].any()
+    run_as(experts, "stage2", Inference.MASKED)
+    (gradient,) = torch.autograd.grad(experts(tokens(9, D_IN, dtype=torch.float32)).square().sum(), experts.router)
+    assert gradient[poison].all()
+
+
 def test_gram_matrices_are_kept_until_a_weight_changes() -> None:
     experts = make_experts().requires_grad_(False)
     experts.mode = "inference"
