@@ -74,7 +74,8 @@ def train(
 
     [bold]lope[/bold]: stage I reads the noisy version and trains A and the
     poisoning expert; stage II reads its parent and trains A, the normal
-    experts and the router.
+    experts and the router, in the way in which the adapter is used (--stage2;
+    the paper's text is --stage2 frozen).
 
     The other methods: one stage on the parent, or with --on noisy on the noisy
     version.
