@@ -15,6 +15,7 @@ from lope_common.errors import shown
 from lope_common.progress import Notice, Progress, silent
 from lope_data.builds import each, obtain
 from lope_data.builds.obtain import Options, child_name
+from lope_data.builds.without import find_without
 from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
 from lope_data.names import check_name
 from lope_data.noise.imports import Imports, import_ops
@@ -82,6 +83,7 @@ def ingest(
     revision: str | None = None,
     name: str | None = None,
     limit: int | None = None,
+    without: Version | str | None = None,
     store: Path | str | None = None,
     workers: int | None = None,
     shard_rows: int | None = None,
@@ -113,7 +115,8 @@ def ingest(
     checked = _one_split(_reading(checked, split=split, config=config, revision=revision), "ingest_splits")
     name = _name(name)
     with in_use(options.store, options.notice):
-        return obtain.ingest(place, checked, rows, options, name=name)
+        left_out = None if without is None else find_without(without, options.store)
+        return obtain.ingest(place, checked, rows, options, name=name, without=left_out)
 
 
 def ingest_splits(
@@ -162,6 +165,7 @@ def build(
     columns: Mapping[str, Any] | None = None,
     name: str | None = None,
     limit: int | None = None,
+    without: Version | str | None = None,
     store: Path | str | None = None,
     workers: int | None = None,
     shard_rows: int | None = None,
@@ -183,6 +187,9 @@ def build(
         columns: what columns of the source stand for, where their names do not say: {"text": "body"}.
         name: of the version, by default PARENT-RECIPE.
         limit: rows of the source to keep, a keyed sample.
+        without: a clean version, or a reference to one: the rows of the source that stand in it are left out, and the
+            manifest says how many. Compared is what a row asks, and not its label: its input texts, and the choices
+            of a question; in any case and with any white space (FORMAT.md, Rows that are left out).
         store: the folder of the versions; by default `$LOPE_STORE`, else `./lope-store`.
         workers: threads, by default the cores; they change nothing.
         shard_rows: rows of a data file, which change no content; by default as many as make 50 files, within bounds.
@@ -203,6 +210,8 @@ def build(
         raise RecipeError("source (--source) and parent (--from) exclude each other: a version is built on one of them")
     if limit is not None and parent is not None:
         raise RecipeError("limit (--limit) is for a source; a version keeps its parent's rows")
+    if without is not None and (parent is not None or source is None):
+        raise RecipeError("without (--without) is for a source; say which (--source)")
     if columns is not None and parent is not None:
         raise RecipeError("columns (--columns) are of a source; a version has its parent's")
     said = asked if parent is not None else checked.source.model_dump(include=set(asked))
@@ -223,7 +232,10 @@ def build(
         elif parent is None and place is None:
             parent = obtain.ingest_samples(checked, rows, options, name)
         elif place is not None:
-            parent = obtain.ingest(place, checked, rows, options, lambda own: child_name(name, checked, own))
+            left_out = None if without is None else find_without(without, options.store)
+            parent = obtain.ingest(
+                place, checked, rows, options, lambda own: child_name(name, checked, own), without=left_out
+            )
         assert parent is not None
         return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
 

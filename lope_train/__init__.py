@@ -67,7 +67,8 @@ __getattr__ = lazy(
 )
 
 _TUNER_NEEDS = tuple(
-    f"{__name__}.{name}" for name in ("keyed", "tuner.config", "tuner.experts", "tuner.layer", "tuner.targets")
+    f"{__name__}.{name}"
+    for name in ("keyed", "tuner.config", "tuner.experts", "tuner.head", "tuner.layer", "tuner.targets")
 )
 _whole: set[str] = set()
 

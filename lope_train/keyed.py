@@ -14,8 +14,20 @@ from transformers import set_seed
 
 def generator(seed: int, *names: str) -> torch.Generator:
     """A CPU generator whose state is a function of the seed and the names, and of nothing else."""
+    return torch.Generator().manual_seed(_state(seed, names))
+
+
+@contextmanager
+def drawn(seed: int, *names: str) -> Iterator[None]:
+    """As `generator`, but the state of torch's global one on CPUs, for what draws from it; restored at the end."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_state(seed, names))
+        yield
+
+
+def _state(seed: int, names: tuple[str, ...]) -> int:
     key = "\0".join([str(seed), *names]).encode()
-    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1)
+    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def literal(layer: LopeExperts, x: Tensor) -> Tensor:
     poison = {column: z @ layer.B_poison[i].T for i, column in enumerate(config.poison_columns)}
     weights = {column: w[:, column] for column in range(config.num_experts)}
     outputs = normal | poison
-    if layer.mode == "inference" and layer.inference.masked:
+    if layer.mode != "stage1" and layer.inference.masked:
         outputs = normal
         if layer.inference.compensated:
             y_poison = sum(weights[column].unsqueeze(-1) * y for column, y in poison.items())
@@ -84,7 +84,7 @@ def literal(layer: LopeExperts, x: Tensor) -> Tensor:
 def greatest_difference(model: nn.Module, layers: list[LopeExperts]) -> float:
     """Between fused and literal, float64, 64 random tokens a layer, every way to run it."""
     source = torch.Generator().manual_seed(0)
-    ways = [("stage1", None), ("stage2", None), *(("inference", way) for way in Inference)]
+    ways = [("stage1", None), *((mode, way) for mode in ("stage2", "inference") for way in Inference)]
     worst = 0.0
     for mode, inference in ways:
         set_mode(model, mode, inference)

@@ -97,7 +97,7 @@ def lora(model: nn.Module, targets: list[str]) -> nn.Module:
 
 def lope(model: nn.Module, targets: list[str]) -> nn.Module:
     adapted = experts(model, target_modules=targets)
-    set_mode(adapted, "stage2")
+    set_mode(adapted, "stage2", "unmasked")  # as the paper has it
     return adapted
 
 
@@ -212,7 +212,7 @@ def data_share(model: nn.Module, arguments: argparse.Namespace, console: Console
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
         batches = [order[i : i + 16] for i in range(0, 16 * min(10, len(rows) // 16), 16)]
         collate, loss = Collator(tokenizer), CompletionLoss.of(model)  # type: ignore[arg-type]
-        set_mode(model, "stage2")
+        set_mode(model, "stage2", "unmasked")
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
         fetching, stepping = [], []
         for batch in batches:

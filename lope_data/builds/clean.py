@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lope_common.progress import Progress, silent
 from lope_common.threads import run_tasks
+from lope_data.builds.without import LeftOut, standing_in
 from lope_data.errors import SourceError
 from lope_data.recipe.recipe import Recipe
 from lope_data.rows.canonical import (
@@ -34,6 +35,7 @@ from lope_data.sources.found import Source
 from lope_data.sources.gathered import Gathered, Reader, gather
 from lope_data.sources.part import BrokenRow
 from lope_data.sources.spool import Spool
+from lope_data.store.version import Version
 from lope_data.text.buffers import whole
 from lope_data.text.draws import I64
 
@@ -50,11 +52,13 @@ class CleanRows:
         canonical: Canonical,
         ids: Ids,
         order: I64 | None,
-        raw: Collection[str],
+        raw: Collection[str] = (),
+        left_out: LeftOut | None = None,
     ) -> None:
         """Use `read`."""
         self._gathered, self._canonical = gathered, canonical
         self._ids, self._order, self._raw = ids, order, raw
+        self.left_out = left_out
 
     @classmethod
     def read(
@@ -66,15 +70,18 @@ class CleanRows:
         folder: Path | None = None,
         workers: int = 1,
         progress: Progress = silent,
+        without: Version | None = None,
     ) -> CleanRows:
         """Reads all of a source.
 
         Args:
             limit: keep this many rows, a keyed sample in the source's order; `seed` draws them.
             folder: on whose disk rows may be kept for a while; by default they are kept in memory.
+            without: leave out the rows that stand in this version, before those of the limit are drawn.
 
         Raises:
-            SourceError: it cannot be read, has no rows, or its columns fit no shape.
+            SourceError: it cannot be read, has no rows, or its columns fit no shape; all rows stand in the version.
+            StoreError: that version is not as it was written.
             OSError: the disk is full.
         """
         columns, where = recipe.columns, source.where
@@ -109,11 +116,14 @@ class CleanRows:
             order = in_order_of_ids(own)
         else:
             ids = ContentIds(gathered.digests)
+        left_out = None
+        if without is not None:
+            order, left_out = cls(gathered, canonical, ids, order)._without(without, workers, progress)
         raw: set[str] = set()
-        if limit is not None and limit < len(gathered):
+        if limit is not None and limit < (len(gathered) if order is None else len(order)):
             order = sample(ids, order, limit, seed)
             raw = _raw(gathered, canonical)  # of all rows, whichever are kept
-        return cls(gathered, canonical, ids, order, raw)
+        return cls(gathered, canonical, ids, order, raw, left_out)
 
     def __len__(self) -> int:
         return len(self._gathered) if self._order is None else len(self._order)
@@ -140,6 +150,18 @@ class CleanRows:
                 places = self._order[places]
             yield self._canonical.rows(rows, self._ids.take(places), partial(_number, places))
             del rows  # before the next are made
+
+    def _without(self, version: Version, workers: int, progress: Progress) -> tuple[I64, LeftOut]:
+        """The rows that do not stand in the version, in their order, and what the others are."""
+        layout, where = self._canonical.layout, self._canonical.where
+
+        def parts(low: int, high: int) -> Iterator[pa.Table]:
+            return map(layout.on, self.parts(low, high))
+
+        spans = range(0, len(self), self._size)
+        hit, found = standing_in(version, where, layout.columns, parts, spans, workers, progress)
+        places = np.arange(len(self)) if self._order is None else self._order
+        return places[~hit], LeftOut(version, np.sort(places[hit]), found)
 
     def check(self, workers: int) -> None:
         """Makes all rows and forgets them. Raises SourceError: as `parts`."""

@@ -64,7 +64,9 @@ def make_clean(clean: Clean, options: Options) -> Version:
         for part in (part for one in said for part in one):
             shapes.update(part["shapes"])
         left_out = [Skipped(reason=one.reason, file=one.file, line=one.line, row=one.row) for one in rows.skipped]
-        skipped: dict[str, Any] = {"skipped": left_out} if left_out else {}
+        more: dict[str, Any] = {"skipped": left_out} if left_out else {}
+        if rows.left_out is not None:
+            more["without"] = rows.left_out.facts
         return IngestFacts(
             format=FORMAT,
             kind="ingest",
@@ -84,13 +86,15 @@ def make_clean(clean: Clean, options: Options) -> Version:
             report=[],
             hints=Hints(),
             libraries=libraries(),
-            **skipped,
+            **more,
         )
 
     made = _written(wanted, "ingest", len(rows), layout, options, shard, facts)
     rows.canonical.say(clean.notice)  # not before: what is refused is one line
     if rows.skipped:
         clean.notice(_told(opened.where, rows.skipped))
+    if rows.left_out is not None:
+        clean.notice(f"{opened.where}: {rows.left_out.facts.told}")
     return made
 
 

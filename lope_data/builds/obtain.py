@@ -46,20 +46,23 @@ def ingest(
     options: Options,
     check: Callable[[str], object] = silent,
     name: str | None = None,
+    without: Version | None = None,
 ) -> Version:
     """The source as a clean version of its own.
 
     Args:
         check: called with its name before it is made.
         name: of the version, by default the source's.
+        without: leave out the rows that stand in this version.
 
     Raises:
-        SourceError: the source cannot be read, or holds several splits and the recipe says none.
+        SourceError: the source cannot be read, or holds several splits and the recipe says none; or all of its rows
+            stand in that version.
         StoreError: no name was given, and the source's is that of another source in the store.
     """
     with kernels.telling(options.notice):
         opened = open_source(source, recipe.source, SourceIndex(options.store.root), options.progress)
-    clean = Clean.of(opened, recipe, limit, name, options.notice)
+    clean = Clean.of(opened, recipe, limit, name, options.notice, without)
     check(clean.wanted.name)
     clean.check_holder(options.store)
     return obtain(clean, options)

@@ -8,6 +8,7 @@ from typing import Any
 
 from lope_common.progress import Notice, Progress, silent
 from lope_data.builds.obtain import Options, build, ingest, op_versions
+from lope_data.builds.without import held_without
 from lope_data.errors import StoreError
 from lope_data.noise.registry import all_ops
 from lope_data.recipe.recipe import Recipe, validated
@@ -17,18 +18,27 @@ from lope_data.store.verify import Finding
 from lope_data.store.version import Version
 
 
-def replay(version: Version, source: str, workers: int, progress: Progress, notice: Notice = silent) -> list[Finding]:
+def replay(
+    version: Version,
+    source: str,
+    workers: int,
+    progress: Progress,
+    notice: Notice = silent,
+    store: Path | None = None,
+) -> list[Finding]:
     """Builds the whole lineage of a version again, in a store that is thrown away.
 
     Args:
         source: what the first version was ingested from.
+        store: where the version whose rows were left out of the source is looked for, if it is not beside this one.
 
     Returns:
         The first version that came out otherwise, if any did.
 
     Raises:
         StoreError: the source is not what it was, or what the manifests ask for is not what this lope_data does: a
-            manifest imports nothing, so ops of a user's own are those that were imported before.
+            manifest imports nothing, so ops of a user's own are those that were imported before. Also where the
+            version whose rows were left out is not there.
     """
     for original in version.lineage:
         _check_known(original)
@@ -38,7 +48,8 @@ def replay(version: Version, source: str, workers: int, progress: Progress, noti
         for original in reversed(version.lineage):
             manifest = original.manifest
             if manifest.kind == "ingest":
-                again = _ingested(manifest, source, options)
+                beside = original.folder.absolute().parents[1]
+                again = _ingested(manifest, source, options, [beside, *([] if store is None else [store])])
             else:
                 assert again is not None  # the model: a build has parents, and what has none is an ingested source
                 recipe = _recipe(manifest, manifest.recipe.plain)
@@ -54,10 +65,16 @@ def replay(version: Version, source: str, workers: int, progress: Progress, noti
     return []
 
 
-def _ingested(manifest: Ingest, source: str, options: Options) -> Version:
+def _ingested(manifest: Ingest, source: str, options: Options, stores: list[Path]) -> Version:
     how = manifest.recipe.plain
+    without = None if manifest.without is None else held_without(manifest.without, stores)
+    if manifest.without is not None and without is None:
+        raise StoreError(
+            f"cannot replay: {manifest.ref} was ingested without the rows of {manifest.without.ref}, which is not in "
+            f"the store {stores[-1]}; ingest or import that one again"
+        )
     recipe = _recipe(manifest, {key: how[key] for key in ("shape", "columns", "source") if key in how})
-    again = ingest(source, recipe, manifest.recipe.limit, options)
+    again = ingest(source, recipe, manifest.recipe.limit, options, without=without)
     found, wanted = again.manifest.source.fingerprint, manifest.source.fingerprint
     if found != wanted:
         raise StoreError(

@@ -13,6 +13,7 @@ from lope_data.recipe.recipe import Recipe
 from lope_data.sources import Source, SourceIndex
 from lope_data.store.manifest import INGEST, read_any, version_id
 from lope_data.store.store import Store
+from lope_data.store.version import Version
 
 if TYPE_CHECKING:
     from lope_data.builds.clean import CleanRows
@@ -39,6 +40,7 @@ class Clean:
     """The clean version of a source, whether it is there or not.
 
     Attributes:
+        without: the version whose rows are left out of the source, if any.
         named: whether its name was given, and is not the source's.
         notice: called with which columns were recognised, when the source is read.
     """
@@ -46,13 +48,22 @@ class Clean:
     opened: Source
     recipe: Recipe
     limit: int | None
+    without: Version | None
     wanted: Wanted
     named: bool
     notice: Notice
     _rows: list[CleanRows] = field(default_factory=list)
 
     @classmethod
-    def of(cls, opened: Source, recipe: Recipe, limit: int | None, name: str | None, notice: Notice) -> Clean:
+    def of(
+        cls,
+        opened: Source,
+        recipe: Recipe,
+        limit: int | None,
+        name: str | None,
+        notice: Notice,
+        without: Version | None = None,
+    ) -> Clean:
         """The version that is wanted of a source, by default named after it."""
         how: dict[str, Any] = {
             "ingest": INGEST,
@@ -62,17 +73,20 @@ class Clean:
         }
         if reading := opened.reading.model_dump(exclude_defaults=True):
             how["source"] = reading
+        if without is not None:
+            how["without"] = without.manifest.content_digest  # the same rows under another name leave out the same
         seed = recipe.seed if limit else 0
         version = version_id("ingest", how, seed, {}, opened.fingerprint, 0)
         called = check_name(_as_name(opened.name) + (f"-{limit}" if limit else "") if name is None else name)
-        return cls(opened, recipe, limit, Wanted(called, version, seed, how), name is not None, notice)
+        return cls(opened, recipe, limit, without, Wanted(called, version, seed, how), name is not None, notice)
 
     def read(self, options: Options) -> CleanRows:
         """The rows of the version, from the source; once.
 
         Raises:
-            SourceError: the source cannot be read.
-            StoreError: the disk of the store is full, where some of its rows are kept for a while.
+            SourceError: the source cannot be read, or nothing of it is left.
+            StoreError: the disk of the store is full, where some of its rows are kept for a while; or the version that
+                it is compared with is not as it was written.
         """
         if self._rows:
             return self._rows[0]
@@ -83,7 +97,14 @@ class Clean:
         try:
             with kernels.telling(options.notice):
                 rows = CleanRows.read(
-                    self.opened, self.recipe, self.limit, self.wanted.seed, folder, options.workers, options.progress
+                    self.opened,
+                    self.recipe,
+                    self.limit,
+                    self.wanted.seed,
+                    folder,
+                    options.workers,
+                    options.progress,
+                    self.without,
                 )
         except OSError as error:
             raise StoreError(

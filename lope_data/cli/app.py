@@ -80,6 +80,15 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Ingest this many rows of the source: a keyed sample, a version of its own."),
 ]
+WithoutOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[@VERSION]",
+        help="Leave out the rows of the source that stand in this version, whatever their label; a test set, ingested "
+        "first.",
+        show_default=False,
+    ),
+]
 RefArgument = Annotated[
     str,
     typer.Argument(

@@ -23,12 +23,13 @@ from lope_data.cli.app import (
     SourceOption,
     SplitOption,
     StoreOption,
+    WithoutOption,
     WorkersOption,
     app,
     overrides,
 )
 from lope_data.cli.lean import settle, without_pandas
-from lope_data.cli.reading_options import reading_options, typed_reading
+from lope_data.cli.reading_options import one_split, reading_options, typed_reading
 from lope_data.errors import RecipeError
 
 _EXAMPLES = """
@@ -85,6 +86,7 @@ def build(
     ] = None,
     store: StoreOption = None,
     limit: LimitOption = None,
+    without: WithoutOption = None,
     workers: WorkersOption = None,
     shard_rows: ShardRowsOption = None,
     allow_shortfall: Annotated[
@@ -111,6 +113,7 @@ def build(
     resolved = named_recipe(recipe, overrides(**noise, **typed_reading(typed, source)))
     settle(resolved)
     each = split == ALL or (split is None and from_ is None and resolved.source.split == ALL)
+    one_split(without, each=each)
     if noise_splits is not None and not each:
         raise RecipeError(f"--noise-splits is for --split {ALL}, which makes a version of each split")
     with bar() as shown:
@@ -131,5 +134,5 @@ def build(
             noisy = api.NOISE_SPLITS if noise_splits is None else [one.strip() for one in noise_splits.split(",")]
             versions = api.build_splits(source, resolved, noise_splits=noisy, **asked)
         else:
-            versions = {"": api.build(resolved, source=source, split=split, parent=from_, **asked)}
+            versions = {"": api.build(resolved, source=source, split=split, parent=from_, without=without, **asked)}
     tell(versions, each=each, as_json=as_json)

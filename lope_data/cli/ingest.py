@@ -18,12 +18,13 @@ from lope_data.cli.app import (
     ShardRowsOption,
     SplitOption,
     StoreOption,
+    WithoutOption,
     WorkersOption,
     app,
     overrides,
 )
 from lope_data.cli.lean import settle, without_pandas
-from lope_data.cli.reading_options import reading_options, typed_reading
+from lope_data.cli.reading_options import one_split, reading_options, typed_reading
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -31,6 +32,8 @@ _EXAMPLES = """
   python -m lope_data ingest data.jsonl
 
   python -m lope_data ingest data.jsonl --limit 5000            [dim]# a keyed sample, a version of its own[/dim]
+
+  python -m lope_data ingest train.jsonl --without quiz          [dim]# a test set, ingested before[/dim]
 
   python -m lope_data ingest imdb/ --split train                [dim]# imdb/train.jsonl, as imdb-train[/dim]
 
@@ -73,6 +76,7 @@ def ingest(
         ),
     ] = None,
     limit: LimitOption = None,
+    without: WithoutOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
     columns: ColumnsOption = None,
@@ -98,6 +102,7 @@ def ingest(
     resolved = named_recipe(recipe, overrides(seed=seed, **typed_reading(typed, source)))
     settle(resolved)
     each = (split or resolved.source.split) == ALL
+    one_split(without, each=each)
     with bar() as shown:
         asked: dict[str, Any] = {
             "columns": mapped,
@@ -114,6 +119,6 @@ def ingest(
         versions = (
             api.ingest_splits(source, resolved, **asked)
             if each
-            else {"": api.ingest(source, resolved, split=split, **asked)}
+            else {"": api.ingest(source, resolved, split=split, without=without, **asked)}
         )
     tell(versions, each=each, as_json=as_json)

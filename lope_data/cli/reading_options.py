@@ -70,6 +70,15 @@ def reading_options(command: Command) -> Command:
     return command
 
 
+def one_split(without: str | None, *, each: bool) -> None:
+    """Raises RecipeError: `--without` was typed for each split of a source, where the other version may be one."""
+    if without is not None and each:
+        raise RecipeError(
+            "--without is for one split, and a test split may be the version that it names; read the one to train on, "
+            "--split train"
+        )
+
+
 def typed_reading(typed: Mapping[str, Any], source: str | None) -> dict[str, Any]:
     """What was typed, as a recipe's `[source]` has it; None where nothing was.
 

@@ -44,6 +44,8 @@ def _show(console: SafeConsole, version: Version) -> None:
         said = f"{manifest.rows:,} row{'s' * (manifest.rows != 1)}: {shapes}"
         if manifest.skipped:
             said += f"; {len(manifest.skipped):,} broken, skipped and listed in manifest.json"
+        if manifest.without is not None:
+            said += f"; {manifest.without.told}"
     console.print(f"{version.ref}  ({said})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
 
@@ -60,7 +62,9 @@ def _summary(version: Version) -> dict[str, Any]:
         "existed": version.existed,
     }
     if manifest.kind == "ingest":
-        return said | {"shapes": manifest.shapes, "skipped": len(manifest.skipped)}
+        without = manifest.without
+        left_out = {"ref": without.ref, "rows": without.rows, "found": without.found} if without else None
+        return said | {"shapes": manifest.shapes, "skipped": len(manifest.skipped), "without": left_out}
     return said | {
         "parent": manifest.parents[0].ref,
         "touched": manifest.touched,

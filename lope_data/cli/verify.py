@@ -96,7 +96,8 @@ def verify(
                     f"cannot replay: it is not known where the source {head.name!r} is; say --source, or, if it was an "
                     "object in memory, build on it again in Python"
                 )
-            findings += replayed(checked[0], source, workers or os.cpu_count() or 1, shown.progress, shown.notice)
+            threads = workers or os.cpu_count() or 1
+            findings += replayed(checked[0], source, threads, shown.progress, shown.notice, where.root)
     for finding in findings:
         text = safe(f"{finding.ref}  {finding.where}: {finding.what}")
         console.print(text, style="red", markup=False, soft_wrap=True)

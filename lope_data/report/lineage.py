@@ -23,7 +23,7 @@ from lope_data.store.version import Version
 if TYPE_CHECKING:
     from lope_data.store.manifest_model import Link, Manifest
 
-_SKIPPED = 5  # rows that are named
+_NAMED = 5  # rows that were left out
 _DEEPEST = 4  # levels of a tree that are indented; a longer chain goes on below, for it would leave no room
 
 
@@ -150,6 +150,7 @@ def show_lineage(console: Console, found: Lineage) -> None:
         "recipe": recipe,
         "shapes": ", ".join(f"{name} {count:,}" for name, count in sorted(manifest.shapes.items())),
         "skipped": _skipped(manifest),
+        "without": _without(manifest),
         "own ops": ", ".join(f"{op} of {module}" for op, module in sorted(manifest.op_modules.items())),
         "hints": ", ".join(f"{name} {value}" for name, value in sorted(manifest.hints.plain.items())),
         "libraries": ", ".join(f"{name} {value}" for name, value in sorted(manifest.libraries.items())),
@@ -187,6 +188,8 @@ def _label(node: Node) -> Iterator[RenderableType]:
     touched = f", {manifest.touched:,} touched" if manifest.kind == "build" else ""
     seed = f"; seed {manifest.seed}"
     yield Text(f"{manifest.kind}: {manifest.rows:,} rows{touched}{seed}; content {_brief(manifest.content_digest)}")
+    if manifest.kind == "ingest" and manifest.without is not None:
+        yield Text(manifest.without.told)
     lines = by_step(manifest.report)
     for step in manifest.steps:
         mine = lines.get(step.name, [])
@@ -204,5 +207,15 @@ def _brief(digest: str) -> str:
 def _skipped(manifest: Manifest) -> str:
     """The first of the broken rows that were left out of a source."""
     rows = manifest.skipped if manifest.kind == "ingest" else []
-    first = ", ".join(one.place for one in rows[:_SKIPPED])
-    return f"{len(rows):,} broken rows: {first}{', ...' * (len(rows) > _SKIPPED)}" if rows else ""
+    first = ", ".join(one.place for one in rows[:_NAMED])
+    return f"{len(rows):,} broken rows: {first}{', ...' * (len(rows) > _NAMED)}" if rows else ""
+
+
+def _without(manifest: Manifest) -> str:
+    """How many rows of a source were left out since they stand in another version, and the first of them."""
+    without = manifest.without if manifest.kind == "ingest" else None
+    if without is None:
+        return ""
+    first = ", ".join(map(str, without.first[:_NAMED]))
+    named = f": {first}{', ...' * (without.rows > _NAMED)}" if first else ""
+    return f"{without.ref}; {without.rows:,} rows left out, which are {without.found:,} of its rows{named}"

@@ -67,8 +67,11 @@ def about(facts: Facts) -> str:
 
 
 def _left_out(facts: IngestFacts) -> str:
-    many = len(facts.skipped)
-    return f", without {many:,} that are broken there (manifest.json)" if many else ""
+    many, without = len(facts.skipped), facts.without
+    left_out = [f"{many:,} that are broken there (manifest.json)"] if many else []
+    if without is not None:
+        left_out.append(f"{without.rows:,} that stand in {without.ref} too")
+    return f", without {' and '.join(left_out)}" if left_out else ""
 
 
 def _front_matter(facts: Facts, rows: str) -> str:

@@ -14,6 +14,8 @@ from lope_data.errors import StoreError
 from lope_data.sources.index import FOLDER, SCRATCH
 from lope_data.store.locks import alone
 from lope_data.store.manifest import read_any
+from lope_data.store.manifest_model import Ingest, Link, Manifest
+from lope_data.store.old import OldManifest
 from lope_data.store.store import Store
 
 _UNNEEDED = "no reference names it, and none names a version that was made from it"
@@ -29,7 +31,8 @@ class Garbage:
 
 
 def find_garbage(store: Store) -> list[Garbage]:
-    """What nothing needs. Whatever a reference (`latest` or a tag) names is needed, and every ancestor of it.
+    """What nothing needs. Whatever a reference (`latest` or a tag) names is needed, and all that it was made from: its
+    ancestors, and a version whose rows were left out of its source.
 
     Versions of older formats count like any others.
 
@@ -38,17 +41,23 @@ def find_garbage(store: Store) -> list[Garbage]:
     """
     versions = {(name, version): read_any(store.folder(name, version)) for name, version in _all(store)}
     needed: set[tuple[str, str]] = set()
-    for name in store.names():
-        for version in store.refs(name).values():
-            found = versions.get((name, version))
-            if found is not None:
-                needed |= {(name, version), *((link.name, link.version) for link in found.parents)}
+    asked = [(name, version) for name in store.names() for version in store.refs(name).values()]
+    while asked:
+        key = asked.pop()
+        if key not in needed and (found := versions.get(key)) is not None:
+            needed.add(key)
+            asked += [(link.name, link.version) for link in _made_of(found)]
     unneeded = [store.folder(*key) for key in versions if key not in needed]
     garbage = [Garbage(folder, _UNNEEDED, _size(folder)) for folder in unneeded]
     for path, why in _leftovers(store):
         with suppress(FileNotFoundError):  # of a process that lives, and has gone on
             garbage.append(Garbage(path, why, _size(path)))
     return garbage
+
+
+def _made_of(manifest: Manifest | OldManifest) -> list[Link]:
+    without = manifest.without if isinstance(manifest, Ingest) else None
+    return [*manifest.parents, *([] if without is None else [without])]
 
 
 def remove_garbage(store: Store) -> list[Garbage]:

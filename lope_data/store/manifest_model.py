@@ -159,6 +159,7 @@ class IngestRecipe(_Model):
     ingest: Count
     limit: Count | None
     shape: str | None
+    without: Digest | None = None
 
 
 class Skipped(_Model):
@@ -180,6 +181,30 @@ class Skipped(_Model):
         """Where it is, for people."""
         place = f"row {self.row}" if self.line is None else f"line {self.line}"
         return place if self.file is None else f"{self.file}, {place}"
+
+
+class Without(Link):
+    """The version that no row of the source may stand in, and what was left out because of it.
+
+    Attributes:
+        rows: how many rows of the source.
+        found: how many rows of the version they are.
+        first: the first of the rows, by their numbers in the source.
+    """
+
+    rows: Count
+    found: Count
+    first: list[Count]
+
+    @property
+    def told(self) -> str:
+        """What was left out, for people."""
+        match self.rows:
+            case 0:
+                return f"no row left out: none stands in {self.ref}"
+            case 1:
+                return f"1 row left out: it stands in {self.ref}"
+        return f"{self.rows:,} rows left out: they stand in {self.ref}"
 
 
 class Line(_Model):
@@ -239,6 +264,7 @@ class IngestFacts(_Facts):
     recipe: IngestRecipe
     report: Annotated[list[Line], Field(max_length=0)]
     skipped: list[Skipped] = Field(default_factory=list)
+    without: Without | None = None
 
     @property
     def steps(self) -> list[Step]:
@@ -298,6 +324,9 @@ def as_manifest(plain: dict[str, Any], where: Path) -> Manifest:
         raise StoreError(f"{where} is not a manifest: depth: {found.depth}, with {len(found.parents)} parents")
     if unknown := sorted(set(found.shapes) - set(found.layout.columns)):
         raise StoreError(f"{where} is not a manifest: shapes: {shown(unknown[0])} is not in the layout")
+    without = found.without if found.kind == "ingest" else None
+    if found.kind == "ingest" and found.recipe.without != (without and without.content_digest):
+        raise StoreError(f"{where} is not a manifest: without: it is not that of the recipe")
     if found.touched > found.rows:
         raise StoreError(f"{where} is not a manifest: touched: {found.touched} of {found.rows} rows")
     return found

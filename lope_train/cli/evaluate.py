@@ -136,7 +136,8 @@ def evaluate(
 
     modes = inference_modes(_words(inference or []), experts or [])
     subjects = find_subjects(runs or [], base, model, modes, dtype)
-    sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit)
+    heads = any(subject.classes is not None for subject in subjects)
+    sets = build_sets(data, noise or [], _words([tasks or ""]), data_dir, store, limit, heads)
     with counted("evaluating", evaluation.count_steps(subjects, sets)) as advance:
         results = list(evaluation.evaluate(subjects, sets, advance, chat_template))
     console = SafeConsole(stderr=as_json)
@@ -146,6 +147,9 @@ def evaluate(
             console.print(
                 f"{one.name}: not evaluated: " + ", ".join(f"{n} rows {reason}" for reason, n in left.items())
             )
+    for result in results:
+        if cut := result.score.cut:
+            console.print(f"{result.subject.name} ({result.mode}) on {result.set.name}: {cut} texts were cut: too long")
     if as_json:
         print(json.dumps(summary(results, sets)))
 

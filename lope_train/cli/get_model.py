@@ -12,19 +12,25 @@ from lope_common.cli import path
 from lope_common.shown import SafeConsole, safe
 from lope_train.cli.app import JsonOption, app
 from lope_train.libraries import check_verb
+from lope_train.models.sources import SOURCES
 
 _EXAMPLES = """
 [bold]Examples[/bold]
 
   python -m lope_train get-model smollm2-135m
 
+  python -m lope_train get-model minilm
+
   python -m lope_train get-model smollm2-135m --cache /data/lope-cache   [dim]# then set LOPE_CACHE to it[/dim]
 """
+_NAMES = "; ".join(
+    f"{name}: {source.about}, {source.megabytes} MB, {source.license}" for name, source in SOURCES.items()
+)
 
 
 @app.command("get-model", epilog=_EXAMPLES)
 def get_model(
-    name: Annotated[str, typer.Argument(help="smollm2-135m: SmolLM2-135M-Instruct, Apache-2.0.", show_default=False)],
+    name: Annotated[str, typer.Argument(help=f"{_NAMES}.", show_default=False)],
     cache: Annotated[
         Path | None,
         typer.Option(

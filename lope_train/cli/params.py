@@ -32,6 +32,7 @@ _EXAMPLES = """
 
 _SETTINGS = (
     "method",
+    "head",
     "r",
     "target_modules",
     "num_experts",
@@ -52,6 +53,9 @@ def params(
             rich_help_panel="Data and model",
         ),
     ],
+    classes: Annotated[
+        int, typer.Option(min=2, help="Of a classification head.", rich_help_panel="Data and model")
+    ] = 2,
     as_json: JsonOption = False,
     **typed: Any,
 ) -> None:
@@ -60,7 +64,7 @@ def params(
     start("params")
     from lope_train.inspection.parameters import count
 
-    counted = count(settings)
+    counted = count(settings, classes)
     if as_json:
         print(json.dumps(counted.as_dict()))
     else:
@@ -85,5 +89,5 @@ def _table(counted: Count) -> Table:
         line(f"trains in {stage}", number)
     line("trains in any stage: the true number", counted.trainable)
     table.add_section()
-    line("used at inference: the paper's %Param, without router and poisoning expert", counted.inference, "bold")
+    line("used at inference: the paper's %Param, without router, poisoning expert and head", counted.inference, "bold")
     return table

@@ -74,7 +74,8 @@ def train(
 
     [bold]lope[/bold]: stage I reads the noisy version and trains A and the
     poisoning expert; stage II reads its parent and trains A, the normal
-    experts and the router.
+    experts and the router, in the way in which the adapter is used (--stage2;
+    the paper's text is --stage2 frozen).
 
     The other methods: one stage on the parent, or with --on noisy on the noisy
     version.
@@ -94,13 +95,16 @@ def train(
     run = run_training(settings)
     if not World.here().main:  # of processes that train together one speaks, and only its run is there by now
         return
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    classified = record["head"] == "classification"
     evaluate = f"python -m lope_train evaluate {run}"
+    evaluate += f" --data {settings.held_out or 'NAME'}" if classified else ""
     console = SafeConsole(stderr=as_json)
     console.print(str(run), style="bold", markup=False, soft_wrap=True)
     console.print(f"evaluate it with: {evaluate}", markup=False, soft_wrap=True)
-    console.print(f"chat with it: python -m lope_train generate {run}", markup=False, soft_wrap=True)
+    if not classified:
+        console.print(f"chat with it: python -m lope_train generate {run}", markup=False, soft_wrap=True)
     if as_json:
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
         print(json.dumps({"path": str(run), "evaluate": evaluate, **record}))
 
 

@@ -41,17 +41,17 @@ class Collator:
         labels = [row["labels"] for row in rows]
         if not self.encoder_decoder and [len(row) for row in ids] != [len(row) for row in labels]:
             raise ValueError("input_ids and labels differ in length: these are rows of an encoder-decoder")
-        batch = {"input_ids": _padded(ids, pad), "labels": _padded(labels, IGNORED)}
+        batch = {"input_ids": padded(ids, pad), "labels": padded(labels, IGNORED)}
         if "position_ids" in rows[0]:
-            batch["position_ids"] = _padded([row["position_ids"] for row in rows], None)
-            batch["row"] = _padded([row["row"] for row in rows], -1)
+            batch["position_ids"] = padded([row["position_ids"] for row in rows], None)
+            batch["row"] = padded([row["row"] for row in rows], -1)
         else:
-            batch["attention_mask"] = _padded([np.ones(len(row), np.int64) for row in ids], 0)
+            batch["attention_mask"] = padded([np.ones(len(row), np.int64) for row in ids], 0)
             batch["row"] = np.array([row["row"] for row in rows], np.int64)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
 
-def _padded(rows: Sequence[Any], value: int | None) -> np.ndarray[Any, np.dtype[np.int64]]:
+def padded(rows: Sequence[Any], value: int | None) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Lists or arrays as (b, l), padded with `value`; with 0, 1, ... where it is None."""
     longest = max(map(len, rows))
     filled = np.empty((len(rows), longest), np.int64)

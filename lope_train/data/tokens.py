@@ -32,7 +32,7 @@ IGNORED = -100
 TEMPLATES = 2
 
 _FORMAT = 1
-_BATCH_ROWS = 256
+BATCH_ROWS = 256
 _BATCH_TOKENS = 2**20
 _QUIET_ROWS = 5000
 
@@ -90,7 +90,7 @@ def load_tokens(
         "format": _FORMAT,
         "templates": TEMPLATES,
         "content_digest": version.content_digest,
-        "tokenizer": _fingerprint(tokenizer),
+        "tokenizer": fingerprint(tokenizer),
         "max_length": max_length,
         "truncate": truncate,
         "packing": packing,
@@ -108,10 +108,10 @@ def load_tokens(
     return Tokens(datasets.Dataset.from_file(str(data)).with_format("numpy"), Counts(**counts))
 
 
-def notice(version: Version, counts: Counts, max_length: int) -> str | None:
-    """One line that says how many rows were left out or cut; None where none were."""
+def notice(version: Version, counts: Counts, max_length: int, needed: str = "a prompt or target") -> str | None:
+    """One line that says how many rows were left out, those without the `needed`, or cut; None where none were."""
     told = (
-        (counts.unusable, "rows without a prompt or target left out"),
+        (counts.unusable, f"rows without {needed} left out"),
         (counts.too_long, f"rows too long for {max_length} tokens left out"),
         (counts.truncated, f"rows cut to {max_length} tokens"),
     )
@@ -119,7 +119,7 @@ def notice(version: Version, counts: Counts, max_length: int) -> str | None:
     return f"{version.ref}: of {counts.rows} rows: {said}" if said else None
 
 
-def _fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """sha256 over what decides a text's ids and how prompts are rendered."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     state: dict[str, Any] = tokenizer.get_vocab() if backend is None else json.loads(backend.to_str())
@@ -143,12 +143,12 @@ def _write_rows(
     ids = pa.list_(pa.int32())
     seen, unusable, too_long, truncated = 0, 0, 0, 0
     with (
-        _stream(path, {"input_ids": ids, "labels": ids, "row": pa.int64()}) as write,
-        _progress(version) as advance,
+        stream(path, {"input_ids": ids, "labels": ids, "row": pa.int64()}) as write,
+        progress(version) as advance,
     ):
         # batched by hand: datasets.map would key its cache by a pickle of the tokenizer
         views = version.views()
-        while rendered := [template.render(row) for row in islice(views, _BATCH_ROWS)]:
+        while rendered := [template.render(row) for row in islice(views, BATCH_ROWS)]:
             examples = [(seen + i, example) for i, example in enumerate(rendered) if example is not None]
             prompts = template.encode_prompts([example.prompt for _, example in examples])
             completions = template.encode_completions([example.completion for _, example in examples])
@@ -158,8 +158,8 @@ def _write_rows(
                 if (row := _fit(prompt, completion, end, max_length, truncate)) is not None
             ]
             write(
-                _lists([row.input_ids for _, row in kept]),
-                _lists([row.labels for _, row in kept]),
+                lists([row.input_ids for _, row in kept]),
+                lists([row.labels for _, row in kept]),
                 np.array([number for number, _ in kept], np.int64),
             )
             seen += len(rendered)
@@ -205,7 +205,7 @@ def _write_packed(path: Path, rows: datasets.Dataset, max_length: int) -> None:
     ids = pa.list_(pa.int32())
     columns = {"input_ids": ids, "labels": ids, "position_ids": ids, "row": pa.list_(pa.int64())}
     step = max(1, _BATCH_TOKENS // max_length)
-    with _stream(path, columns) as write:
+    with stream(path, columns) as write:
         for start in range(0, len(offsets) - 1, step):
             bounds = offsets[start : start + step + 1]
             part = members[bounds[0] : bounds[-1]]
@@ -221,7 +221,7 @@ _Lists = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 """Lists one after the other: all their values, and where each begins, with the end of the last."""
 
 
-def _lists(rows: Sequence[list[int]]) -> _Lists:
+def lists(rows: Sequence[list[int]]) -> _Lists:
     begins = np.cumsum([0, *map(len, rows)])
     return np.fromiter(chain.from_iterable(rows), np.int32, begins[-1]), begins
 
@@ -232,7 +232,7 @@ def _flat(column: Any) -> npt.NDArray[Any]:
 
 
 @contextmanager
-def _stream(path: Path, columns: dict[str, Any]) -> Iterator[Callable[..., None]]:
+def stream(path: Path, columns: dict[str, Any]) -> Iterator[Callable[..., None]]:
     """Within the context, a function that writes a batch: for each column an array, or `_Lists`."""
     import pyarrow as pa
 
@@ -252,7 +252,7 @@ def _stream(path: Path, columns: dict[str, Any]) -> Iterator[Callable[..., None]
         yield write
 
 
-def _progress(version: Version) -> AbstractContextManager[Callable[[int], None]]:
+def progress(version: Version) -> AbstractContextManager[Callable[[int], None]]:
     """Within the context, a function to tell of rows that are done; small versions show nothing."""
     if version.rows <= _QUIET_ROWS:
         return nullcontext(lambda _: None)

@@ -20,7 +20,7 @@ from lope_train.errors import ModelError, RunError, SettingsError, VersionError
 from lope_train.evaluation.sets import pick
 from lope_train.inference.subjects import open_run
 from lope_train.methods import METHODS, having
-from lope_train.runs.adapter import read_run
+from lope_train.runs.adapter import read_language_model
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,13 @@ def ask(
 ) -> Request:
     """Find run and versions. Nothing is loaded.
 
-    Raises RunError for a run without a poisoning expert, VersionError for a version that is not to be found or
-    without edits to choose a layer by, SettingsError where the layer would be chosen on the very rows it is judged on.
+    Raises RunError for a run without a poisoning expert or with a classification head, VersionError for a version that
+    is not to be found or without edits to choose a layer by, SettingsError where the layer would be chosen on the very
+    rows it is judged on.
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit is {limit}; it must be at least 1")
-    record = read_run(run)
+    record = read_language_model(run, "score")
     if not METHODS[record["method"]].poisoning:
         needed = having(lambda method: method.poisoning)
         raise RunError(f"{run}: method {record['method']!r} has no poisoning expert; score needs a run of {needed}")

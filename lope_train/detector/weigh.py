@@ -90,13 +90,6 @@ def weigh(
             advance(len(batch))
 
 
-def poison_weight(experts: LopeExperts, x: Tensor) -> Tensor:
-    """(...,): the weights of the poisoning experts for x (..., d_in), summed."""
-    x = x.to(experts.A.dtype)
-    weights = experts.expert_weights(x, F.linear(x, experts.A))
-    return weights[..., experts.config.num_normal :].sum(-1).float()
-
-
 def _layers(model: Any) -> dict[str, tuple[LopeLinear, LopeExperts]]:
     found: dict[str, tuple[LopeLinear, LopeExperts]] = {}
     for name, experts in lope_experts(model):
@@ -120,7 +113,8 @@ def _recorded(
     weights: dict[str, Tensor] = {}
 
     def record(name: str, _module: object, arguments: tuple[Any, ...]) -> None:
-        weights[name] = poison_weight(routers[name], arguments[0])
+        experts = routers[name]
+        weights[name] = experts.router_weights(arguments[0])[..., experts.config.num_normal :].sum(-1).float()
 
     hooks = [layer.register_forward_pre_hook(partial(record, name)) for name, (layer, _) in layers.items()]
     try:

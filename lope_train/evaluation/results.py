@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from lope_train.data.classified import unseen
 from lope_train.data.prompts import PromptTemplate, around
-from lope_train.errors import RunError, SettingsError
+from lope_train.errors import RunError, SettingsError, VersionError
 from lope_train.evaluation.accuracy import NotFiniteError, Score, discordant, score
+from lope_train.evaluation.heads import score_head
 from lope_train.evaluation.likelihood import Query, TooLongError, log_likelihoods
 from lope_train.evaluation.sets import EvalSet, VersionSet
 from lope_train.inference.subjects import Subject
@@ -35,7 +37,8 @@ class Result:
         """For JSON; shares are in 0..1, `low` and `high` are the 95 % interval of `accuracy`.
 
         `right` has a 1 for each item that is right, in the order of the set's ids. `accuracy_norm` is by
-        log-likelihoods divided by the options' characters, lm-eval's acc_norm; null where a task has none.
+        log-likelihoods divided by the options' characters, lm-eval's acc_norm; null where a task has none. `macro_f1`
+        is of sets of classification rows, null on others. `cut` counts the texts that were too long for the model.
 
         `lost` and `gained`, on noisy sets, count the items that are right only without and only with the noise.
         """
@@ -51,6 +54,8 @@ class Result:
             "low": low,
             "high": high,
             "accuracy_norm": self.score.accuracy_norm,
+            "macro_f1": self.score.macro_f1,
+            "cut": self.score.cut,
             "right": "".join("01"[right] for right in self.score.right),
         }
         if self.clean is not None:
@@ -73,14 +78,18 @@ def evaluate(
 
     Runs on the accelerator where there is one. `advance` is told the number of items done. `chat_template` is for
     tasks; versions are asked as in training. Raises RunError or ModelError where a run or its base cannot be loaded
-    after all, where its log-likelihoods are no numbers, or where an option is longer than what the model reads.
+    after all, where its log-likelihoods are no numbers, or where an option is longer than what the model reads,
+    VersionError where a set has a class that a head was not trained for.
     """
+    for subject in subjects:
+        _check_classes(subject, sets)
     for subject in subjects:
         model, tokenizer = subject.load()
         if chat_template and not tokenizer.chat_template:
             raise SettingsError(f"{subject.name}: {subject.model} has no chat template; leave --chat-template out")
-        asked = {one.name: _queries(one, model, tokenizer) for one in sets if isinstance(one, VersionSet)}
-        language_model = None if len(asked) == len(sets) else _language_model(model, tokenizer)
+        versions = [one for one in sets if isinstance(one, VersionSet)]
+        asked = {one.name: _queries(one, model, tokenizer) for one in versions} if subject.classes is None else {}
+        language_model = None if len(versions) == len(sets) else _language_model(model, tokenizer)
         for name, mode in subject.modes.items():
             if mode is not None:
                 set_mode(model, "inference", mode.inference, experts=mode.experts)
@@ -89,10 +98,12 @@ def evaluate(
             scores: dict[str, Score] = {}
             for one in sets:
                 try:
-                    if isinstance(one, VersionSet):
+                    if isinstance(one, VersionSet) and subject.classes is not None:
+                        scores[one.name] = score_head(model, tokenizer, subject.classes, one, advance)
+                    elif isinstance(one, VersionSet):
                         values = log_likelihoods(model, asked[one.name], advance)
                         _check_finite(values, one.ids)
-                        scores[one.name] = score(values, one.texts, one.gold)
+                        scores[one.name] = score(values, one.texts, one.gold, one.classified)
                     else:
                         scores[one.name] = _task_score(language_model, one, advance, chat_template)
                 except NotFiniteError as error:
@@ -108,6 +119,15 @@ def evaluate(
                     ) from None
                 clean = None if one.clean is None else scores[one.clean]
                 yield Result(subject, name, one, scores[one.name], clean)
+
+
+def _check_classes(subject: Subject, sets: Sequence[EvalSet]) -> None:
+    for one in sets:
+        if subject.classes is None or not isinstance(one, VersionSet):
+            continue
+        right = {texts[answer] for texts, answer in zip(one.texts, one.gold, strict=True)}
+        if unknown := sorted(right - {*subject.classes}):
+            raise VersionError(f"{subject.name} on {one.name}: {unseen(unknown, subject.classes)}")
 
 
 def _language_model(model: Any, tokenizer: Any) -> LopeLM:

@@ -16,6 +16,7 @@ from lope_train.errors import SettingsError, VersionError
 
 DEFAULT_DATA = "sample-heldout"
 _TARGETS = ("lope_shape", "choices", "answer", "label")
+_OTHER_SHAPE = "of another shape than classification"
 _KEY = 614
 """Keys which items a limit takes."""
 
@@ -42,6 +43,8 @@ class VersionSet(EvalSet):
     rows: list[dict[str, Any]]
     texts: list[list[str]]
     gold: list[int]
+    classified: bool
+    """Whether all are classification rows, so that the options of all are the same classes."""
 
 
 def build_sets(
@@ -51,6 +54,7 @@ def build_sets(
     data_dir: Path | None,
     store: Path | None,
     limit: int | None,
+    heads: bool = False,
 ) -> list[EvalSet]:
     """The sets that were asked for: data and noise on it, then tasks, each with the noise on it.
 
@@ -58,10 +62,15 @@ def build_sets(
     of a task's items, that differ in text alone. `tasks` go through lm-evaluation-harness, on files in `data_dir`
     or, without one, on the hub's data. `limit` takes that many items, the first by a hash of their ids, so they are
     the same in every run, and a larger limit keeps them. A version named as a task is called NAME@VERSION, since
-    results go by the names of sets. Raises VersionError, TaskError or SettingsError.
+    results go by the names of sets. `heads` says that a run with a classification head is to answer, which takes
+    classification rows alone. Raises VersionError, TaskError or SettingsError.
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit is {limit}; it must be at least 1")
+    if heads and tasks:
+        raise SettingsError(
+            "--tasks are for language models, and a run with a classification head is none: leave it out"
+        )
     rest = list(dict.fromkeys(noise))
     asked: list[EvalSet] = []
     if tasks:
@@ -69,10 +78,12 @@ def build_sets(
 
         found, rest = build_task_sets(list(dict.fromkeys(tasks)), rest, data_dir, store, limit, data is None)
         asked += found
+    if data is None and heads:
+        raise SettingsError("a run with a classification head needs --data: a version with the classes that it learned")
     if data is None and not tasks:
         data = DEFAULT_DATA
     if data is not None:
-        asked = [*_version_sets(data, rest, tasks, store, limit), *asked]
+        asked = [*_version_sets(data, rest, tasks, store, limit, heads), *asked]
     names = [one.name for one in asked]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise SettingsError(f"{twice!r} is asked for twice in --data, --noise and --tasks; name it once")
@@ -80,7 +91,7 @@ def build_sets(
 
 
 def _version_sets(
-    data: str, noise: list[str], tasks: Sequence[str], store: Path | None, limit: int | None
+    data: str, noise: list[str], tasks: Sequence[str], store: Path | None, limit: int | None, heads: bool
 ) -> list[EvalSet]:
     clean = resolve(data, store)
     noisy = {name: resolve(name, store) for name in noise}
@@ -90,14 +101,16 @@ def _version_sets(
         _check_same_items(other, clean)
 
     classes = sorted({row["label"] for row in clean.views() if row.get("label") is not None})
-    skipped = {"without options": 0, "without a prompt": 0}
+    skipped = {"without options": 0, "without a prompt": 0, **({_OTHER_SHAPE: 0} if heads else {})}
     ids: list[str] = []
     items: list[int] = []
     found: dict[int, tuple[list[str], int]] = {}
     for index, alike in enumerate(zip(clean.views(), *(other.views() for other in noisy.values()), strict=True)):
         ids.append(alike[0]["lope_row_id"])
         choice = options(alike[0], classes)
-        if choice is None:
+        if heads and alike[0]["lope_shape"] != "classification":
+            skipped[_OTHER_SHAPE] += 1
+        elif choice is None:
             skipped["without options"] += 1
         elif not all(map(has_prompt, alike)):
             skipped["without a prompt"] += 1
@@ -105,19 +118,20 @@ def _version_sets(
             items.append(index)
             found[index] = choice
     if not items:
-        raise VersionError(
-            f"{clean.ref}: no row to evaluate: accuracy over options needs multiple_choice or classification rows"
-        )
+        needs = "a classification head needs" if heads else "accuracy over options needs multiple_choice or"
+        raise VersionError(f"{clean.ref}: no row to evaluate: {needs} classification rows")
     picked = [items[i] for i in pick([ids[index] for index in items], limit)]
     texts, gold = [found[index][0] for index in picked], [found[index][1] for index in picked]
+    rows = _rows(clean, picked)
     first = VersionSet(
         name=_unlike(tasks, data, clean),
         ids=[ids[index] for index in picked],
         chance=chance(texts),
         skipped=skipped,
-        rows=_rows(clean, picked),
+        rows=rows,
         texts=texts,
         gold=gold,
+        classified=all(row["lope_shape"] == "classification" for row in rows),
     )
     noisy_sets = [
         replace(

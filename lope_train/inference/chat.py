@@ -19,7 +19,7 @@ from lope_train.inference.subjects import open_run
 from lope_train.keyed import global_seed
 from lope_train.methods import METHODS, having
 from lope_train.models.load import context_length
-from lope_train.runs.adapter import read_run
+from lope_train.runs.adapter import read_language_model
 from lope_train.tuner.inference import Inference, InferenceMode
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def open_chat(
     mode = None if inference is None else InferenceMode(Inference.of(inference, "--inference"))
     if mode is not None and base:
         raise SettingsError("--base and --inference exclude each other: the base has no poisoning expert")
-    if mode is not None and not METHODS[read_run(run)["method"]].poisoning:
+    record = read_language_model(run, "generate")
+    if mode is not None and not METHODS[record["method"]].poisoning:
         needed = having(lambda method: method.poisoning)
         raise SettingsError(f"--inference is for runs of method {needed}; {run} has no poisoning expert")
     loaded, tokenizer = open_run(run, model, mode)

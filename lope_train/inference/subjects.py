@@ -34,6 +34,8 @@ class Subject:
     run: Path | None
     modes: Mapping[str, InferenceMode | None]
     """By their names in tables; None where there is no poisoning expert."""
+    classes: tuple[str, ...] | None = None
+    """Of a run with a classification head, in the order of its logits; None of a language model."""
 
     def load(self) -> tuple[Any, Any]:
         """Model and tokenizer, as `load_base` and `open_run` give them, the model on the accelerator."""
@@ -56,13 +58,19 @@ def find_subjects(
     `modes`. `dtype` is that of a base without runs, None: float32.
 
     Nothing is loaded. Raises RunError where a folder is not a whole run, ModelError where its base is not to be found,
-    SettingsError where a mode asks for more experts than a run has, or where `dtype` is none, or has no use.
+    SettingsError where a mode asks for more experts than a run has, where `dtype` is none, or has no use, or where the
+    untrained model of a run with a classification head is asked for, which has no head.
     """
     if dtype is not None and (runs or not base):
         raise SettingsError("runs are evaluated in the dtype they were trained with; --dtype is for --base without RUN")
     if dtype is not None and dtype not in DTYPES:
         raise SettingsError(f"no dtype {dtype!r}{suggest(dtype, DTYPES)}")
     subjects = [_subject(run, model, modes) for run in dict.fromkeys(runs)]
+    headed = next((subject for subject in subjects if subject.classes is not None), None)
+    if base and headed is not None:
+        raise SettingsError(
+            f"{headed.name} has a classification head, and the untrained model has none: leave --base out"
+        )
     if base and not subjects and model is not None:
         subjects = [Subject(model, BASE, model, dtype or "float32", None, None, _PLAIN)]
     elif base and subjects:
@@ -109,4 +117,5 @@ def _subject(run: Path, model: str | None, modes: Sequence[InferenceMode]) -> Su
         settings.get("quantization"),
         run,
         own,
+        None if record.get("classes") is None else tuple(record["classes"]),
     )

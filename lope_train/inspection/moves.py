@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from lope_train.errors import RunError
-from lope_train.methods import METHODS
+from lope_train.methods import HEAD, METHODS
 from lope_train.runs.adapter import read_run
 from lope_train.runs.folder import METRICS
 from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
+from lope_train.tuner.head import has_head, head_parameters
 from lope_train.tuner.modes import lope_experts
 
 _PREFIX, _RMS = "moved_", "_rms"
@@ -27,14 +28,16 @@ class Moved:
         self._now: dict[str, list[Tensor]] = {
             name: [getattr(module, name) for module in experts] for name in sorted(TRAINED[mode])
         }
+        if has_head(model):
+            self._now[HEAD] = [parameter for _, parameter in head_parameters(model)]
         self._start = {name: [weight.detach().clone() for weight in now] for name, now in self._now.items()}
         self._from = {name: get_total_norm(start).item() for name, start in self._start.items()}
 
     @torch.no_grad()
     def since_start(self) -> dict[str, float]:
-        """Of each of `A`, `B`, `B_poison` and `router` that trains, over all layers: `moved_A_norm`, the Frobenius
-        norm of now - start; `moved_A_rms`, the same by the root of the number of elements; `moved_A_relative`, the
-        norm by that of the start, absent where the start is zero.
+        """Of each of `A`, `B`, `B_poison`, `router` and `head` that trains, over all layers: `moved_A_norm`, the
+        Frobenius norm of now - start; `moved_A_rms`, the same by the root of the number of elements;
+        `moved_A_relative`, the norm by that of the start, absent where the start is zero.
         """
         norms = []
         for name, now in self._now.items():
@@ -52,7 +55,7 @@ class Moved:
 
 
 def movement(run: Path) -> dict[str, dict[str, list[float]]]:
-    """By stage and by parameter (`A`, `B`, `B_poison`, `router`), after each step the root mean square over the
+    """By stage and by parameter (`A`, `B`, `B_poison`, `router`, `head`), after each step the root mean square over the
     elements of all layers of what it has moved since the stage's start.
 
     Raises RunError where the run has none.

@@ -7,13 +7,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
 
 from lope_common.places import typed_path
 from lope_train.errors import ModelError
-from lope_train.methods import METHODS
-from lope_train.models.load import CACHED, resolve_model
+from lope_train.methods import HEAD, METHODS
+from lope_train.models.heads import Head, head_of
+from lope_train.models.load import resolve_model
+from lope_train.models.sources import CACHED
 from lope_train.settings.settings import TrainSettings
+from lope_train.tuner.head import has_head, head_modules, in_head
 
 _STEPS = 100
 """Any number: the steps of a training change when AdaLoRA prunes, not what there is to prune."""
@@ -26,14 +34,14 @@ class Count:
     model: str
     method: str
     total: int
-    """Of the base."""
+    """Of the base, without a classification head."""
     adapter: dict[str, int]
-    """By name: A, B, B_poison and router, or what peft calls them."""
+    """By name: A, B, B_poison and router, or what peft calls them, and a classification head."""
     trainable: int
     """All that trains in any stage."""
     trainable_by_stage: dict[str, int]
     inference: int
-    """Of the adapter, used once trained; as in the paper without router and poisoning expert."""
+    """Of the adapter, used once trained; as in the paper without router and poisoning expert, and without a head."""
 
     @property
     def paper_percent(self) -> float:
@@ -54,18 +62,20 @@ class Count:
         }
 
 
-def count(settings: TrainSettings) -> Count:
+def count(settings: TrainSettings, classes: int = 2) -> Count:
     """The parameters of `settings.model` and of the adapter that `settings` put on it. No weights are read.
 
-    Raises ModelError where the model's config cannot be found or read, or where the adapter does not fit it.
+    `classes` are those of a classification head, where there is one. Raises ModelError where the model's config cannot
+    be found or read, or where the adapter does not fit it.
     """
-    base = _empty_model(settings.model)
-    total = sum(parameter.numel() for parameter in base.parameters())
+    base = _empty_model(settings.model, settings.head, classes)
+    head = head_modules(base) if has_head(base) else []
+    total = sum(parameter.numel() for name, parameter in base.named_parameters() if not in_head(name, head))
     method = METHODS[settings.method]
     model = method.attach(base, settings, _STEPS)
     trained: dict[str, int] = {}
     by_stage: dict[str, int] = {}
-    for stage in method.stages(settings.noise):
+    for stage in settings.stages:
         by_stage[stage.name] = method.enter(model, stage)
         trained |= {name: value.numel() for name, value in model.named_parameters() if value.requires_grad}
     adapter: Counter[str] = Counter()
@@ -80,18 +90,22 @@ def count(settings: TrainSettings) -> Count:
         adapter=dict(adapter),
         trainable=sum(trained.values()),
         trainable_by_stage=by_stage,
-        inference=sum(size for part, size in adapter.items() if part not in method.uncounted),
+        inference=sum(size for part, size in adapter.items() if part not in {*method.uncounted, HEAD}),
     )
 
 
-def _empty_model(name: str) -> Any:
+def _empty_model(name: str, head: Head | None, classes: int) -> Any:
     """The model with parameters that have shapes and no values."""
     folder = typed_path(name)
     where = str(folder) if name not in CACHED and (folder / "config.json").is_file() else resolve_model(name)
     try:
         config = AutoConfig.from_pretrained(where, trust_remote_code=False)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        kind: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        if head_of(name, config, head) == "classification":
+            kind, config.num_labels = AutoModelForSequenceClassification, classes
         with torch.device("meta"):
-            return kind.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+            return kind.from_config(config, trust_remote_code=False)
+    except ModelError:
+        raise
     except Exception as error:  # a broken config raises whatever its first reader happens to raise
         raise ModelError(f"model {name!r}: no model can be made of its config: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lope_train.methods.method import AdapterSettings, Method, Noise, Stage, reads_of
+from lope_train.tuner.inference import STAGE2, Stage2
 
 if TYPE_CHECKING:
     from lope_train.tuner.config import LopeConfig
@@ -25,7 +26,7 @@ def experts(settings: AdapterSettings, num_poisoning: int) -> LopeConfig:
         compensation_experts=settings.compensation_experts,
         normalize=settings.normalize,
         theta=settings.theta,
-        inference=settings.inference,
+        inference=settings.inference or STAGE2.deployed,
         seed=settings.seed,
     )
 
@@ -39,10 +40,10 @@ def _config(_model: Any, settings: AdapterSettings, _steps: int) -> LopeConfig:
     return experts(settings, settings.num_poisoning)
 
 
-def _stages(noise: Noise) -> tuple[Stage, ...]:
+def _stages(noise: Noise, stage2: Stage2) -> tuple[Stage, ...]:
     return (
         Stage("stage I", reads_of(noise), "stage1", noise.continuous),
-        Stage("stage II", "parent", "stage2"),
+        Stage("stage II", "parent", "stage2", poisoning=stage2.forward),
     )
 
 

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from lope_train.tuner.inference import Inference
+from lope_train.errors import ModelError
+from lope_train.tuner.inference import STAGE2, Inference, Stage2
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 Reads = Literal["noisy", "parent"]
 _EXPERTS = "LOPE"
 """The kind of adapter of `lope_train.tuner`, whose layers have modes."""
+
+HEAD = "head"
+"""What counts call a classification head, which any method trains whole beside its adapter."""
+HEAD_PATTERN = "*.modules_to_save.*"
+"""The pattern (fnmatch) of its parameters' full names, as peft has them."""
 
 WHOLE_ADAPTER = {"fsdp": "it needs its adapter whole in every process"}
 """Of a method whose adapter peft computes with outside of the model's forward pass."""
@@ -60,7 +66,7 @@ class AdapterSettings(Protocol):
     @property
     def theta(self) -> Theta: ...
     @property
-    def inference(self) -> Inference: ...
+    def inference(self) -> Inference | None: ...
     @property
     def num_virtual_tokens(self) -> int: ...
     @property
@@ -92,11 +98,13 @@ class Stage:
     mode: Mode | None
     """The mode of the layers of `LopeLinear`; None for an adapter of peft, which has one way to train."""
     embedding_noise: bool = False
+    poisoning: Inference = Inference.UNMASKED
+    """What its forward pass does with the poisoning experts, where there are any."""
 
 
-def one_stage(mode: Mode | None = None) -> Callable[[Noise], tuple[Stage, ...]]:
+def one_stage(mode: Mode | None = None) -> Callable[[Noise, Stage2], tuple[Stage, ...]]:
     """The stages of a method that trains once, on what the noise says."""
-    return lambda noise: (Stage("training", reads_of(noise), mode, noise.continuous),)
+    return lambda noise, _: (Stage("training", reads_of(noise), mode, noise.continuous),)
 
 
 def reads_of(noise: Noise) -> Reads:
@@ -121,8 +129,8 @@ class Method:
     """What `adapter_config.json` says."""
     config: Callable[[Any, AdapterSettings, int], PeftConfig]
     """The adapter: of a base model, the settings, and the number of steps of its last stage. Raises ModelError."""
-    stages: Callable[[Noise], tuple[Stage, ...]]
-    """What is trained one after the other, under these parts of HyNoIse."""
+    stages: Callable[[Noise, Stage2], tuple[Stage, ...]]
+    """What is trained one after the other, under these parts of HyNoIse, and with this in stage II."""
     parameters: Mapping[str, str]
     """The parameters of its adapter: what counts call them, and the pattern (fnmatch) of their full names. All train,
     unless the mode of a stage says otherwise."""
@@ -147,17 +155,21 @@ class Method:
     @property
     def passes(self) -> int:
         """How often it goes through the rows in an epoch: the number of its stages."""
-        return len(self.stages(Noise(discrete=True, continuous=True)))
+        return len(self._usual)
 
     @property
     def reads(self) -> dict[Reads, str]:
         """Which version it reads in which stage, where the noise is both discrete and continuous."""
-        return {stage.reads: stage.name for stage in self.stages(Noise(discrete=True, continuous=True))}
+        return {stage.reads: stage.name for stage in self._usual}
 
     @property
     def reads_both(self) -> bool:
         """Whether it reads the noisy version and its parent, so that there is nothing to choose."""
         return len(self.reads) > 1
+
+    @property
+    def _usual(self) -> tuple[Stage, ...]:
+        return self.stages(Noise(discrete=True, continuous=True), STAGE2)
 
     def attach(self, model: Any, settings: AdapterSettings, steps: int) -> PeftModel:
         """The base `model` with the adapter on it, as peft has it; `steps` are those of the last stage.
@@ -166,16 +178,28 @@ class Method:
         """
         from peft import TaskType, get_peft_model
 
-        config = self.config(model, settings, steps)
+        from lope_train.tuner.head import has_head, head_modules, widen_head
+
+        config: Any = self.config(model, settings, steps)
         config.task_type = TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM
-        return get_peft_model(model, config)
+        if has_head(model):
+            config.task_type = TaskType.SEQ_CLS
+            # peft matches ends of names, and has its own network for virtual tokens beside the base model
+            within = "base_model." if self.virtual_tokens else ""
+            config.modules_to_save = [within + name for name in head_modules(model)]
+        try:
+            adapted: PeftModel = get_peft_model(model, config)
+        except ValueError as error:  # of virtual tokens: what sizes the model has
+            raise ModelError(f"method {self.name!r} does not fit {type(model).__name__}: {error}") from error
+        widen_head(adapted)
+        return adapted
 
     def enter(self, model: PeftModel, stage: Stage) -> int:
         """Make `model` train what `stage` trains, assert it by name; returns the number of those parameters."""
         from lope_train.tuner.modes import assert_trained, set_mode, trained_names
 
         if stage.mode is not None:
-            set_mode(model, stage.mode)
+            set_mode(model, stage.mode, stage.poisoning)
             names = trained_names(model, stage.mode)
         else:
             names = {name for name, _ in self.adapter_parameters(model)}
@@ -186,8 +210,10 @@ class Method:
         return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
     def part(self, name: str) -> str | None:
-        """What counts call the parameter of this full name; None where it is not of the adapter."""
-        return next((part for part, pattern in self.parameters.items() if fnmatchcase(name, pattern)), None)
+        """What counts call the parameter of this full name, HEAD those of a classification head; None where it is not
+        of the adapter."""
+        parts = {**self.parameters, HEAD: HEAD_PATTERN}
+        return next((part for part, pattern in parts.items() if fnmatchcase(name, pattern)), None)
 
     def adapter_parameters(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
         """The adapter's parameters in a model, by their full names."""

@@ -11,14 +11,15 @@ from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_train.models.get import get_model
-    from lope_train.models.load import CACHED, folder_fingerprint, load_base, load_tokenizer
+    from lope_train.models.load import folder_fingerprint, load_base, load_tokenizer
+    from lope_train.models.sources import CACHED
 
 __all__ = ["CACHED", "folder_fingerprint", "get_model", "load_base", "load_tokenizer"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "CACHED": "load",
+        "CACHED": "sources",
         "folder_fingerprint": "load",
         "get_model": "get",
         "load_base": "load",

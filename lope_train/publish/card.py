@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from lope_common.hub import is_model_id
 from lope_common.shown import one_line
 from lope_train.inspection.parameters import Count
 from lope_train.methods import METHODS, Method
-from lope_train.models.load import CACHED
+from lope_train.models.sources import CACHED
 from lope_train.tuner.inference import Inference
 
 _STAGE = {
@@ -24,6 +24,7 @@ _STAGE = {
     "final_loss": "last loss",
     "trained_parameters": "trained parameters",
     "embedding_alpha": "embedding noise",
+    "embedding_noise_ratio": "embedding noise ratio",
     "seconds": "seconds",
 }
 _FOLDERS = ("out", "store")
@@ -41,6 +42,11 @@ class Card:
     model: str
     """The base as run.json names it."""
     parameters: Count | None
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Of a classification head; none of a language model."""
+        return self.record.get("classes") or ()
 
     @property
     def method(self) -> Method:
@@ -62,6 +68,7 @@ def _front_matter(card: Card) -> str:
     base = hub_id(card.model)
     lines = ["---", *([f"base_model: {json.dumps(base)}"] if base else []), "library_name: peft"]
     tags = dict.fromkeys(("lope", card.method.name, "noise-robustness"))
+    lines += ["pipeline_tag: text-classification"] if card.classes else []
     return "\n".join([*lines, "tags:", *(f"- {tag}" for tag in tags), "---", ""])
 
 
@@ -90,14 +97,23 @@ def _base(card: Card) -> str:
 
 def _load(card: Card) -> str:
     base = hub_id(card.model) or "path/to/the/base"
-    kind = "AutoModelForSeq2SeqLM" if card.config.get("task_type") == "SEQ_2_SEQ_LM" else "AutoModelForCausalLM"
+    kinds = {"SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM", "SEQ_CLS": "AutoModelForSequenceClassification"}
+    kind = kinds.get(str(card.config.get("task_type")), "AutoModelForCausalLM")
+    more = f", num_labels={len(card.classes)}" if card.classes else ""
     routed = card.method.experts
     lines = ["## Load", "", "```python"]
     lines += ["import lope_train  # makes the adapter's kind known to peft"] if routed else []
     lines += ["from peft import PeftModel", f"from transformers import {kind}, AutoTokenizer", ""]
-    lines += [f"base = {kind}.from_pretrained({json.dumps(base)})"]
+    lines += [f"base = {kind}.from_pretrained({json.dumps(base)}{more})"]
     lines += ['model = PeftModel.from_pretrained(base, "path/to/this/folder")']
-    lines += [f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(base)})", "```", ""]
+    lines += [f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(base)})"]
+    if card.classes:
+        lines += ["tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token"]
+        lines += ["base.config.pad_token_id = tokenizer.pad_token_id  # a decoder reads the last token that is no pad"]
+    lines += ["```", ""]
+    if card.classes:
+        classes = ", ".join(f"{number} {_code(text)}" for number, text in enumerate(card.classes))
+        lines += [f"Its classes, in the order of the logits: {classes}.", ""]
     if routed:
         lines += [
             "It is routed by token, so it cannot be merged into the base weights: its update is not one matrix.",
@@ -119,6 +135,14 @@ def _training(card: Card) -> str:
     shown = {key: title for key, title in _STAGE.items() if any(key in stage for stage in stages)}
     lines += ["", _row(shown.values()), f"|{'---|' * len(shown)}"]
     lines += [_row(_code(stage.get(key)) for key in shown) for stage in stages]
+    if "embedding_noise_ratio" in shown:
+        tokens = next((stage["embedding_noise_tokens"] for stage in stages if "embedding_noise_tokens" in stage), None)
+        rows = "" if tokens is None else f", in rows of {_code(tokens)} tokens"
+        lines += ["", f"The ratio is the noise's standard deviation over that of the input embeddings{rows}."]
+    if stages and isinstance(losses := stages[-1].get("losses"), Mapping):
+        lines += ["", f"Loss, nats a token, on {losses.get('rows')} {one_line(str(losses.get('on')))}:", ""]
+        named = {name: loss for name, loss in losses.items() if name not in ("on", "rows")}
+        lines += [_row(map(_code, named)), f"|{'---|' * len(named)}", _row(map(_code, named.values()))]
     return "\n".join([*lines, ""])
 
 
@@ -134,7 +158,10 @@ def _parameters(card: Card) -> str:
     }
     lines += [f"| {what} | {number:,} | {100 * number / counted.total:.3f} |" for what, number in numbers.items()]
     if card.method.experts:
-        lines += ["", "The last line is the LoPE paper's %Param, which counts neither router nor poisoning expert."]
+        lines += [
+            "",
+            "The last line is the LoPE paper's %Param, which counts no router, poisoning expert or head.",
+        ]
     return "\n".join([*lines, ""])
 
 

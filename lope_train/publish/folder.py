@@ -45,6 +45,8 @@ def export(run: Path, out: Path) -> Path:
     config = read_json(run / CONFIG)
     _check_weights(run / WEIGHTS)
     public: dict[str, Any] = without_local_paths(record)
+    if "classes" in record:  # labels of rows, of which none is a path, whatever it looks like
+        public["classes"] = record["classes"]
     described = card(Card(public, config, record["model"], _count(record)))
     try:
         with new_folder(out) as folder:
@@ -90,7 +92,8 @@ def without_local_paths(value: Any) -> Any:
 def _count(record: dict[str, Any]) -> Count | None:
     """None where the base's config is not at hand, or where the settings are of another release."""
     try:
-        return count(TrainSettings.model_validate({**record["settings"], "model": record["model"]}))
+        settings = TrainSettings.model_validate({**record["settings"], "model": record["model"]})
+        return count(settings, len(record.get("classes") or (0, 0)))
     except LopeTrainError:
         return None
 

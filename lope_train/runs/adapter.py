@@ -18,6 +18,7 @@ from lope_common.files import write_whole
 from lope_train.errors import LopeTrainError, ModelError, RunError
 from lope_train.methods import METHODS
 from lope_train.models.load import DTYPES, fingerprint, load_base, load_tokenizer
+from lope_train.tuner.head import widen_head
 from lope_train.tuner.model import ADAPTER
 
 CONFIG = "adapter_config.json"
@@ -43,6 +44,8 @@ def save_adapter(model: Any, folder: Path, state: dict[str, Tensor] | None = Non
     if not config.is_prompt_learning:
         tensors = {_PREFIX + name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
     record = config.to_dict() | {"inference_mode": True}
+    if record.get("modules_to_save"):  # to which peft adds its own names each time that it meets the config
+        record["modules_to_save"] = sorted(set(record["modules_to_save"]))
     name = getattr(getattr(model, "config", None), "_name_or_path", None)
     record["base_model_name_or_path"] = record["base_model_name_or_path"] or name
     write_json(folder / CONFIG, {key: _plain(value) for key, value in sorted(record.items())})
@@ -66,6 +69,7 @@ def load_adapter(model: PreTrainedModel, folder: Path, trainable: bool = False) 
         with torch.random.fork_rng(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the base may have moved, of which peft warns
             adapted = get_peft_model(model, config)
+            widen_head(adapted)
             for name, size in sizes.items():
                 if size != getattr(config, name):
                     raise RunError(
@@ -103,10 +107,10 @@ def load_run(run: Path, model: str | None = None) -> tuple[PeftModel, PreTrained
     record = read_run(run)
     name = model or record["model"]
     settings = record["settings"]
-    base = load_base(name, settings.get("dtype", "float32"), settings.get("quantization"))
+    base = load_base(name, settings.get("dtype", "float32"), settings.get("quantization"), record.get("classes"))
     if fingerprint(name, base) != record.get("model_fingerprint"):
         raise RunError(f"{run}: was trained on another model than {name} is now; name the right one with --model")
-    return load_adapter(base, run), load_tokenizer(name)
+    return load_adapter(base, run), load_tokenizer(name, record.get("head", "lm"))
 
 
 def read_run(run: Path) -> dict[str, Any]:
@@ -122,6 +126,8 @@ def read_run(run: Path) -> dict[str, Any]:
         or not isinstance(record.get("model"), str)
         or settings.get("dtype", "float32") not in DTYPES
         or settings.get("quantization") not in (None, "4bit", "8bit")
+        or (record.get("head", "lm") == "lm") != (record.get("classes") is None)
+        or not _are_classes(record.get("classes"))
         or not isinstance(record.get("stages"), list)
         or not all(isinstance(stage, dict) for stage in record["stages"])
     ):
@@ -129,6 +135,14 @@ def read_run(run: Path) -> dict[str, Any]:
     kind = read_json(run / CONFIG).get("peft_type")
     if kind != METHODS[method].peft_type:
         raise RunError(f"{run}: {RUN} says method {method!r}, but {CONFIG} holds a {kind!r} adapter")
+    return record
+
+
+def read_language_model(run: Path, verb: str) -> dict[str, Any]:
+    """As `read_run`, for a `verb` that goes by tokens. Raises RunError for a run with a classification head too."""
+    record = read_run(run)
+    if record.get("classes") is not None:
+        raise RunError(f"{run}: has a classification head, so there is no next token to {verb}; evaluate classifies")
     return record
 
 
@@ -149,6 +163,11 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """Indented JSON with a final newline, whole or not at all; NaN is refused."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(path, f"{text}\n")
+
+
+def _are_classes(value: Any) -> bool:
+    """Whether a run's record may have it: the classes of a head, or None."""
+    return value is None or (isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value))
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from lope_train.settings.settings import TrainSettings
 
 RECIPES = Recipes("train", ("**/*.toml",))
 
+_LINKED = ("stage2", "inference")
 SHORT = {"learning_rate": "lr", "r": "rank"}
 """Settings that the command line calls otherwise."""
 
@@ -55,6 +56,9 @@ def settings_from(recipe: Mapping[str, Any], typed: Mapping[str, Any]) -> TrainS
     Raises SettingsError where one that is required is in neither, is out of range or contradicts another.
     """
     given = {**recipe, **typed}
+    for one, other in (_LINKED, _LINKED[::-1]):
+        if one in typed and other not in typed:
+            given.pop(other, None)  # it follows from what was typed
     required = [name for name, field in TrainSettings.model_fields.items() if field.is_required()]
     if missing := [f"--{name}" for name in required if name not in given]:
         raise SettingsError(f"missing: {', '.join(missing)}; type what is missing, or name a recipe that has it")

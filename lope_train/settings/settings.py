@@ -12,8 +12,10 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from lope_common.errors import did_you_mean, suggest
 from lope_common.places import STORE_HELP
 from lope_train.errors import SettingsError
-from lope_train.methods import METHODS, Noise, having
-from lope_train.tuner.inference import Inference
+from lope_train.methods import METHODS, Noise, Stage, having
+from lope_train.tuner.inference import STAGE2, Inference, Stage2, stage2_and_inference
+
+NO_PACKING = "it gives one class a sequence, and rows in one could not be kept apart"
 
 if TYPE_CHECKING:
     MethodName = str
@@ -55,6 +57,11 @@ class TrainSettings(BaseModel):
     )
     method: MethodName = Field("lope", description=f"In more than one stage: {having(lambda m: m.passes > 1)}.")
     model: str = Field(min_length=1, description="A model folder, a hub id, or a name that get-model knows.")
+    head: Literal["lm", "classification"] | None = Field(
+        None,
+        description="lm: learn to write answers. classification: learn the labels of classification rows. Default: "
+        "classification for an encoder such as BERT, else lm.",
+    )
     out: Path = Field(description="The run's folder; must not exist, or be empty.")
     store: Path | None = Field(None, description=STORE_HELP)
     on: Literal["parent", "noisy"] = Field("parent", description="What one-stage methods read.")
@@ -112,8 +119,15 @@ class TrainSettings(BaseModel):
     )
     normalize: Literal["sum", "none"] = Field("sum", description="beta of DyCompEnSate: conserve the weight, or 1.")
     theta: Literal["cosine", "zero"] = Field("cosine", description="zero: a control that only renormalises.")
-    inference: Inference = Field(
-        Inference.COMPENSATED, description="What is done with the poisoning expert once trained."
+    stage2: Stage2 | None = Field(
+        None,
+        description="The poisoning expert in stage II: left in, frozen (the paper's text), or out, as at inference. "
+        f"Default: as inference, else {STAGE2.value}.",
+    )
+    inference: Inference | None = Field(
+        None,
+        description="What is done with the poisoning expert once trained. Default: as stage2 has it; of frozen "
+        f"{Stage2.FROZEN.deployed.value}.",
     )
     num_virtual_tokens: int = Field(20, ge=1, le=10_000, description=f"Of {having(lambda m: m.virtual_tokens)}.")
 
@@ -160,12 +174,24 @@ class TrainSettings(BaseModel):
                 f"batch_size {settings.batch_size} cannot be taken in {settings.gradient_accumulation} equal parts "
                 "(gradient_accumulation)"
             )
+        if METHODS[settings.method].poisoning:
+            ways = stage2_and_inference(settings.stage2, settings.inference)
+            for name, way in zip(("stage2", "inference"), ways, strict=True):
+                object.__setattr__(settings, name, way)  # frozen for all but its own making
         return settings
 
     def _check_method(self) -> None:
+        if self.head == "classification" and self.packing:
+            raise SettingsError(f"packing does not go with a classification head: {NO_PACKING}; leave it out")
         for name, why in METHODS[self.method].cannot.items():
             if getattr(self, name):
                 raise SettingsError(f"{name} does not go with method {self.method!r}: {why}; leave it out")
+        for name in ("stage2", "inference"):
+            if getattr(self, name) is not None and not METHODS[self.method].poisoning:
+                raise SettingsError(
+                    f"{name} is for method {having(lambda m: m.poisoning)}; {self.method!r} has one stage and no "
+                    "poisoning expert; leave it out"
+                )
 
     def _check_noise(self) -> None:
         method = METHODS[self.method]
@@ -180,6 +206,11 @@ class TrainSettings(BaseModel):
                 f"hynoise {self.hynoise!r} contradicts on {self.on!r}: the noise in the text is in the noisy version, "
                 "so `discrete` and `both` go with on 'noisy', `continuous` and `none` with on 'parent'"
             )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is trained one after the other."""
+        return METHODS[self.method].stages(self.noise, self.stage2 or STAGE2)
 
     @property
     def noise(self) -> Noise:

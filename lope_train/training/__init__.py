@@ -11,18 +11,20 @@ from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_train.training.embedding_noise import EmbeddingNoise
-    from lope_train.training.loss import CompletionLoss, split_by_length
+    from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
     from lope_train.training.progress import Progress
     from lope_train.training.run import train
     from lope_train.training.stage import StageRows, run_stage
     from lope_train.training.trainer import StageTrainer
 
 __all__ = [
+    "ClassLoss",
     "CompletionLoss",
     "EmbeddingNoise",
     "Progress",
     "StageRows",
     "StageTrainer",
+    "loss_of",
     "run_stage",
     "split_by_length",
     "train",
@@ -31,11 +33,13 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "ClassLoss": "loss",
         "CompletionLoss": "loss",
         "EmbeddingNoise": "embedding_noise",
         "Progress": "progress",
         "StageRows": "stage",
         "StageTrainer": "trainer",
+        "loss_of": "loss",
         "run_stage": "stage",
         "split_by_length": "loss",
         "train": "run",

@@ -1,13 +1,20 @@
-"""Embedding noise of stage I (Sec. 3.2.1): E' = E + alpha * U(-1, 1) (.) M, M the attention mask."""
+"""Embedding noise of stage I (Sec. 3.2.1): E' = E + alpha * U(-1, 1) (.) M, M the attention mask; and how strong it is
+beside the embeddings that it is added to."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+NEFTUNE_TOKENS = 100
+"""The length of row for which the strength of noise of scale `neftune` is told, which depends on it."""
+_MOST = 2**14
+"""Ids whose embeddings are measured: the spread of more is the same within 0.1 % for SmolLM2-135M and MiniLM."""
 
 # SplitMix64's constants, as signed 64-bit integers; products wrap.
 _GAMMA = 0x9E3779B97F4A7C15 - 2**64
@@ -101,11 +108,67 @@ def embedding_noise(
     width of the embedding; pads get none. Call `next_batch` before each forward pass. Of an encoder-decoder only the
     encoder's input gets noise. The hook is removed at the end, also after an error.
     """
-    encoder_decoder = bool(model.config.is_encoder_decoder)
-    owner = model.get_encoder() if encoder_decoder else model
-    noise = EmbeddingNoise(alpha, seed, scale, encoder_decoder)
-    handle = owner.get_input_embeddings().register_forward_hook(noise._hook)
+    noise = EmbeddingNoise(alpha, seed, scale, bool(model.config.is_encoder_decoder))
+    handle = _noised(model).register_forward_hook(noise._hook)
     try:
         yield noise
     finally:
         handle.remove()
+
+
+def noise_strength(model: Any, alpha: float, scale: Literal["none", "neftune"] = "none") -> dict[str, Any]:
+    """How strong the noise of `embedding_noise` is, as run.json has it for each stage.
+
+    `embedding_alpha` is alpha. `embedding_noise_ratio` is the noise's standard deviation over that of the embeddings,
+    (alpha / sqrt(3)) / sd(E): E (n, d) is what the embedding module gives, scaled where it scales, for the ids of the
+    vocabulary, each once, and sd is over all n d elements. Of large vocabularies 2^14 ids at most are taken, evenly
+    spaced. For SmolLM2-135M and alpha 0.05 it is 0.21. It is a text that says why where it cannot be measured. With the
+    scale `neftune` it is that of a row of `embedding_noise_tokens` tokens.
+    """
+    strength: dict[str, Any] = {"embedding_alpha": alpha, "embedding_noise_ratio": 0.0}
+    if not alpha:
+        return strength
+    noised = _noised(model)
+    if any(weight.is_meta or hasattr(weight, "device_mesh") for weight in noised.parameters()):  # a DTensor has one
+        return strength | {"embedding_noise_ratio": "not measured: the embedding's weights are not whole here"}
+    spread, width = _spread(noised, model.config.get_text_config().vocab_size)
+    if not (spread > 0 and math.isfinite(spread)):
+        return strength | {"embedding_noise_ratio": f"not measured: the embedding's spread is {spread:g}"}
+    ratio = alpha / math.sqrt(3) / spread
+    if scale == "neftune":
+        ratio /= math.sqrt(NEFTUNE_TOKENS * width)
+        strength["embedding_noise_tokens"] = NEFTUNE_TOKENS
+    return strength | {"embedding_noise_ratio": float(f"{ratio:.3g}")}
+
+
+def told(strength: dict[str, Any]) -> str:
+    """`noise_strength`'s result in a few words; empty where there is no noise."""
+    alpha, ratio, tokens = (strength.get(f"embedding_{key}") for key in ("alpha", "noise_ratio", "noise_tokens"))
+    if not alpha:
+        return ""
+    at = f" in rows of {tokens} tokens" if tokens else ""
+    beside = f"{100 * ratio:.3g} % of the embedding's spread{at}" if isinstance(ratio, float) else f"its ratio {ratio}"
+    return f"embedding noise {alpha:g}, {beside}"
+
+
+def _noised(model: Any) -> nn.Module:
+    """The module whose output gets the noise."""
+    owner = model.get_encoder() if model.config.is_encoder_decoder else model
+    return owner.get_input_embeddings()  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _spread(embedding: nn.Module, vocabulary: int) -> tuple[float, int]:
+    """The standard deviation of all elements of the embeddings of `_MOST` ids at most, and their width."""
+    device = next(embedding.parameters()).device
+    ids = torch.arange(0, vocabulary, math.ceil(vocabulary / _MOST), device=device)
+    total = squares = 0.0
+    width = 0
+    for some in torch.split(ids, 1024):  # all of them in float32 could be hundreds of megabytes
+        output = embedding(some.unsqueeze(0)).float()
+        total += output.sum().item()
+        squares += output.square().sum().item()
+        width = output.shape[-1]
+    elements = len(ids) * width
+    variance = squares / elements - (total / elements) ** 2
+    return math.sqrt(0.0 if variance < 0 else variance), width  # below 0 by rounding alone; nan stays nan

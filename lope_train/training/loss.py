@@ -1,4 +1,4 @@
-"""Completion-only loss of a batch, with logits only where a label is."""
+"""The loss of a batch: completion-only with logits only where a label is, or of the classes of a head."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lope_train.data.tokens import IGNORED
+from lope_train.tuner.head import has_head
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class CompletionLoss:
     """Whether the model takes `logits_to_keep`."""
     virtual_tokens: int
     """How many positions an adapter puts before those of the batch."""
+
+    @property
+    def shifts_labels(self) -> bool:
+        """Whether what is learned at a position is the label of the next one."""
+        return not self.encoder_decoder
 
     @classmethod
     def of(cls, model: PeftModel) -> CompletionLoss:
@@ -54,6 +60,22 @@ class CompletionLoss:
         return _sum(logits, targets[:, kept])
 
 
+class ClassLoss:
+    """Cross-entropy of the classes of rows, by a model with a classification head."""
+
+    shifts_labels = False
+
+    def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The summed loss and the number of rows in it, of a batch of `classified.ClassifiedCollator` without `row`."""
+        rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+        return _sum(model(**rest).logits, inputs["labels"])
+
+
+def loss_of(model: PeftModel) -> CompletionLoss | ClassLoss:
+    """The loss that fits a model and its adapter."""
+    return ClassLoss() if has_head(model) else CompletionLoss.of(model)
+
+
 def _sum(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     labelled = targets != IGNORED
     return F.cross_entropy(logits[labelled].float(), targets[labelled], reduction="sum"), labelled.sum()
@@ -62,8 +84,9 @@ def _sum(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 def split_by_length(inputs: dict[str, Tensor], rows: int) -> Iterator[dict[str, Tensor]]:
     """A batch padded on the right, in parts of at most `rows` rows of like length, each cut to its longest row."""
     lengths = inputs["attention_mask"].sum(1)
-    targets = (inputs["labels"] != IGNORED).cumsum(1).argmax(1) + 1
-    own = inputs["labels"].shape != inputs["input_ids"].shape  # an encoder-decoder's labels have their own length
+    labels = inputs["labels"]
+    own = labels.ndim > 1 and labels.shape != inputs["input_ids"].shape  # an encoder-decoder's have their own length
+    targets = (labels != IGNORED).cumsum(1).argmax(1) + 1 if own else lengths
     for part in torch.split(lengths.argsort(stable=True), rows):
         longest, last = int(lengths[part].max()), int(targets[part].max())
         yield {

@@ -12,19 +12,24 @@ from peft import PeftModel
 
 from lope_common.places import typed_path
 from lope_common.shown import one_line
+from lope_train.data.classified import ClassifiedCollator, classes_of, load_classified
 from lope_train.data.collate import Collator
 from lope_train.data.tokens import Tokens, load_tokens, notice
 from lope_train.data.versions import Version, parent, resolve
 from lope_train.errors import RunError, SettingsError
 from lope_train.keyed import global_seed
 from lope_train.methods import METHODS, Reads
-from lope_train.models.load import fingerprint, load_base, load_tokenizer
+from lope_train.models.heads import is_encoder
+from lope_train.models.load import context_length, fingerprint, load_base, load_tokenizer, resolve_head
 from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_weights, read_json, write_json
 from lope_train.runs.folder import METRICS, RunFolder, kept_stage
 from lope_train.settings.recipes import dump
-from lope_train.settings.settings import TrainSettings
+from lope_train.settings.settings import NO_PACKING, TrainSettings
+from lope_train.training.deployed import ending
+from lope_train.training.pooling import check_pooling
 from lope_train.training.progress import Progress
 from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
+from lope_train.tuner.head import reset_head
 from lope_train.world import World
 
 LIBRARIES = ("lope", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
@@ -52,26 +57,34 @@ def train(settings: TrainSettings) -> Path:
     _check_world(world, settings)
     noisy = resolve(settings.data, settings.store)
     method = METHODS[settings.method]
-    stages = method.stages(settings.noise)
+    stages = settings.stages
     versions: dict[Reads, Version] = {"noisy": noisy}
     if any(stage.reads == "parent" for stage in stages):
         versions["parent"] = parent(noisy, settings.store)
     held_out = resolve(settings.held_out, settings.store) if settings.held_out else None
-    tokenizer = load_tokenizer(settings.model)
-    model: Any = load_base(settings.model, settings.dtype, settings.quantization)
-    _check_model(model, settings)
+    head = resolve_head(settings.model, settings.head)
+    read_versions = [version for name, version in versions.items() if any(stage.reads == name for stage in stages)]
+    classes = classes_of(read_versions) if head == "classification" else None
+    tokenizer = load_tokenizer(settings.model, head)
+    model: Any = load_base(settings.model, settings.dtype, settings.quantization, classes)
+    _check_model(model, settings, head)
     encoder_decoder = bool(model.config.is_encoder_decoder)
 
     def tokens(version: Version) -> Tokens:
-        loaded = load_tokens(
-            version,
-            tokenizer,
-            max_length=settings.max_length,
-            truncate=settings.truncate,
-            packing=settings.packing,
-            encoder_decoder=encoder_decoder,
-        )
-        if world.main and (line := notice(version, loaded.counts, settings.max_length)):
+        max_length, truncate, needed = settings.max_length, settings.truncate, "a prompt or target"
+        if classes is not None:
+            loaded = load_classified(version, tokenizer, classes, max_length=max_length, truncate=truncate)
+            needed = "a text and a label"
+        else:
+            loaded = load_tokens(
+                version,
+                tokenizer,
+                max_length=max_length,
+                truncate=truncate,
+                packing=settings.packing,
+                encoder_decoder=encoder_decoder,
+            )
+        if world.main and (line := notice(version, loaded.counts, max_length, needed)):
             print(one_line(line), file=sys.stderr)
         return loaded
 
@@ -85,14 +98,21 @@ def train(settings: TrainSettings) -> Path:
             read[stage.reads].dataset,
             read[stage.reads].counts.unusable + read[stage.reads].counts.too_long,
             measured if stage is stages[-1] else None,
+            last=stage is stages[-1],
         )
         for stage in stages
     ]
     steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
-    plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model))
+    plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model)) | {
+        "head": head,
+        "classes": classes and [*classes],
+    }
     with folder.opened(plan, world.main) as resumes, global_seed(settings.seed):
         model = method.attach(model, settings, steps[-1])
+        if classes is not None:
+            reset_head(model, settings.seed, "1")
+            check_pooling(model, tokenizer, f"method {settings.method!r} on {settings.model}")
         reports = []
         with Progress(steps, quiet=not world.main) as progress:
             if resumes:
@@ -103,22 +123,27 @@ def train(settings: TrainSettings) -> Path:
                     progress.enter(number - 1, stage.name, "was done before")
                     continue
                 if number > 1:
-                    model = _from_stage(model, folder.result(number - 1), settings)
-                collator = Collator(tokenizer, encoder_decoder)
+                    model = _from_stage(model, folder.result(number - 1), settings, classes)
+                if classes is not None:
+                    reset_head(model, settings.seed, str(number))  # nothing of the noise goes on through the head
+                collator = Collator(tokenizer, encoder_decoder) if classes is None else ClassifiedCollator(tokenizer)
                 reports.append(
                     run_stage(model, number, stage, rows[number - 1], collator, alpha, settings, folder, progress)
                 )
         world.wait()  # until all have read what is now moved
         if world.main:
             _finish(folder, settings, plan, reports)
+            for line in ending(reports[-1]):
+                print(one_line(line), file=sys.stderr)
         world.wait()
     return settings.out
 
 
-def _from_stage(model: PeftModel, result: Path, settings: TrainSettings) -> PeftModel:
+def _from_stage(model: PeftModel, result: Path, settings: TrainSettings, classes: tuple[str, ...] | None) -> PeftModel:
     """The model with the weights that the stage before left: on a new base where that one's model was sharded."""
     if settings.fsdp:
-        return load_adapter(load_base(settings.model, settings.dtype, settings.quantization), result, trainable=True)
+        base = load_base(settings.model, settings.dtype, settings.quantization, classes)
+        return load_adapter(base, result, trainable=True)
     load_weights(model, result)
     return model
 
@@ -145,15 +170,19 @@ def _check_world(world: World, settings: TrainSettings) -> None:
         )
 
 
-def _check_model(model: Any, settings: TrainSettings) -> None:
+def _check_model(model: Any, settings: TrainSettings, head: str) -> None:
     config = model.config
-    limit = getattr(config, "max_position_embeddings", None)
+    if settings.packing and head == "classification":
+        raise SettingsError(f"packing does not go with a classification head: {NO_PACKING}; leave it out")
+    limit = context_length(model)
     virtual = settings.num_virtual_tokens if METHODS[settings.method].virtual_tokens else 0
     if limit is not None and settings.max_length + virtual > limit:
         beside = f" and {virtual} virtual ones" if virtual else ""
         raise SettingsError(f"max_length is {settings.max_length}{beside}, but {settings.model} takes {limit} tokens")
     if settings.fsdp and config.is_encoder_decoder:
         raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
+    if settings.fsdp and is_encoder(config):
+        raise SettingsError("fsdp does not go with an encoder: accelerate shards its embeddings twice; leave it out")
     if settings.packing and config.is_encoder_decoder:
         raise SettingsError("packing does not go with an encoder-decoder: rows in one sequence could not be kept apart")
 

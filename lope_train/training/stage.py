@@ -20,6 +20,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArgumen
 
 from lope_common.extras import check_installed
 from lope_common.files import new_folder
+from lope_train.data.classified import ClassifiedCollator
 from lope_train.data.collate import Collator
 from lope_train.errors import RunError, SettingsError
 from lope_train.inspection.moves import Moved
@@ -27,7 +28,8 @@ from lope_train.methods import METHODS, Stage
 from lope_train.runs.adapter import CONFIG, WEIGHTS, read_json, save_adapter, write_json
 from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_checkpoint, seal
 from lope_train.settings.settings import TrainSettings
-from lope_train.training.embedding_noise import embedding_noise
+from lope_train.training.deployed import measured
+from lope_train.training.embedding_noise import embedding_noise, noise_strength, told
 from lope_train.training.progress import Progress
 from lope_train.training.trainer import StageTrainer, load_state
 from lope_train.world import World
@@ -37,12 +39,13 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class StageRows:
-    """What a stage reads: version `ref` as tokens, and for the last stage what its loss is measured on."""
+    """What a stage reads: version `ref` as tokens. The `last` stage is measured, on `held_out` where there is that."""
 
     ref: str
     rows: datasets.Dataset
     left_out: int
-    held_out: datasets.Dataset | None
+    held_out: datasets.Dataset | None = None
+    last: bool = False
 
 
 def steps_of(rows: int, settings: TrainSettings) -> int:
@@ -55,7 +58,7 @@ def run_stage(
     number: int,
     stage: Stage,
     reads: StageRows,
-    collator: Collator,
+    collator: Collator | ClassifiedCollator,
     alpha: float,
     settings: TrainSettings,
     folder: RunFolder,
@@ -69,6 +72,7 @@ def run_stage(
     method = METHODS[settings.method]
     trained = method.enter(model, stage)
     alpha = alpha if stage.embedding_noise else 0.0
+    strength = noise_strength(model, alpha, settings.embedding_scale)
     checkpoints = folder.checkpoints(number)
     checkpoint = newest_checkpoint(checkpoints)
     World.here().wait()
@@ -87,7 +91,9 @@ def run_stage(
         if alpha:
             noise = stack.enter_context(embedding_noise(model, alpha, settings.seed, settings.embedding_scale))
         about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
-        progress.enter(number - 1, stage.name, about + (f", embedding noise {alpha}" if alpha else ""))
+        if method.poisoning and stage.mode == "stage2":
+            about += f", the poisoning expert {stage.poisoning.treatment}"
+        progress.enter(number - 1, stage.name, ", ".join(filter(None, (about, told(strength)))))
         stack.enter_context(_advised(settings))
         trainer = StageTrainer(
             model,
@@ -98,6 +104,7 @@ def run_stage(
             allocation,
             progress,
             moved,
+            settings.inference,
             args=_arguments(settings, checkpoints, reads, stage.name),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
@@ -108,7 +115,11 @@ def run_stage(
         if checkpoint is None or not trainer.take_end(checkpoint):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - start
-    report = _report(trainer, stage, reads, trained, alpha, seconds)
+    report = _report(trainer, stage, reads, trained, strength, seconds)
+    if method.poisoning:
+        report["trained_as"] = stage.poisoning.value
+    if reads.last:
+        report |= measured(trainer, reads.rows, reads.held_out, settings.inference)
     _leave_result(trainer, model, folder.result(number), report)
     if "wandb" in settings.report_to and World.here().main:
         import wandb
@@ -118,7 +129,7 @@ def run_stage(
 
 
 def _report(
-    trainer: StageTrainer, stage: Stage, reads: StageRows, trained: int, alpha: float, seconds: float
+    trainer: StageTrainer, stage: Stage, reads: StageRows, trained: int, strength: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
     history = trainer.state.log_history
     losses = [entry["loss"] for entry in history if "loss" in entry]
@@ -134,11 +145,8 @@ def _report(
         "first_loss": sum(losses[:tenth]) / tenth,
         "final_loss": sum(losses[-tenth:]) / tenth,
         "trained_parameters": trained,
-        "embedding_alpha": alpha,
+        **strength,
     }
-    if reads.held_out is not None:
-        report["held_out_loss"] = min(entry["eval_loss"] for entry in history if "eval_loss" in entry)
-        report["best_step"] = trainer.state.best_global_step
     return report
 
 

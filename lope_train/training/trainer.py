@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, gather_object
@@ -24,10 +26,14 @@ from lope_train.methods import Allocation, Method
 from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal
 from lope_train.training.embedding_noise import EmbeddingNoise
-from lope_train.training.loss import CompletionLoss, split_by_length
+from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
 from lope_train.training.progress import Progress
+from lope_train.tuner.inference import Inference
+from lope_train.tuner.modes import inferring, lope_experts, without_adapter
 
 STATE = "state.safetensors"
+TRAINED, BASE, SHARES = "trained", "base", "class shares"
+"""What `StageTrainer.losses` calls a model that has one way of inference, and what it is compared with."""
 _PART_ROWS = 4
 REMEDY = "lower the learning rate, or train in float32"
 
@@ -42,7 +48,10 @@ class _Allocate(TrainerCallback):
 
 
 class StageTrainer(Trainer):
-    """One stage of one model; `name` and `ref` (the version it reads) are for messages."""
+    """One stage of one model; `name` and `ref` (the version it reads) are for messages.
+
+    `deployed` is how a model with a poisoning expert will be used; None for one that has no such expert.
+    """
 
     def __init__(
         self,
@@ -54,6 +63,7 @@ class StageTrainer(Trainer):
         allocation: Allocation | None,
         progress: Progress,
         moved: Moved | None,
+        deployed: Inference | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, **kwargs)
@@ -70,13 +80,15 @@ class StageTrainer(Trainer):
         self._allocation = allocation
         self._progress = progress
         self._moved = moved
-        self._loss = CompletionLoss.of(model)
+        self._loss = loss_of(model)
+        self._deployed = deployed
+        self._untrained: dict[str, float] | None = None
         self._tokens = 0
         self._began = time.monotonic()
         # our loss is a sum over the tokens of the whole step, whichever the model would compute
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._loss_shifts_labels = not self._loss.encoder_decoder
+        self._loss_shifts_labels = self._loss.shifts_labels
 
     def create_accelerator_and_postprocess(self) -> None:
         """As in Trainer, but a model can be sharded over CPUs too, where accelerate would only copy it."""
@@ -147,8 +159,45 @@ class StageTrainer(Trainer):
             self._progress.show(self.state.global_step, logs["loss"], speed)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The mean loss of a token of the held-out rows, computed as in training, without noise."""
-        rows: Any = self.eval_dataset
+        """The losses of the held-out rows: `eval_loss` of the model as it will be used, the others beside it."""
+        losses = self.losses(self.eval_dataset)
+        metrics = {"eval_loss": losses[self._deployed or TRAINED]}
+        if not isfinite(metrics["eval_loss"]):
+            raise self._not_finite(self.state.global_step, f"the held-out loss is {metrics['eval_loss']}", "")
+        metrics |= {f"eval_loss_{way}": loss for way, loss in losses.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._memory_tracker.stop_and_update_metrics(metrics)  # type: ignore[no-untyped-call]
+        return metrics
+
+    def losses(self, rows: Any) -> dict[str, float]:
+        """The mean loss of a token of the rows, with a head of a row, computed as in training, without noise: of the
+        model in each of its ways of inference, or as `trained` where it has but one. Beside them as `base` that of the
+        model without its adapter; with a head, which no base has, as `class shares` that of guessing by how often each
+        class is trained on.
+
+        `rows` must be the same at each call.
+        """
+        losses = {}
+        if self._deployed is None:
+            losses[TRAINED] = self._mean_loss(rows, self._loss)
+        for way in Inference if self._deployed else ():
+            with inferring(self._adapted, way):
+                losses[way.value] = self._mean_loss(rows, self._loss)
+        if self._untrained is None:
+            self._untrained = self._untrained_loss(rows)
+        return losses | self._untrained
+
+    def _untrained_loss(self, rows: Any) -> dict[str, float]:
+        if isinstance(self._loss, CompletionLoss):
+            with without_adapter(self._adapted):
+                return {BASE: self._mean_loss(rows, replace(self._loss, virtual_tokens=0))}
+        read: Any = self.train_dataset
+        trained, asked = np.asarray(read["labels"]), np.asarray(rows["labels"])
+        shares = np.bincount(trained) / len(trained)
+        return {SHARES: float(-np.log(shares[asked]).mean())}
+
+    def _mean_loss(self, rows: Any, loss: CompletionLoss | ClassLoss) -> float:
         loader: DataLoader[Any] = DataLoader(
             rows, batch_size=self.args.per_device_train_batch_size, collate_fn=self.data_collator
         )
@@ -158,14 +207,35 @@ class StageTrainer(Trainer):
         with torch.no_grad(), self.accelerator.autocast():
             for batch in self.accelerator.prepare_data_loader(loader):
                 self._drop_repeats(batch, rows)
-                summed, count = self._loss(model, {name: batch[name] for name in batch if name != "row"})
+                summed, count = loss(model, {name: batch[name] for name in batch if name != "row"})
                 totals += torch.stack([summed.double(), count.double()])
         total, count = self.accelerator.reduce(totals, "sum").tolist()
-        metrics = {"eval_loss": total / count}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self._memory_tracker.stop_and_update_metrics(metrics)  # type: ignore[no-untyped-call]
-        return metrics
+        return float(total / count)
+
+    @torch.no_grad()
+    def poison_share(self, rows: Any) -> float:
+        """The share of its weights that the router gives to the poisoning experts: the mean over layers and tokens of
+        each row as the model reads it in the way in which it will be used, then over rows.
+        """
+        assert self._deployed is not None
+        shares: list[Tensor] = []
+
+        def record(experts: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+            weights = experts.router_weights(inputs[0])
+            shares.append(weights[..., experts.config.num_normal :].sum(-1).mean())
+
+        model: Any = self.model
+        model.eval()
+        hooks = [experts.register_forward_hook(record) for _, experts in lope_experts(self._adapted)]
+        try:
+            with inferring(self._adapted, self._deployed), self.accelerator.autocast():
+                for row in rows:  # one at a time: a pad would count as a token
+                    batch = {name: tensor.to(self.args.device) for name, tensor in self.data_collator([row]).items()}
+                    self._loss(model, {name: batch[name] for name in batch if name != "row"})
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return float(torch.stack(shares).mean())
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The adapter, and what training goes on from: an adapter's file may hold less than what trains."""
@@ -204,6 +274,9 @@ class StageTrainer(Trainer):
     def adapter_state(self) -> dict[str, Tensor]:
         """The adapter's parameters, whole where they are sharded; every process must call it."""
         model: Any = self.model
+        for module in model.modules():
+            if hasattr(module, "reshard"):  # FSDP's
+                module.reshard()  # a forward pass without a backward one leaves what lies outside of the layers whole
         state = {}
         for name, parameter in self._method.adapter_parameters(model):
             whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter

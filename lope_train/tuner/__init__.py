@@ -14,7 +14,17 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.tuner.config import LOPE, LopeConfig
     from lope_train.tuner.experts import TRAINED, LopeExperts
-    from lope_train.tuner.inference import ALL_MODES, NO_EXPERT, Inference, InferenceMode, inference_modes
+    from lope_train.tuner.head import has_head, head_modules, head_parameters, reset_head
+    from lope_train.tuner.inference import (
+        ALL_MODES,
+        NO_EXPERT,
+        STAGE2,
+        Inference,
+        InferenceMode,
+        Stage2,
+        inference_modes,
+        stage2_and_inference,
+    )
     from lope_train.tuner.layer import LopeLinear, features, is_linear
     from lope_train.tuner.model import LopeModel, attach
     from lope_train.tuner.modes import lope_experts, set_mode, trained_names
@@ -24,6 +34,7 @@ __all__ = [
     "ALL_MODES",
     "LOPE",
     "NO_EXPERT",
+    "STAGE2",
     "TRAINED",
     "Inference",
     "InferenceMode",
@@ -31,13 +42,19 @@ __all__ = [
     "LopeExperts",
     "LopeLinear",
     "LopeModel",
+    "Stage2",
     "attach",
     "features",
+    "has_head",
+    "head_modules",
+    "head_parameters",
     "inference_modes",
     "is_linear",
     "lope_experts",
     "matches",
+    "reset_head",
     "set_mode",
+    "stage2_and_inference",
     "target_modules",
     "trained_names",
 ]
@@ -54,14 +71,21 @@ __getattr__ = lazy(
         "LopeLinear": "layer",
         "LopeModel": "model",
         "NO_EXPERT": "inference",
+        "STAGE2": "inference",
+        "Stage2": "inference",
         "TRAINED": "experts",
         "attach": "model",
         "features": "layer",
+        "has_head": "head",
+        "head_modules": "head",
+        "head_parameters": "head",
         "inference_modes": "inference",
         "is_linear": "layer",
         "lope_experts": "modes",
         "matches": "targets",
+        "reset_head": "head",
         "set_mode": "modes",
+        "stage2_and_inference": "inference",
         "target_modules": "targets",
         "trained_names": "modes",
     },

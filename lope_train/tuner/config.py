@@ -11,7 +11,7 @@ from peft import PeftConfig, PeftType
 
 from lope_train.errors import SettingsError
 from lope_train.keyed import generator
-from lope_train.tuner.inference import Inference
+from lope_train.tuner.inference import STAGE2, Inference
 
 RouterInput = Literal["latent", "hidden"]
 Normalize = Literal["sum", "none"]
@@ -47,9 +47,11 @@ class LopeConfig(PeftConfig):
         compensation_experts: K of DyCompEnSate (Sec. 3.2.3), largest theta first; None: all, 0: plain masking.
         normalize: beta of DyCompEnSate: `sum` conserves the total weight, `none` is 1.
         theta: `cosine`, or `zero` as a control that tells compensation from renormalisation.
-        inference: what mode `inference` does with the poisoning experts unless told; a word or an `Inference`.
+        inference: what the modes `stage2` and `inference` do with the poisoning experts unless told; a word or an
+            `Inference`.
         seed: keys the initial values and the draw of `poison_index`.
         poison_index: router columns of the poisoning experts, ascending; None: picked at random (Sec. 3.1).
+        modules_to_save: modules that train whole and are saved, as in PEFT; None: a model's classification head.
 
     Raises `SettingsError` where a value is out of range or contradicts another.
     """
@@ -64,9 +66,10 @@ class LopeConfig(PeftConfig):
     compensation_experts: int | None = None
     normalize: Normalize = "sum"
     theta: Theta = "cosine"
-    inference: Inference = Inference.COMPENSATED
+    inference: Inference = STAGE2.deployed
     seed: int = 614
     poison_index: list[int] | None = field(default=None)
+    modules_to_save: list[str] | None = field(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[no-untyped-call]
@@ -97,6 +100,7 @@ class LopeConfig(PeftConfig):
             if not isinstance(names, Collection) or not names or not all(isinstance(n, str) and n for n in names):
                 raise _wrong("target_modules", self.target_modules, "must name at least one module")
             self.target_modules = sorted(set(names))
+        self._check_modules()
         columns = self._drawn() if self.poison_index is None else self.poison_index
         if not isinstance(columns, list | tuple) or not all(type(column) is int for column in columns):
             raise _wrong("poison_index", columns, "must be a list of whole numbers")
@@ -106,6 +110,12 @@ class LopeConfig(PeftConfig):
                 f"poison_index {columns} must hold {self.num_poisoning} different, ascending router "
                 f"columns below num_experts {self.num_experts}"
             )
+
+    def _check_modules(self) -> None:
+        names = self.modules_to_save
+        if names is not None and not (isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names)):
+            raise _wrong("modules_to_save", names, "must be a list of names of modules")
+        self.modules_to_save = None if names is None else [*names]
 
     def _drawn(self) -> list[int]:
         order = torch.randperm(self.num_experts, generator=generator(self.seed, "poison_index"))

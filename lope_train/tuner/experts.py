@@ -41,8 +41,8 @@ class LopeExperts(nn.Module):
     none), `router` (N, r), or (N, d_in) with the hidden router. Expert i of `B` has router column
     `config.normal_columns[i]`, of `B_poison` `config.poison_columns[i]`.
 
-    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In mode `inference`, `inference` says what
-    is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate.
+    Input (..., d_in), output (..., d_out) in the dtype of the parameters. In the modes `stage2` and `inference`,
+    `inference` says what is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate.
     """
 
     A: nn.Parameter
@@ -98,15 +98,26 @@ class LopeExperts(nn.Module):
         """Weights (..., N), normal experts first; where poison is masked, (..., n_normal) of the normal ones alone."""
         return self._weights(x, z, self._prepared())
 
+    def router_weights(self, x: Tensor) -> Tensor:
+        """Weights (..., N) of the router for x (..., d_in), normal experts first, whatever is masked."""
+        x = x.to(self.A.dtype)
+        return _softmax(self._logits(x, F.linear(x, self.A), self._prepared()))
+
+    def _logits(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
+        return F.linear(z if self.config.router_input == "latent" else x, prepared.router)
+
     def _weights(self, x: Tensor, z: Tensor, prepared: _Prepared) -> Tensor:
-        logits = F.linear(z if self.config.router_input == "latent" else x, prepared.router)
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        weights: Tensor = torch.softmax(logits, dim=-1, dtype=wide)
+        logits, n, m = self._logits(x, z, prepared), self.config.num_normal, self.config.num_poisoning
         if not self._masks:
-            return weights
-        normal = weights.narrow(-1, 0, self.config.num_normal)
+            return _softmax(logits)
         if not self._compensates:
-            return normal
+            return _softmax(logits).narrow(-1, 0, n)
+        if self._renormalizes:
+            # What the poisoning experts' weights sum to cancels. Left in, rounding alone would train their router.
+            normal, weights = _softmax(logits.narrow(-1, 0, n)), _softmax(logits.narrow(-1, n, m))
+        else:
+            every = _softmax(logits)
+            normal, weights = every.narrow(-1, 0, n), every.narrow(-1, n, m)
         if torch.is_autocast_enabled(z.device.type):
             with torch.autocast(z.device.type, enabled=False):
                 theta = self._theta(z, weights, prepared)
@@ -115,20 +126,26 @@ class LopeExperts(nn.Module):
         return compensate(normal, theta, self.compensation_experts, self.config.normalize)
 
     def _theta(self, z: Tensor, weights: Tensor, prepared: _Prepared) -> Tensor:
-        n = self.config.num_normal
+        """Of the normal experts; `weights` (..., m) are of the poisoning ones, up to a factor."""
         if prepared.flat is not None:
             return similarity_to_one(z, prepared.flat)
         if prepared.grams is not None:
-            return similarity(z, weights.narrow(-1, n, self.config.num_poisoning), prepared.grams)
-        return torch.zeros_like(weights.narrow(-1, 0, n))
+            return similarity(z, weights, prepared.grams)
+        return weights.new_zeros((*weights.shape[:-1], self.config.num_normal))
 
     @property
     def _masks(self) -> bool:
-        return self.mode == "inference" and self.inference.masked and self.B_poison is not None
+        return self.mode != "stage1" and self.inference.masked and self.B_poison is not None
 
     @property
     def _compensates(self) -> bool:
         return self._masks and self.inference.compensated and self.compensation_experts != 0
+
+    @property
+    def _renormalizes(self) -> bool:
+        """Whether the weights of all normal experts are scaled to sum to 1."""
+        every = self.compensation_experts is None or self.compensation_experts >= self.config.num_normal
+        return every and self.config.normalize == "sum"
 
     def _prepared(self) -> _Prepared:
         """Kept until a weight changes in place or is replaced (writes through `.data` are not seen)."""
@@ -156,3 +173,8 @@ class LopeExperts(nn.Module):
     def extra_repr(self) -> str:
         config = self.config
         return f"r={config.r}, normal={config.num_normal}, poisoning={config.num_poisoning}, mode={self.mode}"
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    weights: Tensor = torch.softmax(logits, dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    return weights

@@ -1,4 +1,6 @@
-"""What is done with the poisoning expert at inference (Sec. 3.2.3). Imports nothing heavy: settings read it."""
+"""What is done with the poisoning expert in stage II and at inference (Sec. 3.2). Imports nothing heavy: settings read
+it.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +52,57 @@ class Inference(StrEnum):
         if word not in words:
             raise SettingsError(f"no {what} {word!r}{suggest(word, words)}")
         return cls(word)
+
+
+class Stage2(StrEnum):
+    """What the forward pass of stage II does with the poisoning experts, which it does not train.
+
+    The paper's text leaves them in (`frozen`) and takes them out afterwards, so the other experts learn only what is
+    left to learn beside them. The others train the adapter in the way in which it is used.
+    """
+
+    FROZEN = "frozen"
+    MASKED = "masked"
+    COMPENSATED = "compensated"
+
+    @classmethod
+    def of(cls, word: str) -> Stage2:
+        """The way that a user's `word` means. Raises SettingsError."""
+        words = [way.value for way in cls]
+        if word not in words:
+            raise SettingsError(f"no stage2 {word!r}{suggest(word, words)}")
+        return cls(word)
+
+    @property
+    def forward(self) -> Inference:
+        """What the forward pass does."""
+        return Inference.UNMASKED if self is Stage2.FROZEN else Inference(self.value)
+
+    @property
+    def deployed(self) -> Inference:
+        """The way of inference where none is asked for; of `frozen` the paper's (Sec. 3.2.3)."""
+        return Inference.COMPENSATED if self is Stage2.FROZEN else Inference(self.value)
+
+
+STAGE2 = Stage2.COMPENSATED
+"""The default: ours, not the paper's (docs/decisions.md)."""
+
+
+def stage2_and_inference(stage2: Stage2 | None, inference: Inference | None) -> tuple[Stage2, Inference]:
+    """What stage II and inference do where these were asked for; what was not follows from the other.
+
+    Raises SettingsError where stage II would train the adapter masked and inference use it in another way.
+    """
+    if stage2 is None and inference is not None:
+        stage2 = next(way for way in Stage2 if way.forward is inference)
+    stage2 = stage2 or STAGE2
+    inference = inference or stage2.deployed
+    if stage2 is not Stage2.FROZEN and inference is not stage2.deployed:
+        raise SettingsError(
+            f"stage2 {stage2.value!r} contradicts inference {inference.value!r}: it trains the adapter in the way in "
+            "which it is used; leave one of them out (`evaluate --inference` compares the others)"
+        )
+    return stage2, inference
 
 
 class InferenceMode(NamedTuple):

@@ -11,6 +11,7 @@ from torch import nn
 
 from lope_train.errors import ModelError
 from lope_train.tuner.config import LOPE, LopeConfig
+from lope_train.tuner.head import has_head, head_modules, in_head, widen_head
 from lope_train.tuner.layer import UNMERGEABLE, LopeLinear, is_linear
 from lope_train.tuner.targets import matches, target_modules
 
@@ -29,10 +30,19 @@ class LopeModel(BaseTuner):
     def _prepare_adapter_config(self, peft_config: Any, model_config: dict[str, Any]) -> Any:  # noqa: ARG002
         # Before anything is replaced, so that an error leaves the model as it was.
         peft_config.target_modules = target_modules(self.model, peft_config.target_modules, peft_config.r)
+        if has_head(self.model):
+            peft_config.modules_to_save = sorted({*(peft_config.modules_to_save or ()), *head_modules(self.model)})
         return peft_config
+
+    def inject_adapter(self, model: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """As in peft, with a classification head in the dtype of the experts."""
+        super().inject_adapter(model, *args, **kwargs)
+        widen_head(model)
 
     @staticmethod
     def _check_target_module_exists(peft_config: Any, key: str) -> bool:
+        if in_head(key, peft_config.modules_to_save or ()):
+            return False
         return any(matches(key, target) for target in peft_config.target_modules or ())
 
     def _create_and_replace(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from peft import PeftModel
 from torch import nn
 
 from lope_train.errors import ModelError, RunError
 from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
+from lope_train.tuner.head import head_parameters
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.layer import LopeLinear
 
@@ -17,10 +20,11 @@ def set_mode(
 ) -> None:
     """Switch the experts of the active adapters to `mode`, and free of all parameters those that `TRAINED` says.
 
-    `inference` and `experts` are of mode `inference`: what is done with the poisoning experts, and K of the
-    compensation; None is what the adapter's own config says. Dropout follows `model.train()` and `model.eval()` as
-    ever. Raises ModelError where nothing is adapted, or where stage I has no poisoning expert to train, SettingsError
-    where there is no such way of inference.
+    `inference` and `experts` are of the modes `stage2` and `inference`: what the forward pass does with the poisoning
+    experts, and K of the compensation; None is what the adapter's own config says, so that stage II trains what will
+    be used. The paper's text has stage II `unmasked` (Sec. 3.2.2). Dropout follows `model.train()` and `model.eval()`
+    as ever. Raises ModelError where nothing is adapted, or where stage I has no poisoning expert to train,
+    SettingsError where there is no such way of inference.
     """
     if mode not in TRAINED:
         raise ModelError(f"no mode {mode!r}; known: {', '.join(TRAINED)}")
@@ -39,9 +43,37 @@ def set_mode(
         parameter.requires_grad_(name in trained)
 
 
+@contextmanager
+def inferring(model: nn.Module, inference: Inference) -> Iterator[None]:
+    """Within the context the experts compute as in mode `inference`; which parameters train stays as it is."""
+    layers = [layer for _, layer in lope_experts(model)]
+    before = [(layer.mode, layer.inference) for layer in layers]
+    try:
+        for layer in layers:
+            layer.mode, layer.inference = "inference", inference
+        yield
+    finally:
+        for layer, (mode, way) in zip(layers, before, strict=True):
+            layer.mode, layer.inference = mode, way
+
+
+@contextmanager
+def without_adapter(model: PeftModel) -> Iterator[None]:
+    """Within the context the base model computes alone; what trained before trains again after it."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        model.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
 def trained_names(model: nn.Module, mode: Mode) -> set[str]:
-    """Full names of the parameters that `mode` trains."""
-    return {
+    """Full names of the parameters that `mode` trains: a classification head in both stages."""
+    head = set() if mode == "inference" else {name for name, _ in head_parameters(model)}
+    return head | {
         f"{name}.{parameter}"
         for name, experts in lope_experts(model)
         for parameter, _ in experts.named_parameters(recurse=False)

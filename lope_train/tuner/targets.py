@@ -8,6 +8,7 @@ from torch import nn
 
 from lope_common.errors import near
 from lope_train.errors import ModelError
+from lope_train.tuner.head import has_head, head_modules, in_head
 from lope_train.tuner.layer import features, is_linear
 
 QUERY_VALUE = (
@@ -27,10 +28,16 @@ QUERY_VALUE = (
 def target_modules(model: nn.Module, asked: Collection[str] | None = None, rank: int = 1) -> list[str]:
     """The targets asked for, or by default the query and value projections as this architecture names them.
 
-    A target is a module's full name or its end after a dot, as in PEFT. Raises ModelError where one matches no
-    linear layer, where no projections are recognised, or where `rank` is above the size of a layer.
+    A target is a module's full name or its end after a dot, as in PEFT. A classification head is none, as it trains
+    whole. Raises ModelError where one matches no linear layer, where no projections are recognised, or where `rank` is
+    above the size of a layer.
     """
-    linears = {name: features(module) for name, module in model.named_modules() if is_linear(module)}
+    head = head_modules(model) if has_head(model) else []
+    linears = {
+        name: features(module)
+        for name, module in model.named_modules()
+        if is_linear(module) and not in_head(name, head)
+    }
     targets = _default(model, linears) if asked is None else list(asked)
     ends = sorted({name.rpartition(".")[2] for name in linears})
     for target in targets:

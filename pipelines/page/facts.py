@@ -97,10 +97,17 @@ def _settings(record: Mapping[str, Any]) -> list[str]:
 
 
 def _embedding_noise(settings: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
-    """As the stages had it: where no strength is asked for, it is the version's."""
-    used = [f"{stage['embedding_alpha']:g}" for stage in stages if stage.get("embedding_alpha")]
+    """As the stages had it: where no strength is asked for, it is the version's. With its ratio to the embeddings."""
+    used = [f"{stage['embedding_alpha']:g}{_ratio(stage)}" for stage in stages if stage.get("embedding_alpha")]
     scale = settings.get("embedding_scale", "none")
     return " / ".join(dict.fromkeys(used)) + ("" if scale == "none" else f", {scale}") if used else "–"
+
+
+def _ratio(stage: Mapping[str, Any]) -> str:
+    ratio, tokens = stage.get("embedding_noise_ratio"), stage.get("embedding_noise_tokens")
+    if not isinstance(ratio, float):
+        return f" ({ratio})" if ratio else ""
+    return f" ({100 * ratio:.3g} % of the embedding's spread{f' at {tokens} tokens' if tokens else ''})"
 
 
 def _value(value: Any) -> str:

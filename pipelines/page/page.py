@@ -13,11 +13,12 @@ from lope_common.shown import brief
 from pipelines.page.facts import libraries, settings_table, versions_table
 from pipelines.page.plots import figures
 from pipelines.page.plots.svg import labelled
-from pipelines.page.sentences import floor_notes, place_label, summary, who_label
+from pipelines.page.sentences import detectable, floor_notes, place_label, summary, who_label
 from pipelines.page.tables import accuracy_tables
 from pipelines.results.findings import GENERATED_CHANCE, Comparison, Findings, Kind, analyse
-from pipelines.results.intervals import RESAMPLES, SEEDS_TO_TEST
+from pipelines.results.intervals import FEW, SEEDS_TO_TEST
 from pipelines.results.labels import arm_label, p_value, points
+from pipelines.results.power import POWER
 from pipelines.study.outcome import Outcome
 
 _TITLES: dict[Kind, str] = {"arm": "With the reference", "mode": "Between modes", "noise": "Noisy questions"}
@@ -58,7 +59,9 @@ def _content(outcome: Outcome, findings: Findings) -> dict[str, Any]:
         "questions": {one.key.task: one.questions for one in accuracies},
         "tables": accuracy_tables(outcome, findings),
         "comparisons": [
-            (kind, title, *_forest(outcome, findings.of(kind))) for kind, title in _TITLES.items() if findings.of(kind)
+            (kind, title, detectable(findings.of(kind)), *_forest(outcome, findings.of(kind)))
+            for kind, title in _TITLES.items()
+            if findings.of(kind)
         ],
         "unpaired": len(findings.unpaired),
         "floors": floor_notes(outcome, findings),
@@ -68,17 +71,18 @@ def _content(outcome: Outcome, findings: Findings) -> dict[str, Any]:
         "versions": versions_table(outcome),
         "libraries": libraries(outcome),
         "generated_chance": GENERATED_CHANCE,
-        "resamples": RESAMPLES,
+        "power": POWER,
+        "few_questions": FEW,
         "seeds_to_test": SEEDS_TO_TEST,
     }
 
 
 def _forest(outcome: Outcome, found: Sequence[Comparison]) -> tuple[float, list[tuple[str, list[dict[str, Any]]]]]:
     """The end of an axis around 0 that holds all intervals, and by task a row for each comparison, placed on it."""
-    top = max(abs(end) for one in found for end in (*one.question_interval, one.difference, 0.01))
+    top = max(abs(end) for one in found for end in (*(one.interval or ()), one.difference, 0.01))
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in found:
-        low, high = one.question_interval
+        low, high = one.interval or (one.difference, one.difference)
         row = {
             "one": one,
             "label": who_label(outcome, one).replace(" %", "\N{NO-BREAK SPACE}%"),

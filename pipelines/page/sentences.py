@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pipelines.results.findings import GENERATED_CHANCE, MEAN, Comparison, Findings, Floor, Key, Kind, is_test
 from pipelines.results.intervals import SEEDS_TO_TEST
 from pipelines.results.labels import arm_label, condition_label, p_value, points, task_label
+from pipelines.results.power import POWER
 from pipelines.study.outcome import Outcome
 
 _MANY = 6
@@ -126,17 +127,29 @@ def _compared(outcome: Outcome, kind: Kind, found: Sequence[Comparison]) -> list
         else:
             single = [_significant(outcome, one) for one in significant[:_MANY]]
             more = len(significant) - len(single)
-            said.append(Finding(f"{text}.", [*single, f"and {more} more, in the table"] if more else single))
+            seen = f"{text}. {detectable(tested)}"
+            said.append(Finding(seen, [*single, f"and {more} more, in the table"] if more else single))
     if untested:
         few = all(len(one.by_seed) < SEEDS_TO_TEST for one in untested)
-        why = f"fewer than {SEEDS_TO_TEST} seeds" if few else "too few seeds, or no spread over them"
+        why = f"fewer than {SEEDS_TO_TEST} seeds{'' if few else ', or one question'}"
         said.append(
             Finding(
-                f"Compared {whom}, {_count(len(untested), 'difference')} {'is' if len(untested) == 1 else 'are'} not "
-                f"tested ({why}), {_spread(untested)}. Nothing is claimed of {'it' if len(untested) == 1 else 'them'}."
+                f"Compared {whom}, {_count(len(untested), 'difference')} cannot be decided ({why}), "
+                f"{_spread(untested)}. Nothing is claimed of {'it' if len(untested) == 1 else 'them'}."
             )
         )
     return said
+
+
+def detectable(found: Sequence[Comparison]) -> str:
+    """How small a difference these could have seen; empty where none is tested."""
+    least = [one.detectable for one in found if one.detectable is not None and one.holm is not None]
+    if not least:
+        return ""
+    low, high = (f"{100 * end:.1f}" for end in (min(least), max(least)))
+    if low == high:
+        return f"A true difference of {low} points could have been seen with power {POWER:g}."
+    return f"The smallest true differences that could have been seen with power {POWER:g} are {low} to {high} points."
 
 
 def _spread(found: Sequence[Comparison]) -> str:
@@ -145,11 +158,12 @@ def _spread(found: Sequence[Comparison]) -> str:
 
 
 def _significant(outcome: Outcome, one: Comparison) -> str:
-    low, high = one.question_interval
     assert one.holm is not None
+    assert one.interval is not None
+    low, high = one.interval
     return (
         f"{who_label(outcome, one)}: {points(one.difference)} points on {place_label(outcome, one.key)} "
-        f"({points(low)} to {points(high)} over questions; {len(one.by_seed)} seeds, "
+        f"(95 % interval {points(low)} to {points(high)}; {len(one.by_seed)} seeds, "
         f"adjusted p\N{NO-BREAK SPACE}{p_value(one.holm)}{'; floor unknown' if one.floor == 'floor unknown' else ''})"
     )
 

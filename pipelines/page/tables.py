@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lope_train.tuner import NO_EXPERT
 from pipelines.results.findings import Accuracy, Findings, Floor, Key, first_mode
-from pipelines.results.labels import UNTRAINED, arm_label, modes_of, ordered_tasks, task_label, wanted_seeds
+from pipelines.results.labels import UNTRAINED, arm_label, ordered_tasks, task_label, wanted_seeds
 from pipelines.study.outcome import BASE, Outcome
 
 FAILED, ABSENT = "failed", "no result"
@@ -71,7 +71,7 @@ def _table(outcome: Outcome, findings: Findings, model: str, noise: float) -> Ta
     for condition in study.conditions:
         rows = []
         for arm in (arm for arm, on in study.cells() if on.id == condition.id):
-            first = first_mode(study, modes_of(findings, model, arm.id, condition.id))
+            first = first_mode(study, arm.id)
             here = (model, arm.id, condition.id)
             seen = dict.fromkeys(
                 one.key.mode for one in found if (one.key.model, one.key.arm, one.key.condition) == here
@@ -118,10 +118,10 @@ def _row(
     papers: list[tuple[str, list[str]]],
 ) -> Row:
     cells = [_cell(outcome, findings, replace(key, task=task)) for task in tasks]
-    figures = [[_figure(outcome, findings, key, model, task) for task in columns] for model, columns in papers]
+    figures = [[_figure(outcome, key, model, task) for task in columns] for model, columns in papers]
     return Row(
         label,
-        key.arm == BASE or first_mode(outcome.study, modes_of(findings, key.model, key.arm, key.condition)) == key.mode,
+        first_mode(outcome.study, key.arm) == key.mode,
         mode,
         cells,
         figures,
@@ -144,9 +144,9 @@ def _steps_of(outcome: Outcome, key: Key) -> set[str]:
     return {f"{key.model} {key.arm} {key.condition} {seed}" for seed in wanted_seeds(outcome)}
 
 
-def _figure(outcome: Outcome, findings: Findings, key: Key, model: str, task: str) -> float | None:
+def _figure(outcome: Outcome, key: Key, model: str, task: str) -> float | None:
     """The paper's figure; one without a mode is of the mode that comparisons use."""
-    first = first_mode(outcome.study, modes_of(findings, key.model, key.arm, key.condition))
+    first = first_mode(outcome.study, key.arm)
     place = (key.arm, key.condition, model, key.mode)
     return next(
         (

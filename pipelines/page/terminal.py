@@ -10,6 +10,7 @@ from lope_common.shown import neutral
 from pipelines.page.tables import Cell, Column, accuracy_tables
 from pipelines.results.findings import Comparison, Key, analyse
 from pipelines.results.labels import arm_label, points
+from pipelines.results.power import POWER
 from pipelines.study.outcome import Outcome
 
 _STYLES = {"at floor": "dim", "not significant": "dim", "failed": "bold red", "no result": "dim"}
@@ -25,7 +26,10 @@ def summary_table(outcome: Outcome) -> Table:
     tables = [table for table in accuracy_tables(outcome, findings) if table.noise == 0]
     reference = arm_label(outcome.study, outcome.study.reference)
     shown = Table(
-        title=_text(f"accuracy in % [95 % interval over questions]; difference from {reference}, in points"),
+        title=_text(
+            f"accuracy in % [95 % interval]; difference from {reference}, in points\n"
+            f"sees: the smallest difference found with power {POWER:g}, two-sided, before Holm's correction"
+        ),
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -62,6 +66,8 @@ def _cell(cell: Cell | None, against: dict[Key, Comparison]) -> Text:
     if found := against.get(one.key):
         style = "bold green" if found.significant else "dim"
         text.append(f"\n{points(found.difference)}: {found.verdict}", style=style)
+        if found.holm is not None and found.detectable is not None:
+            text.append(f"; sees {100 * found.detectable:.1f}", style="dim")
     return text
 
 

@@ -10,16 +10,8 @@ import numpy as np
 
 from lope_common.intervals import wilson
 from lope_train.tuner import NO_EXPERT
-from pipelines.results.intervals import (
-    LEVEL,
-    SEEDS_TO_TEST,
-    Interval,
-    Scores,
-    holm,
-    question_interval,
-    seed_interval,
-    seed_p_value,
-)
+from pipelines.results.intervals import LEVEL, SEEDS_TO_TEST, Interval, Scores, crossed, holm, share_interval
+from pipelines.results.power import smallest_detectable
 from pipelines.study.outcome import BASE, Answers, Outcome
 from pipelines.study.recipe import Study
 
@@ -49,7 +41,7 @@ Pair = tuple[Kind, Key, Key]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares in 0..1. The mean is over seeds and questions, `interval` over questions, `deviation` over seeds."""
+    """Shares in 0..1. The mean is over seeds and questions, `deviation` over seeds, `interval` of `share_interval`."""
 
     key: Key
     mean: float
@@ -66,6 +58,10 @@ class Comparison:
 
     kind: what differs between the two: the arm (the other is the study's reference), the mode (the other is the same
     arm's first), or the noise in the questions (the other is clean).
+    interval: of 95 %, over seeds and questions; None where either is but one.
+    p: two-sided, by the same error; None where nothing can be decided: fewer than five seeds, or one question.
+    detectable: what the test finds with power .8, two-sided and before Holm; None where there is no p.
+    holm: the p-value corrected for all that the study tests; None at floor too.
     """
 
     kind: Kind
@@ -73,9 +69,9 @@ class Comparison:
     other: Key
     by_seed: dict[int | None, float]
     questions: int
-    question_interval: Interval
-    seed_interval: Interval | None
+    interval: Interval | None
     p: float | None
+    detectable: float | None
     floor: Floor
     holm: float | None = None
 
@@ -92,22 +88,15 @@ class Comparison:
         """What may be said, in words that claim no more."""
         if self.floor == "at floor":
             return "at floor"
-        said = self._tested() if len(self.by_seed) >= SEEDS_TO_TEST else self._untested()
-        return f"{said}; floor unknown" if self.floor == "floor unknown" else said
+        return f"{self._said}; floor unknown" if self.floor == "floor unknown" else self._said
 
-    def _tested(self) -> str:
+    @property
+    def _said(self) -> str:
         if self.p is None:
-            return "same difference at every seed, no test"
+            return "cannot decide"
         if not self.significant:
             return "not significant"
         return "significant, higher" if self.difference > 0 else "significant, lower"
-
-    def _untested(self) -> str:
-        why = "no p-value below five seeds"
-        if self.seed_interval is None:
-            return why
-        low, high = self.seed_interval
-        return f"{why}; interval covers 0" if low <= 0 <= high else f"{why}; interval excludes 0, no test"
 
 
 @dataclass(frozen=True)
@@ -174,9 +163,10 @@ def _order(outcome: Outcome) -> Callable[[Key], tuple[int, ...]]:
     return place
 
 
-def first_mode(study: Study, modes: Iterable[str]) -> str:
-    """The mode of an arm that comparisons use, of those that it answered in."""
-    return NO_EXPERT if NO_EXPERT in modes else study.evaluation.inference[0].label
+def first_mode(study: Study, arm: str) -> str:
+    """The mode of an arm that comparisons use: the way in which its runs are used."""
+    deployed = next((one.deployed for one in study.arms if one.id == arm), None)
+    return NO_EXPERT if deployed is None else deployed.label
 
 
 def is_test(study: Study, task: str) -> bool:
@@ -217,22 +207,18 @@ def _means(by_key: Mapping[Key, _Seeds], tasks: Sequence[str]) -> dict[Key, _See
 
 def _pairs(study: Study, by_key: Mapping[Key, _Seeds]) -> Iterable[Pair]:
     """What is compared with what."""
-    modes: dict[tuple[str, str, str], list[str]] = {}
-    for key in by_key:
-        modes.setdefault((key.model, key.arm, key.condition), []).append(key.mode)
     references = {condition.id for arm, condition in study.cells() if arm.id == study.reference}
     for key in by_key:
         if key.arm == BASE:
             continue
-        first = first_mode(study, modes[key.model, key.arm, key.condition])
+        first = first_mode(study, key.arm)
         if key.mode != first:
             yield "mode", key, replace(key, mode=first)
             continue
         if key.noise:
             yield "noise", key, replace(key, noise=0.0)
         if key.arm != study.reference and key.condition in references:
-            others = modes.get((key.model, study.reference, key.condition), [])
-            yield "arm", key, replace(key, arm=study.reference, mode=first_mode(study, others))
+            yield "arm", key, replace(key, arm=study.reference, mode=first_mode(study, study.reference))
 
 
 def _accuracy(key: Key, seeds: _Seeds) -> Accuracy:
@@ -243,7 +229,7 @@ def _accuracy(key: Key, seeds: _Seeds) -> Accuracy:
     return Accuracy(
         key=key,
         mean=float(np.mean([*by_seed.values()])),
-        interval=question_interval(scores),
+        interval=share_interval(scores),
         deviation=float(np.std([*by_seed.values()], ddof=1)) if len(by_seed) > 1 else None,
         by_seed=by_seed,
         questions=sum(one.shape[1] for one in scores),
@@ -259,16 +245,17 @@ def _compare(kind: Kind, key: Key, other: Key, by_key: Mapping[Key, _Seeds], flo
     if not scores or not all(one.size for one in scores):
         return None
     differences = [one[: len(both)] - one[len(both) :] for one in scores]
-    by_seed = _by_seed(both, differences)
+    made = crossed(differences)
+    tested = made if len(both) >= SEEDS_TO_TEST else None
     return Comparison(
         kind=kind,
         key=key,
         other=other,
-        by_seed=by_seed,
+        by_seed=_by_seed(both, differences),
         questions=sum(one.shape[1] for one in differences),
-        question_interval=question_interval(differences),
-        seed_interval=seed_interval([*by_seed.values()]),
-        p=seed_p_value([*by_seed.values()]),
+        interval=(max(float(made.low), -1.0), min(float(made.high), 1.0)) if made else None,
+        p=float(tested.p) if tested else None,
+        detectable=float(smallest_detectable(tested)) if tested else None,
         floor=floor,
     )
 
@@ -292,15 +279,9 @@ def _matrix(answers: Sequence[Answers]) -> Scores:
 
 
 def _adjusted(compared: list[Comparison]) -> list[Comparison]:
-    """With Holm's p-values. Arms against the reference are one family, modes another, noise a third.
-
-    What is at floor is in none.
-    """
+    """With Holm's p-values: all that the study tests is one family, and what is at floor is not in it."""
+    tested = {i: one.p for i, one in enumerate(compared) if one.p is not None and one.floor != "at floor"}
     adjusted = list(compared)
-    for kind in ("arm", "mode", "noise"):
-        places = [
-            i for i, one in enumerate(compared) if one.kind == kind and one.p is not None and one.floor != "at floor"
-        ]
-        for place, p in zip(places, holm([compared[i].p or 0.0 for i in places]), strict=True):
-            adjusted[place] = replace(compared[place], holm=p)
+    for place, p in zip(tested, holm([*tested.values()]), strict=True):
+        adjusted[place] = replace(compared[place], holm=p)
     return adjusted

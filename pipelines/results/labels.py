@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipelines.results.findings import MEAN, Findings, Key, first_mode
+from pipelines.results.findings import MEAN, Key, first_mode
 from pipelines.study.outcome import BASE, Outcome
 from pipelines.study.recipe import FIRST_SEED, Arm, Condition, Study
 
@@ -29,18 +29,9 @@ def condition_label(study: Study, name: str) -> str:
     return condition.label if condition else name
 
 
-def modes_of(findings: Findings, model: str, arm: str, condition: str) -> list[str]:
-    """The modes that a cell answered in, the first one first."""
-    return list(
-        dict.fromkeys(
-            key.mode for key in findings.accuracies if (key.model, key.arm, key.condition) == (model, arm, condition)
-        )
-    )
-
-
-def is_first(study: Study, findings: Findings, key: Key) -> bool:
+def is_first(study: Study, key: Key) -> bool:
     """Whether the mode is the one that comparisons use."""
-    return key.mode == first_mode(study, modes_of(findings, key.model, key.arm, key.condition))
+    return key.mode == first_mode(study, key.arm)
 
 
 def ordered_tasks(study: Study, seen: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from lope_train.cli import flag
 from lope_train.errors import LopeTrainError
 from lope_train.methods import METHODS, Method
 from lope_train.settings import settings_from
+from lope_train.tuner import Inference
 from pipelines.errors import PipelineError
 from pipelines.study.contents import model_content, run_content
 from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
@@ -65,6 +66,8 @@ class Setting:
 def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     """The study's jobs, each after what it needs. `gettable` are the models that `get-model` knows."""
     jobs = [_get_model(name) for name in setting.models if name in set(gettable)]
+    if study.evaluation.test is not None:
+        jobs.append(_ingest("test", study.evaluation.test, setting, None))
     jobs.append(_ingest("source", study.source, setting, setting.scale.rows))
     made: dict[str, Job] = {}
     for seed in setting.seeds:
@@ -74,15 +77,18 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     jobs += made.values()
     jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
+    trained = [_training(arm, condition, setting.scale, FIRST_SEED) for arm, condition in study.cells()]
+    heads = any(options.get("head") == "classification" for options in trained)  # no untrained model has one
     for model in setting.models:
-        jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))
+        if not heads:
+            jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))
         for seed in setting.seeds:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)
                 options = _training(arm, condition, setting.scale, seed)
                 data = _versions(options, condition, seed, study.edition)[-1].id
                 jobs.append(_train(cell, options, data, ready))
-                jobs.append(_evaluate(cell, options, study.evaluation, setting, ready))
+                jobs.append(_evaluate(cell, options, study.evaluation, setting, ready, arm.deployed))
     return jobs
 
 
@@ -148,7 +154,14 @@ def _ingest(job_id: str, source: Source, setting: Setting, limit: int | None) ->
         words += ["--recipe", str(_RECIPES / source.recipe)]
     if limit is not None:
         words += ["--limit", str(limit)]
-    return Job(job_id, "ingest", f"read {source.file}", (), lambda _: words)
+    if source.without is None:
+        return Job(job_id, "ingest", f"read {source.file}", (), lambda _: words)
+    test = source.without
+
+    def after(results: Results) -> list[str]:
+        return [*words, "--without", ref(results[test])]
+
+    return Job(job_id, "ingest", f"read {source.file} without the rows of the {test} file", (test,), after)
 
 
 def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition: int) -> Job:
@@ -180,10 +193,9 @@ def _spec(noise: Noise) -> str:
 
 
 def _questions(study: Study, setting: Setting) -> list[Job]:
-    """The test set, and the tasks' questions with noise, the same for every run."""
-    evaluation, jobs = study.evaluation, []
-    if evaluation.test is not None:
-        jobs.append(_ingest("test", evaluation.test, setting, None))
+    """The tasks' questions with noise, the same for every run."""
+    evaluation = study.evaluation
+    jobs: list[Job] = []
     for task in evaluation.tasks if evaluation.noise else ():
         jobs += _noisy_questions(task, evaluation, setting, study.edition)
     return jobs
@@ -221,9 +233,14 @@ def _train(cell: Cell, options: Mapping[str, Option], data: str, ready: tuple[st
 
 
 def _evaluate(
-    cell: Cell, options: Mapping[str, Option] | None, evaluation: Evaluation, setting: Setting, ready: tuple[str, ...]
+    cell: Cell,
+    options: Mapping[str, Option] | None,
+    evaluation: Evaluation,
+    setting: Setting,
+    ready: tuple[str, ...],
+    deployed: Inference | None = None,
 ) -> Job:
-    """Of the untrained model where there are no `options` of training."""
+    """Of the untrained model where there are no `options` of training; of a run as `deployed`, and in other ways."""
     noisy = [noisy_id(task, ratio) for task in evaluation.tasks for ratio in evaluation.noise]
     needs = [*ready, *noisy, *([] if options is None else [run_id(cell)]), *(["test"] if evaluation.test else [])]
     modes = 1
@@ -234,10 +251,11 @@ def _evaluate(
         asked["limit"] = setting.scale.questions
     if options is None and "dtype" in setting.scale.train:
         asked["dtype"] = setting.scale.train["dtype"]
-    if options is not None and _method(options).poisoning:
-        asked["inference"] = ",".join(evaluation.inference)
+    if deployed is not None:
+        ways = dict.fromkeys((deployed, *evaluation.inference))
+        asked["inference"] = ",".join(ways)
         asked["experts"] = [str(k) for k in evaluation.experts]
-        modes = len(evaluation.inference) + len(evaluation.experts)
+        modes = len(ways) + len(evaluation.experts)
 
     def words(results: Results) -> list[str]:
         subject = ["--base", "--model", _model(cell, results)] if options is None else [results[run_id(cell)]["path"]]

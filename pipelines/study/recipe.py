@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lope_common.errors import suggest
 from lope_data.noise import EditionNumber
-from lope_train.tuner import Inference
+from lope_train.methods import METHODS
+from lope_train.tuner import Inference, Stage2, stage2_and_inference
 from pipelines.errors import PipelineError
 
 PAPER = Path(__file__).parents[1] / "paper"
@@ -22,6 +23,8 @@ Option = str | int | float | bool | list[str]
 _Ratio = Annotated[float, Field(gt=0, le=1)]
 _RESERVED = ("data", "model", "out", "store", "seed", "held_out", "report_to")
 """Options of training that the study itself gives, or that would change what runs are compared by."""
+_OF_ARMS = ("stage2", "inference")
+"""Options that only an arm may set: it is compared by what they say."""
 _Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
@@ -30,12 +33,16 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """A file of the data folder, and how it is read."""
+    """A file of the data folder, and how it is read.
+
+    `without` leaves out the rows that stand in the study's test file, which no run may learn.
+    """
 
     file: str
     encoding: str | None = None
     pattern: str | None = None
     recipe: str | None = None
+    without: Literal["test"] | None = None
 
 
 class Noise(_Strict):
@@ -73,20 +80,35 @@ class Arm(_Strict):
     on: tuple[str, ...] = ()
     x: float | None = None
 
+    @property
+    def deployed(self) -> Inference | None:
+        """How its runs are used, which is what comparisons are of; None without a poisoning expert.
+
+        Raises SettingsError where its options contradict each other.
+        """
+        if (method := METHODS.get(str(self.train.get("method")))) is None or not method.poisoning:
+            return None
+        stage2, inference = (self.train.get(name) for name in ("stage2", "inference"))
+        _, deployed = stage2_and_inference(
+            None if stage2 is None else Stage2.of(str(stage2)),
+            None if inference is None else Inference.of(str(inference)),
+        )
+        return deployed
+
 
 class Evaluation(_Strict):
     """What every run answers.
 
     `tasks` are lm-eval's; `test` is a file whose rows have options (classification). `noise` are ratios at which the
     tasks' questions are made noisy. `inference` and `experts` (K of the compensation) are ways to treat the poisoning
-    expert; the first `inference` is the one that comparisons use.
+    expert, beside the one in which an arm's runs are used.
     """
 
     tasks: tuple[str, ...] = ()
     test: Source | None = None
     noise: tuple[_Ratio, ...] = ()
     noise_mix: str = "char=1,word=1"
-    inference: Annotated[tuple[Inference, ...], Field(min_length=1)] = (Inference.COMPENSATED,)
+    inference: tuple[Inference, ...] = ()
     experts: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
 
@@ -164,6 +186,8 @@ class Study(_Strict):
         for what, name, options in tables:
             if taken := [option for option in options if option in _RESERVED]:
                 raise ValueError(f"{what} {name!r}: train cannot set {taken[0]!r}, the study does")
+            if what != "arm" and (taken := [option for option in options if option in _OF_ARMS]):
+                raise ValueError(f"{what} {name!r}: train cannot set {taken[0]!r}; make an arm of it")
         for arm in self.arms:
             if "method" not in arm.train:
                 raise ValueError(f"arm {arm.id!r}: train has no method")
@@ -177,6 +201,10 @@ class Study(_Strict):
                 raise ValueError(f"paper: {figure.arm!r} on {figure.condition!r} is not in this study")
         if not self.evaluation.tasks and self.evaluation.test is None:
             raise ValueError("evaluation has neither tasks nor a test file")
+        if self.source.without and self.evaluation.test is None:
+            raise ValueError("source.without is 'test', and evaluation has no test file")
+        if self.evaluation.test is not None and self.evaluation.test.without:
+            raise ValueError("evaluation.test.without: only the source is read without the test file's rows")
         return self
 
     def scaled(self, scale: Scale) -> Study:

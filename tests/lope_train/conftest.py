@@ -13,7 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from lope_train.methods import METHODS
 from lope_train.settings import TrainSettings
@@ -64,7 +74,7 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     store = tmp_path_factory.mktemp("store")
     clean = _rows()
-    parent = _write_version(store, "tiny", clean, edits=[], parent=None)
+    parent = write_version(store, "tiny", clean, edits=[], parent=None)
     noisy = [dict(row, lope_ops=[]) for row in clean]
     edits: list[dict[str, Any]] = []
 
@@ -79,7 +89,7 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     edit(1, "output", "label.swap_response", "guten Morgen")
     edit(11, "answer", "label.choice", 0)
     edit(16, "label", "label.flip", "negative")
-    _write_version(store, "tiny-noisy", noisy, edits=edits, parent=parent)
+    write_version(store, "tiny-noisy", noisy, edits=edits, parent=parent)
     return store
 
 
@@ -159,15 +169,17 @@ def _canonical(value: Any) -> bytes:
     return f"{text}\n".encode()
 
 
-def _write_version(
+def write_version(
     store: Path,
     name: str,
     rows: list[dict[str, Any]],
     edits: list[dict[str, Any]],
     parent: dict[str, Any] | None,
+    label: pa.DataType | None = None,
 ) -> dict[str, Any]:
-    """Write one version as `lope_data/store/FORMAT.md` says, and return its manifest."""
-    table = pa.Table.from_pylist(rows, schema=COLUMNS)
+    """Write one version as `lope_data/store/FORMAT.md` says, and return its manifest; `label` is the labels' type."""
+    columns = COLUMNS.set(COLUMNS.get_field_index("label"), pa.field("label", label or pa.string()))
+    table = pa.Table.from_pylist(rows, schema=columns)
     digest = "sha256:" + hashlib.sha256(_canonical([table.to_pylist(), edits])).hexdigest()
     source = {"name": "tiny", "fingerprint": "sha256:" + hashlib.sha256(b"tiny").hexdigest()}
     kind = "build" if parent else "ingest"
@@ -272,3 +284,113 @@ def tiny_t5(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         T5ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+TOPICS = {
+    "animal": ["cat", "dog", "horse", "cow", "sheep", "goat"],
+    "colour": ["red", "blue", "green", "black", "white", "yellow"],
+    "number": ["one", "two", "three", "four", "five", "six"],
+}
+WORDS = [word for words in TOPICS.values() for word in words]
+
+
+def classified_rows(rows: int, start: int = 0) -> list[dict[str, Any]]:
+    """Rows of the three topics in turn: a text of two to four words of one topic, and the topic."""
+    made = []
+    for number in range(start, start + rows):
+        label, words = list(TOPICS.items())[number % 3]
+        text = " ".join(words[(number * step + step) % 6] for step in range(1, 3 + number % 3))
+        made.append({"lope_shape": "classification", "text": text, "label": label})
+    return [{**row, "lope_row_id": f"topic-{start + index}", "lope_ops": []} for index, row in enumerate(made)]
+
+
+@pytest.fixture(scope="session")
+def labelled() -> Callable[..., None]:
+    """Writes a version of classification rows with these labels, of a type of arrow, into a store."""
+
+    def write(store: Path, name: str, labels: list[Any], kind: pa.DataType | None = None) -> None:
+        rows = [{**row, "label": label} for row, label in zip(classified_rows(len(labels)), labels, strict=True)]
+        write_version(store, name, rows, [], None, kind)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with `topics`, 48 classification rows of three classes, `topics-noisy`, of which every sixth label is
+    flipped, and `topics-test`, 24 other rows.
+    """
+    store = tmp_path_factory.mktemp("topics")
+    clean = classified_rows(48)
+    parent = write_version(store, "topics", clean, edits=[], parent=None)
+    noisy = [dict(row, lope_ops=[]) for row in clean]
+    edits = []
+    for row in noisy[::6]:
+        edits.append(_edit(row, "label", "label.flip", "number"))
+        row |= {"label": "number", "lope_ops": ["label.flip"]}
+    write_version(store, "topics-noisy", noisy, edits=edits, parent=parent)
+    write_version(store, "topics-test", classified_rows(24, start=100), edits=[], parent=None)
+    return store
+
+
+_SMALL = {
+    **dict.fromkeys(("hidden_size", "n_embd", "dim"), 32),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads"), 4),
+    **dict.fromkeys(("intermediate_size", "hidden_dim"), 64),
+    **dict.fromkeys(("max_position_embeddings", "n_positions"), 64),
+    "num_key_value_heads": 4,
+    "embedding_size": 32,
+    "initializer_range": 0.3,  # so that what one token reads of another shows in the logits
+    "layer_norm_eps": 1e-5,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a random model of a family (`bert`, `llama`, ...) that knows the words of `topics`: made once, as
+    the family is pretrained, without a classification head. Of decoders the tokenizer has no pad token.
+    """
+    folder = tmp_path_factory.mktemp("families")
+    specials = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"]
+
+    def make(family: str) -> Path:
+        place = folder / family
+        if place.is_dir():
+            return place
+        kind = AutoConfig.for_model(family)
+        decoder = family in ("llama", "gpt2", "xlnet")
+        words = Tokenizer(WordLevel({word: i for i, word in enumerate(specials + WORDS)}, "<unk>"))
+        words.normalizer = normalizers.Lowercase()
+        words.pre_tokenizer = pre_tokenizers.Whitespace()
+        words.post_processor = processors.TemplateProcessing(
+            single="<s> $A" if decoder else "<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+        )
+        named = {"bos_token": "<s>", "eos_token": "</s>"} if decoder else {"cls_token": "<s>", "sep_token": "</s>"}
+        named["unk_token"] = specials[1]
+        named |= {} if family in ("llama", "gpt2") else {"pad_token": "<pad>", "mask_token": "<mask>"}
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **named)
+        size = len(specials + WORDS)
+        ids = {"vocab_size": size, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+        ids |= {"pad_token_id": None if family in ("llama", "gpt2") else 0}
+        known = kind.to_dict().keys() | kind.attribute_map.keys()
+        config = type(kind)(**{name: value for name, value in {**_SMALL, **ids}.items() if name in known})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            auto: Any = AutoModelForCausalLM if decoder else AutoModelForMaskedLM
+            auto.from_config(config).save_pretrained(place)
+        tokenizer.save_pretrained(place)
+        return place
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def class_settings(tiny_of: Callable[[str], Path], topics: Path) -> Callable[..., TrainSettings]:
+    """Settings of a training with a head on `topics-noisy` that takes a second; keywords override."""
+
+    def make(out: Path, family: str = "bert", **values: Any) -> TrainSettings:
+        tiny = {"data": "topics-noisy", "model": str(tiny_of(family)), "store": topics, "head": "classification"}
+        return TrainSettings(**{**tiny, "batch_size": 8, "learning_rate": 0.01, "max_length": 16, "out": out, **values})
+
+    return make

@@ -39,20 +39,20 @@ def figures(outcome: Outcome, findings: Findings) -> list[Drawing]:
 
 def _draw_bars(pen: Draughtsman, outcome: Outcome, findings: Findings, plot: Plot) -> Drawing:
     """One panel a model and task, a bar for every arm, condition and mode."""
-    caption = "Bars are means over seeds, dots single seeds, lines 95 % intervals over the questions; dotted is chance."
+    caption = "Bars are means over seeds, dots single seeds, lines 95 % intervals; dotted is chance."
     drawing = Drawing(plot.title, caption)
     clean = [one for one in findings.accuracies.values() if one.key.noise == 0]
     for model in dict.fromkeys(one.key.model for one in clean):
         for task in ordered_tasks(outcome.study, (one.key.task for one in clean)):
             bars = [one for one in clean if (one.key.model, one.key.task) == (model, task)]
             if bars:
-                drawing.panels.append(_bars(pen, outcome, findings, bars))
+                drawing.panels.append(_bars(pen, outcome, bars))
     return drawing
 
 
-def _bars(pen: Draughtsman, outcome: Outcome, findings: Findings, bars: list[Accuracy]) -> Panel:
+def _bars(pen: Draughtsman, outcome: Outcome, bars: list[Accuracy]) -> Panel:
     arms = [BASE, *(arm.id for arm in outcome.study.arms)]
-    labels = [_bar_label(outcome, findings, one) for one in bars]
+    labels = [_bar_label(outcome, one) for one in bars]
     colours = [look(arms.index(one.key.arm)).colour for one in bars]
     places, depth = [], 0.0
     for label in labels:
@@ -80,12 +80,12 @@ def _bars(pen: Draughtsman, outcome: Outcome, findings: Findings, bars: list[Acc
     return Panel(title, made[0], shown(f"{title}. {'; '.join(said)}", 2000))
 
 
-def _bar_label(outcome: Outcome, findings: Findings, one: Accuracy) -> str:
+def _bar_label(outcome: Outcome, one: Accuracy) -> str:
     """The arm, and what tells its bars apart."""
     key, study = one.key, outcome.study
     parts = [arm_label(study, key.arm)]
     if key.arm != BASE and len(study.conditions) > 1:
         parts.append(condition_label(study, key.condition))
-    if not is_first(study, findings, key):
+    if not is_first(study, key):
         parts.append(key.mode)
     return "\n".join(textwrap.wrap(shown(", ".join(parts), 75), 25, break_long_words=True))

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from lope_train.tuner import InferenceMode
 from pipelines.page.plots.svg import INK, Draughtsman, Drawing, Look, Panel, look, shown
-from pipelines.results.findings import Accuracy, Findings
+from pipelines.results.findings import Accuracy, Findings, first_mode
 from pipelines.results.labels import (
     arm_label,
     arm_of,
@@ -23,8 +23,8 @@ from pipelines.study.outcome import BASE, Outcome
 from pipelines.study.recipe import Plot
 
 _INTERVALS = (
-    "Points are means over seeds, a little apart sideways so that none hides another; upright lines are 95 % intervals "
-    "over the questions; dotted is chance."
+    "Points are means over seeds, a little apart sideways so that none hides another; upright lines are 95 % "
+    "intervals; dotted is chance."
 )
 _APART = 0.011
 """Of the width, between points of neighbouring lines at the same x."""
@@ -67,19 +67,19 @@ class _Sweep(NamedTuple):
         more = f", {condition_label(study, condition)}" if len(study.conditions) > 1 else ""
         return arm_label(study, arm) + more
 
-    def ours(self, found: Iterable[Accuracy], findings: Findings) -> _Lines:
+    def ours(self, found: Iterable[Accuracy]) -> _Lines:
         placed = []
         for one in found:
             key = one.key
-            x = self.x(key.arm, key.condition, key.mode, is_first(self.outcome.study, findings, key))
+            x = self.x(key.arm, key.condition, key.mode, is_first(self.outcome.study, key))
             if x is not None:
                 placed.append((self.label(key.arm, key.condition), _point(x, one)))
         return _lines(placed)
 
     def papers(self, model: str, task: str) -> _Lines:
         placed = []
-        first = self.outcome.study.evaluation.inference[0].label
         for figure in self.outcome.study.paper:
+            first = first_mode(self.outcome.study, figure.arm)
             x = self.x(figure.arm, figure.condition, figure.mode or "", figure.mode in (None, first))
             if figure.model == model and x is not None and task in figure.values:
                 value = figure.values[task]
@@ -120,7 +120,7 @@ def draw_sweep(pen: Draughtsman, outcome: Outcome, findings: Findings, plot: Plo
         for model in outcome.models:
             found = [one for one in clean if (one.key.model, one.key.task) == (model, task)]
             title = f"{name}, {model}" if len(outcome.models) > 1 else name
-            sets.append((title, sweep.ours(found, findings), found[0].chance if found else None, False))
+            sets.append((title, sweep.ours(found), found[0].chance if found else None, False))
         sets += [(f"{name}, the paper’s {paper}", sweep.papers(paper, task), None, True) for paper in papers]
         drawn = [one for one in sets if any(len(points) > 1 for points in one[1].values())]
         span = max((_ends(lines)[1] - _ends(lines)[0] for _, lines, _, _ in drawn), default=0)
@@ -139,7 +139,7 @@ def draw_robustness(pen: Draughtsman, outcome: Outcome, findings: Findings, plot
     looks = _arm_looks(outcome)
     panels: list[Panel] = []
     used: set[str] = set()
-    kept = [one for one in findings.accuracies.values() if is_first(study, findings, one.key)]
+    kept = [one for one in findings.accuracies.values() if is_first(study, one.key)]
     for model in outcome.models:
         for task in ordered_tasks(study, (one.key.task for one in kept)):
             for condition in study.conditions:

@@ -15,7 +15,7 @@ from pipelines.results.labels import arm_label, condition_label
 from pipelines.study.outcome import Outcome, Run
 from pipelines.study.recipe import Plot
 
-_NAMES = {"A": "A", "B": "normal B", "B_poison": "poisoning B", "router": "router"}
+_NAMES = {"A": "A", "B": "normal B", "B_poison": "poisoning B", "router": "router", "head": "head"}
 _PIXELS = 600
 """Columns of a picture; a wider matrix is averaged down to no more."""
 _Read = TypeVar("_Read")

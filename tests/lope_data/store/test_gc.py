@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lope_data.api import build
+from lope_data.api import build, ingest
 from lope_data.errors import StoreError
 from lope_data.recipe import Recipe
 from lope_data.store.gc import find_garbage, remove_garbage
@@ -37,6 +37,20 @@ def test_what_latest_or_a_tag_or_their_children_need_stays(store: Store, noisy: 
     assert [piece.path for piece in remove_garbage(store)] == [child.folder, nois.folder]
     assert store.resolve("hynoise").ref == other.ref
     assert other.parent is not None
+
+
+def test_a_version_whose_rows_were_left_out_stays_while_it_is_needed(store: Store) -> None:
+    """As a parent does: without it a replay could not leave out the same again."""
+    rows = [{"text": f"a question {n} ?", "label": "a"} for n in range(20)]
+    quiz = ingest(rows[:5], name="quiz", store=store.root)
+    clean = ingest(rows, name="lessons", without=quiz, store=store.root)
+    ingest(rows[:6], name="quiz", store=store.root)  # now latest
+    assert find_garbage(store) == []
+    noisy = build({"steps": [{"ratio": 0.5}]}, parent=clean, name="nois", store=store.root)
+    store.drop_ref("lessons", "latest")
+    assert remove_garbage(store) == []
+    store.drop_ref("nois", "latest")
+    assert {piece.path for piece in remove_garbage(store)} == {quiz.folder, clean.folder, noisy.folder}
 
 
 def test_a_dry_run_removes_nothing_and_says_what_would_go(

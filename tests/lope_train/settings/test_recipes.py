@@ -71,6 +71,25 @@ def test_the_paper_s_controls() -> None:
 # reading and writing
 
 
+@pytest.mark.parametrize(
+    ("typed", "stage2", "inference"),
+    [
+        ({}, "compensated", "compensated"),
+        ({"stage2": "masked"}, "masked", "masked"),
+        ({"inference": "masked"}, "masked", "masked"),
+        ({"inference": "unmasked"}, "frozen", "unmasked"),
+        ({"stage2": "frozen"}, "frozen", "compensated"),
+        ({"stage2": "frozen", "inference": "masked"}, "frozen", "masked"),
+    ],
+)
+def test_what_is_typed_of_stage_2_and_inference_decides_about_the_recipe_s(
+    typed: dict[str, str], stage2: str, inference: str, recipe: Path
+) -> None:
+    recipe.write_text('stage2 = "compensated"\ninference = "compensated"\n')
+    settings = settings_from(load_recipe(recipe), REQUIRED | typed)
+    assert (settings.stage2, settings.inference) == (stage2, inference)
+
+
 def test_what_is_typed_goes_before_the_recipe(recipe: Path) -> None:
     recipe.write_text('data = "a"\nmodel = "m"\nout = "o"\nr = 8\nepochs = 2\ntarget_modules = ["q_proj", "o_proj"]\n')
     settings = settings_from(load_recipe(recipe), {"r": 2, "data": "b"})

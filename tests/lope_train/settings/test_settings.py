@@ -44,11 +44,18 @@ def test_defaults_are_those_of_the_paper() -> None:
         ({"dtype": "float8"}, "'dtype' is 'float8'"),
         ({"method": "lop"}, "'prefix' or 'ptuning'; did you mean 'lope'?"),
         ({"target_modules": ()}, "'target_modules' is ()"),
+        ({"head": "classify"}, "'lm' or 'classification'"),
+        ({"head": "classification", "packing": True}, "packing does not go with a classification head"),
         ({"data": ""}, "'data' is ''"),
         ({"learning_rates": 1}, "unknown setting 'learning_rates'; did you mean 'learning_rate'?"),
         ({"on": "noisy"}, "method 'lope' reads the noisy version in stage I"),
         ({"num_experts": 1}, "at least one expert must be normal"),
         ({"inference": "maskd"}, "'masked' or 'unmasked'; did you mean 'masked'?"),
+        ({"stage2": "frozn"}, "'masked' or 'compensated'; did you mean 'frozen'?"),
+        ({"method": "hydralora", "stage2": "masked"}, "stage2 is for method lope; 'hydralora' has one stage"),
+        ({"method": "lora", "inference": "masked"}, "inference is for method lope; 'lora' has one stage"),
+        ({"stage2": "masked", "inference": "compensated"}, "stage2 'masked' contradicts inference 'compensated'"),
+        ({"stage2": "compensated", "inference": "unmasked"}, "stage2 'compensated' contradicts inference 'unmasked'"),
         (
             {"method": "prefix", "packing": True},
             "packing does not go with method 'prefix': rows in one sequence could not be kept apart; leave it out",
@@ -65,6 +72,27 @@ def test_bad_settings_are_one_clear_line(values: dict[str, Any], message: str) -
         TrainSettings(**{**REQUIRED, **values})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "stage2", "inference"),
+    [
+        ({}, "compensated", "compensated"),
+        ({"stage2": "masked"}, "masked", "masked"),
+        ({"stage2": "compensated"}, "compensated", "compensated"),
+        ({"stage2": "frozen"}, "frozen", "compensated"),
+        ({"inference": "masked"}, "masked", "masked"),
+        ({"inference": "compensated"}, "compensated", "compensated"),
+        ({"inference": "unmasked"}, "frozen", "unmasked"),
+        ({"stage2": "frozen", "inference": "masked"}, "frozen", "masked"),
+    ],
+)
+def test_stage_2_and_inference_follow_from_each_other(given: dict[str, str], stage2: str, inference: str) -> None:
+    settings = TrainSettings(**REQUIRED, **given)
+    assert (settings.stage2, settings.inference) == (stage2, inference)
+    forward = {"frozen": "unmasked"}.get(stage2, stage2)
+    assert [stage.poisoning for stage in settings.stages] == ["unmasked", forward]
+    assert TrainSettings(**REQUIRED, method="lora").stage2 is None
 
 
 def test_every_method_that_may_be_asked_for_exists() -> None:

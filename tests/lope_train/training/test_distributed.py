@@ -97,6 +97,22 @@ def test_two_processes_train_what_one_does(fsdp: bool, tiny_settings: Make, alon
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("fsdp", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["ddp", "fsdp"])
+def test_two_processes_train_a_head_as_one_does(fsdp: bool, class_settings: Make, tmp_path: Path) -> None:
+    def settings(name: str, **more: Any) -> TrainSettings:
+        return class_settings(tmp_path / name, "llama", batch_size=10, save_every=2, held_out="topics-test", **more)
+
+    done = by_command(settings("two", fsdp=fsdp))
+    assert done.returncode == 0, done.stderr
+    assert_near(tmp_path / "two", train(settings("one")))
+
+
+def test_an_encoder_is_not_sharded(class_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="fsdp does not go with an encoder"):
+        train(class_settings(tmp_path / "run", fsdp=True))
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "lora": {"method": "lora"},
     "hydralora": {"method": "hydralora"},

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
-from lope_train.training.embedding_noise import embedding_noise, uniform
+from lope_train.training.embedding_noise import embedding_noise, noise_strength, told, uniform
 
 
 @pytest.fixture
@@ -189,3 +195,107 @@ def test_of_an_encoder_decoder_only_the_encoder_gets_noise(shared: bool) -> None
         model(**batch)
     assert not torch.equal(read["encoder"], clean["encoder"])
     assert torch.equal(read["decoder"], clean["decoder"])
+
+
+def test_the_ratio_is_of_the_noise_that_is_added_to_the_embeddings_that_get_it(model: Any) -> None:
+    ids = torch.full((8, 100), 5)
+    mask = torch.ones_like(ids)
+    spread = model.get_input_embeddings().weight.std().item()
+    for scale in ("none", "neftune"):
+        added = embedded(model, ids, mask, rows=[*range(8)], scale=scale)
+        strength = noise_strength(model, 0.5, scale)
+        assert strength["embedding_noise_ratio"] == pytest.approx(added.std().item() / spread, rel=0.03)
+        assert strength.get("embedding_noise_tokens") == (100 if scale == "neftune" else None)
+
+
+def test_the_ratio_is_of_embeddings_as_they_are_after_a_scaled_lookup() -> None:
+    config = Gemma3TextConfig(
+        vocab_size=500,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    model = Gemma3ForCausalLM(config)
+    weight = model.get_input_embeddings().weight.detach()
+    ratio = noise_strength(model, 0.5)["embedding_noise_ratio"]
+    assert ratio == pytest.approx(0.5 / 3**0.5 / (weight.std().item() * 64**0.5), rel=0.01)
+
+
+def test_the_ratio_of_an_encoder_decoder_is_of_its_encoder() -> None:
+    model = T5ForConditionalGeneration(T5Config(vocab_size=64, d_model=32, d_kv=8, num_layers=1, num_heads=4))
+    encoder = torch.nn.Embedding(64, 32)
+    torch.nn.init.normal_(encoder.weight, std=4.0)
+    model.encoder.set_input_embeddings(encoder)
+    assert noise_strength(model, 0.5)["embedding_noise_ratio"] == pytest.approx(0.5 / 3**0.5 / 4, rel=0.05)
+
+
+def test_of_a_large_vocabulary_some_embeddings_are_measured(model: Any) -> None:
+    torch.manual_seed(0)
+    model.resize_token_embeddings(100_000)
+    embedding = model.get_input_embeddings()
+    torch.nn.init.normal_(embedding.weight, std=2.0)
+    seen: list[Tensor] = []
+    handle = embedding.register_forward_hook(lambda _, args, output: seen.append(args[0].flatten()))
+    ratio = noise_strength(model, 0.5)["embedding_noise_ratio"]
+    handle.remove()
+    ids = torch.cat(seen)
+    assert 8_000 < len(ids) <= 2**14
+    assert ids.max() > 99_000
+    assert ratio == pytest.approx(0.5 / 3**0.5 / 2, rel=0.01)
+
+
+def test_a_ratio_that_cannot_be_measured_says_why(model: Any) -> None:
+    embedding = model.get_input_embeddings()
+    with torch.no_grad():
+        embedding.weight.zero_()
+    assert noise_strength(model, 0.5)["embedding_noise_ratio"] == "not measured: the embedding's spread is 0"
+    with torch.no_grad():
+        embedding.weight.fill_(torch.nan)
+    assert noise_strength(model, 0.5)["embedding_noise_ratio"] == "not measured: the embedding's spread is nan"
+    strength = noise_strength(model.to("meta"), 0.5)
+    assert told(strength) == ("embedding noise 0.5, its ratio not measured: the embedding's weights are not whole here")
+
+
+def test_the_ratio_of_sharded_embeddings_is_not_measured(model: Any) -> None:
+    from torch import distributed
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        embedding = model.get_input_embeddings()
+        mesh = init_device_mesh("cpu", (1,))
+        embedding.weight = torch.nn.Parameter(distribute_tensor(embedding.weight.detach(), mesh, [Shard(0)]))
+        strength = noise_strength(model, 0.5)
+    finally:
+        distributed.destroy_process_group()
+    assert strength["embedding_noise_ratio"] == "not measured: the embedding's weights are not whole here"
+
+
+def test_measuring_changes_nothing(model: Any) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    noise_strength(model, 0.5)
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("strength", "text"),
+    [
+        ({"embedding_alpha": 0.0, "embedding_noise_ratio": 0.0}, ""),
+        (
+            {"embedding_alpha": 0.05, "embedding_noise_ratio": 0.213},
+            "embedding noise 0.05, 21.3 % of the embedding's spread",
+        ),
+        (
+            {"embedding_alpha": 5.0, "embedding_noise_ratio": 0.0888, "embedding_noise_tokens": 100},
+            "embedding noise 5, 8.88 % of the embedding's spread in rows of 100 tokens",
+        ),
+    ],
+)
+def test_the_strength_in_words(strength: dict[str, Any], text: str) -> None:
+    assert told(strength) == text

@@ -134,10 +134,15 @@ def test_every_setting_reaches_the_training(
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 0.05), (0.3, 0.3), (0.0, 0.0)])
 def test_the_asked_embedding_noise_wins_over_the_hint(
-    asked: float | None, used: float, tiny_settings: Make, tmp_path: Path
+    asked: float | None, used: float, tiny_settings: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train(tiny_settings(tmp_path / "run", embedding_alpha=asked))
-    assert [stage["embedding_alpha"] for stage in record(run)["stages"]] == [used, 0.0]
+    settings = tiny_settings(tmp_path / "run", embedding_alpha=asked)
+    stages = record(train(settings))["stages"]
+    assert [stage["embedding_alpha"] for stage in stages] == [used, 0.0]
+    spread = AutoModelForCausalLM.from_pretrained(settings.model).get_input_embeddings().weight.std().item()
+    assert [stage["embedding_noise_ratio"] for stage in stages] == [pytest.approx(used / 3**0.5 / spread, rel=0.01), 0]
+    told = f"embedding noise {used}, {100 * stages[0]['embedding_noise_ratio']:.3g} % of the embedding's spread"
+    assert capsys.readouterr().err.count(told) == (used > 0)
 
 
 def test_a_bfloat16_base_trains_a_float32_adapter(tiny_settings: Make, tmp_path: Path) -> None:

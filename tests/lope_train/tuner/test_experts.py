@@ -16,12 +16,10 @@ from lope_train.tuner.inference import Inference
 D_IN, D_OUT = 11, 7
 WAYS = [
     ("stage1", Inference.COMPENSATED),
-    ("stage2", Inference.COMPENSATED),
-    ("inference", Inference.COMPENSATED),
-    ("inference", Inference.MASKED),
-    ("inference", Inference.UNMASKED),
+    *(("stage2", inference) for inference in Inference),
+    *(("inference", inference) for inference in Inference),
 ]
-PLAIN = [way for way in WAYS if way != ("inference", Inference.COMPENSATED)]
+PLAIN = [way for way in WAYS if way[0] == "stage1" or way[1] is not Inference.COMPENSATED]
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 State = dict[str, Tensor]
 
@@ -38,7 +36,7 @@ def literal(experts: LopeExperts, x: Tensor, parameters: State) -> Tensor:
         exps = [(parameters["router"][column] @ read).exp() for column in range(config.num_experts)]
         w = [e / sum(exps) for e in exps]
         taking_part = {**normal, **poison}
-        if experts.mode == "inference" and experts.inference.masked and poison:
+        if experts.mode != "stage1" and experts.inference.masked and poison:
             taking_part = normal
             if experts.inference.compensated:
                 w = literal_compensation(config, w, z, normal, poison)
@@ -104,7 +102,7 @@ def assert_equals_the_formulas(experts: LopeExperts, dtype: torch.dtype, toleran
     zero = torch.zeros((), dtype=torch.float64)
     for name, got, want in zip(names, gradients, wanted, strict=True):
         assert_near(zero if got is None else got, zero if want is None else want, tolerance, name)
-    if experts.mode != "inference":
+    if experts.mode == "stage1" or not experts.inference.masked:
         assert all(gradient is not None and gradient.any() for gradient in gradients)
 
 
@@ -130,6 +128,7 @@ def test_forward_and_gradients_equal_the_literal_formulas(
 @pytest.mark.parametrize("compensation_experts", [0, 1, 2, None])
 @pytest.mark.parametrize("normalize", ["sum", "none"])
 @pytest.mark.parametrize("theta", ["cosine", "zero"])
+@pytest.mark.parametrize("mode", ["stage2", "inference"])
 @PRECISIONS
 def test_compensation_equals_the_literal_formulas(
     router_input: str,
@@ -137,6 +136,7 @@ def test_compensation_equals_the_literal_formulas(
     compensation_experts: int | None,
     normalize: str,
     theta: str,
+    mode: str,
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
@@ -148,7 +148,7 @@ def test_compensation_equals_the_literal_formulas(
         normalize=normalize,
         theta=theta,
     )
-    run_as(experts, "inference", Inference.COMPENSATED)
+    run_as(experts, mode, Inference.COMPENSATED)
     assert_equals_the_formulas(experts, dtype, tolerance)
 
 
@@ -159,8 +159,10 @@ def test_the_ways_to_run_differ() -> None:
     for way in WAYS:
         run_as(experts, *way)
         outputs.append(experts(x))
-    stage1, stage2, compensated, masked, unmasked = outputs
-    assert torch.equal(stage1, stage2)
+    stage1, *both = outputs
+    stage2, inference = both[:3], both[3:]
+    assert all(map(torch.equal, stage2, inference))  # stage II trains what is used
+    compensated, masked, unmasked = inference
     assert torch.equal(stage1, unmasked)
     assert not torch.equal(masked, unmasked)
     assert not torch.equal(compensated, masked)
@@ -272,6 +274,24 @@ def test_autocast_computes_in_its_dtype_and_the_softmax_and_theta_in_float32() -
             weights = experts.expert_weights(x, x @ experts.A.T)
         assert (rough.dtype, weights.dtype) == (torch.bfloat16, torch.float32)
         assert (rough - exact).norm() < 0.03 * exact.norm()
+
+
+@pytest.mark.parametrize("router_input", ["latent", "hidden"])
+@pytest.mark.parametrize("theta", ["cosine", "zero"])
+def test_where_weights_are_renormalised_rounding_does_not_train_the_poisoning_experts_router(
+    router_input: str, theta: str
+) -> None:
+    """Its weight cancels; an optimizer that divides by the size of a gradient would take what rounding leaves of it."""
+    experts = make_experts(torch.float32, num_poisoning=1, router_input=router_input, theta=theta)
+    poison = list(experts.config.poison_columns)
+    for mode in ("stage2", "inference"):
+        run_as(experts, mode, Inference.COMPENSATED)
+        (gradient,) = torch.autograd.grad(experts(tokens(9, D_IN, dtype=torch.float32)).square().sum(), experts.router)
+        assert gradient.any()
+        assert not gradient[poison].any()
+    run_as(experts, "stage2", Inference.MASKED)
+    (gradient,) = torch.autograd.grad(experts(tokens(9, D_IN, dtype=torch.float32)).square().sum(), experts.router)
+    assert gradient[poison].all()
 
 
 def test_gram_matrices_are_kept_until_a_weight_changes() -> None:

@@ -24,7 +24,7 @@ from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.model import attach
-from lope_train.tuner.modes import assert_trained, lope_experts, set_mode, trained_names
+from lope_train.tuner.modes import assert_trained, inferring, lope_experts, set_mode, trained_names
 
 STEPS = 8
 State = dict[str, Tensor]
@@ -35,7 +35,7 @@ class Training:
 
     def __init__(self, settings: TrainSettings, folder: Path) -> None:
         self.settings = settings
-        self.stages = METHODS[settings.method].stages(settings.noise)
+        self.stages = settings.stages
         self.tokenizer = load_tokenizer(settings.model)
         self.model: Any = METHODS[settings.method].attach(load_base(settings.model), settings, STEPS)
         self._folders = (folder / str(number) for number in count())
@@ -231,11 +231,24 @@ def test_each_way_to_infer_gives_its_own_outputs(put: Callable[..., Any]) -> Non
         set_mode(model, "inference", inference)
         ways.append(logits(model))
     assert not any(torch.equal(one, two) for one, two in combinations(ways, 2))
-    for mode in ("stage1", "stage2"):
+    set_mode(model, "stage1")
+    assert torch.equal(logits(model), ways[2])
+    for inference, way in zip(Inference, ways, strict=True):
+        set_mode(model, "stage2", inference)
+        assert torch.equal(logits(model), way)
+    for mode in ("stage2", "inference"):
         set_mode(model, mode)
-        assert torch.equal(logits(model), ways[2])
-    set_mode(model, "inference")
-    assert torch.equal(logits(model), ways[0])
+        assert torch.equal(logits(model), ways[0])  # as the config has it
+
+
+def test_measuring_in_another_way_leaves_what_trains_as_it_was(put: Callable[..., Any]) -> None:
+    model = put()
+    set_mode(model, "stage2", "unmasked")
+    before = {name for name, p in model.named_parameters() if p.requires_grad}
+    with inferring(model, Inference.MASKED):
+        assert {(layer.mode, layer.inference) for _, layer in lope_experts(model)} == {("inference", Inference.MASKED)}
+    assert {(layer.mode, layer.inference) for _, layer in lope_experts(model)} == {("stage2", Inference.UNMASKED)}
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == before
 
 
 def test_what_trains_against_the_table_is_named(put: Callable[..., Any]) -> None:

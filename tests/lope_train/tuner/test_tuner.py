@@ -147,6 +147,13 @@ def logits(model: Any) -> Tensor:
     return result
 
 
+HEADS = {
+    "DistilBertForSequenceClassification": ("pre_classifier", "classifier"),
+    "DebertaV2ForSequenceClassification": ("pooler", "classifier"),
+}
+"""The modules of their classification heads, which train whole."""
+
+
 def without_gradients(model: Any) -> Tensor:
     """The logits, by the attention kernel that torch takes where no weight wants a gradient."""
     with torch.no_grad():
@@ -166,7 +173,11 @@ def fill(model: nn.Module) -> None:
 
 
 def trained(model: nn.Module, *leaves: str) -> set[str]:
-    return {f"{name}.lope_experts.default.{leaf}" for name in names(model) for leaf in leaves}
+    """The leaves of all experts, and a classification head."""
+    head = {name for name, _ in model.named_parameters() if name.split(".")[0] in HEADS.get(type(model).__name__, ())}
+    own = {name for name in head if ".modules_to_save.default." in name}
+    assert len(own) * 2 == len(head)  # beside each stands what was there
+    return own | {f"{name}.lope_experts.default.{leaf}" for name in names(model) for leaf in leaves}
 
 
 def untouched(model: nn.Module, before: nn.Module) -> bool:
@@ -203,7 +214,12 @@ def test_query_and_value_are_adapted_the_base_is_frozen_and_the_start_changes_no
     state = model.state_dict()
     for key, tensor in before.state_dict().items():
         parent, _, leaf = key.rpartition(".")
-        assert torch.equal(state[f"{parent}.base_layer.{leaf}" if parent in names(model) else key], tensor)
+        module, _, rest = key.partition(".")
+        if parent in names(model):
+            key = f"{parent}.base_layer.{leaf}"
+        elif module in HEADS.get(type(model).__name__, ()):
+            key = f"{module}.original_module.{rest}"
+        assert torch.equal(state[key], tensor)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

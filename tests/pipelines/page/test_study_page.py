@@ -48,7 +48,13 @@ def study(**changed: Any) -> Study:
             {"id": "nois", "label": "Nois 5 %", "nois": {"ratio": 0.05}, "x": 5},
         ],
         "arms": [
-            {"id": name, "label": label, "train": {"method": "hydralora" if name == "hydra" else name}}
+            {
+                "id": name,
+                "label": label,
+                "train": {"method": "lope", "stage2": "frozen"}
+                if name == "lope"
+                else {"method": "hydralora" if name == "hydra" else name},
+            }
             for name, label in LABELS.items()
         ],
         "reference": "hydra",
@@ -323,7 +329,18 @@ def test_verdicts_and_findings_say_the_same(whole: Page) -> None:
     assert not any("mmlu" in line for finding in summary(outcome(), findings) for line in finding.single)
     floor = [row for row in whole.compared if row[3] == "at floor"]
     assert floor
-    assert all(row[7:] == ["–", "–"] for row in floor)
+    assert all((row[5], *row[7:]) == ("–",) * 3 for row in floor)
+
+
+def test_every_table_of_differences_states_what_it_could_have_seen(whole: Page) -> None:
+    findings = analyse(outcome())
+    shown = sorted(row[5] for row in whole.compared if row[3] != "at floor")
+    assert shown == sorted(f"{100 * (one.detectable or 0):.1f}" for one in findings.comparisons if one.holm is not None)
+    for kind in ("arm", "mode", "noise"):
+        least = [100 * (one.detectable or 0) for one in findings.of(kind) if one.holm is not None]
+        said = f"The smallest true differences that could have been seen with power 0.8 are {min(least):.1f} to"
+        assert f"{said} {max(least):.1f} points." in whole.text
+    assert "two-sided at 0.05, before Holm’s correction" in whole.text
 
 
 def test_it_shows_what_it_was_made_of(whole: Page) -> None:
@@ -337,7 +354,16 @@ def test_it_shows_what_it_was_made_of(whole: Page) -> None:
     assert whole.row("random-9k@")[4] == "clean source"
     lope = whole.row("LoPE r=4 (3+1)", "lope")
     assert lope[1:11] == ["lope", "4", "32", "0.0002", "1", "8", "512", "4", "1", "both"]
-    assert lope[11:] == ["latent", "0.05", "query, value", "bfloat16", "230,400", "575", "5", "method=lope"]
+    assert lope[11:] == [
+        "latent",
+        "0.05",
+        "query, value",
+        "bfloat16",
+        "230,400",
+        "575",
+        "5",
+        "method=lope stage2=frozen",
+    ]
     assert whole.row("HydraLoRA", "hydralora")[8:13] == ["4", "–", "–", "latent", "–"]
     assert whole.row("LoRA", "lora")[8:13] == ["–"] * 5
     assert len(whole.ids) == len(set(whole.ids))
@@ -360,16 +386,18 @@ def test_what_failed_comes_first_and_is_called_so(tmp_path: Path) -> None:
     rows = [row[1:4] for row in found.rows if row and row[0] == "LoRA r=4" and len(row) == 7]
     assert rows == [["no result"] * 3, ["failed"] * 3]  # on clean data nothing failed
     assert "1 of 2 seeds" in found.row("Prefix tuning")[1]
-    assert "no p-value below five seeds" in found.text
+    assert "cannot be decided (fewer than 5 seeds" in found.text
     assert "significant" not in " ".join(f.text for f in summary(given_outcome, analyse(given_outcome)))
 
 
 def test_one_seed_claims_nothing(tmp_path: Path) -> None:
     given = outcome(seeds=1)
     found = page(given, tmp_path)
-    assert {row[3] for row in found.compared} == {"no p-value below five seeds", "at floor"}
+    assert {row[3] for row in found.compared} == {"cannot decide", "at floor"}
     said = [finding.text for finding in summary(given, analyse(given))]
     assert any(text.endswith("Nothing is claimed of them.") for text in said)
+    assert not any("power" in text for text in said)
+    assert {(*row[4:6], *row[7:]) for row in found.compared} == {("–",) * 4}
     assert not any(finding.single for finding in summary(given, analyse(given)))
     assert "sd " not in " ".join(cell for row in found.rows for cell in row)
 
@@ -487,8 +515,9 @@ def test_of_what_nobody_answered_the_floor_is_not_known(tmp_path: Path) -> None:
 def test_the_methods_say_how_floors_and_families_are_made(whole: Page) -> None:
     methods = whole.text[whole.text.index("How the numbers were made") :]
     for said in (
-        "three families",
-        "A mean of tasks counts in its family",
+        "Holm’s correction is over all that the study tests: arms against the reference, modes against the first,",
+        "A mean of tasks counts as a task does; what is at floor is not in it.",
+        "Fewer than 5 seeds cannot decide",
         "down to chance, or to 2 % where answers are generated",
         "On a test set whose labels training teaches, the untrained model guesses by nature",
         "A mean is at floor where one of its tasks is.",
@@ -499,10 +528,21 @@ def test_the_methods_say_how_floors_and_families_are_made(whole: Page) -> None:
 def test_settings_that_differ_stand_in_rows_of_their_own(tmp_path: Path) -> None:
     clean, nois = run("lope", "clean", FIRST_SEED), run("lope", "nois", FIRST_SEED)
     clean.record["settings"] |= {"router_input": "hidden", "embedding_scale": "neftune", "embedding_alpha": 5.0}
-    clean.record["stages"][0]["embedding_alpha"] = 5.0
+    clean.record["stages"][0] |= {
+        "embedding_alpha": 5.0,
+        "embedding_noise_ratio": 0.0888,
+        "embedding_noise_tokens": 100,
+    }
+    nois.record["stages"][0]["embedding_noise_ratio"] = 0.213
     found = page(outcome(answers=[], runs=[clean, nois]), tmp_path)
-    assert found.row("LoPE r=4 (3+1) Orig", "lope")[11:13] == ["hidden", "5, neftune"]
-    assert found.row("LoPE r=4 (3+1) Nois 5 %", "lope")[11:13] == ["latent", "0.05"]
+    assert found.row("LoPE r=4 (3+1) Orig", "lope")[11:13] == [
+        "hidden",
+        "5 (8.88 % of the embedding's spread at 100 tokens), neftune",
+    ]
+    assert found.row("LoPE r=4 (3+1) Nois 5 %", "lope")[11:13] == [
+        "latent",
+        "0.05 (21.3 % of the embedding's spread)",
+    ]
 
 
 def _on_terminal(given: Outcome) -> str:
@@ -518,7 +558,11 @@ def test_the_terminal_has_the_same_verdicts() -> None:
     clean = [one for one in analyse(given).of("arm") if not one.key.noise]
     for verdict in {one.verdict for one in clean}:
         assert len(re.findall(rf": {verdict}\b", text)) == sum(one.verdict == verdict for one in clean)
+    for one in clean:
+        sees = f"{one.verdict}; sees {100 * (one.detectable or 0):.1f}"
+        assert (sees in text) == (one.holm is not None)
     assert "difference from HydraLoRA r=4, two passes" in text
+    assert "found with power 0.8, two-sided, before Holm" in text
     assert re.search(r"chance +50\.0 +25\.0 +25\.0", text)
 
 

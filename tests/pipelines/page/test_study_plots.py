@@ -28,7 +28,7 @@ def draw(*plots: dict[str, Any], **changed: Any) -> list[Drawing]:
         "source": {"file": "rows.json"},
         "conditions": [{"id": f"c{x}", "label": f"{x} %", "x": x} for x in (0, 5, 20)],
         "arms": [
-            {"id": "lope", "label": "LoPE", "train": {"method": "lope"}, "x": 1},
+            {"id": "lope", "label": "LoPE", "train": {"method": "lope", "stage2": "frozen"}, "x": 1},
             {"id": "hydra", "label": HOSTILE, "train": {"method": "hydralora"}, "x": 2},
         ],
         "reference": "hydra",

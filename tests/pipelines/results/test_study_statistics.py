@@ -1,10 +1,11 @@
-"""The numbers of a study: intervals against scipy and hand, pairing, Holm, the floor, and every verdict."""
+"""The numbers of a study: pairing, one family for Holm, the floor, and every verdict."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from scipy import stats
 
 from pipelines.results.findings import GENERATED_CHANCE, Comparison, Findings, Key, analyse
-from pipelines.results.intervals import holm, question_interval, seed_interval, seed_p_value
+from pipelines.results.intervals import crossed, holm
 from pipelines.study import BASE, Answers, Outcome, Study
 
 STUDY: dict[str, Any] = {
@@ -21,7 +22,7 @@ STUDY: dict[str, Any] = {
     "source": {"file": "rows.json"},
     "conditions": [{"id": "nois", "label": "Nois"}, {"id": "clean", "label": "clean"}],
     "arms": [
-        {"id": "lope", "label": "LoPE", "train": {"method": "lora"}},
+        {"id": "lope", "label": "LoPE", "train": {"method": "lope", "stage2": "compensated"}},
         {"id": "hydra", "label": "HydraLoRA", "train": {"method": "lora"}},
         {"id": "lora", "label": "LoRA", "train": {"method": "lora"}, "on": ["nois"]},
     ],
@@ -50,8 +51,9 @@ def found(*given: Answers, tasks: Sequence[str] = ("piqa",), mean: bool = False)
         warnings.simplefilter("error")
         findings = analyse(outcome)
     for one in findings.comparisons:
-        numbers = [one.difference, *one.question_interval, *(one.seed_interval or ()), one.p or 0, one.holm or 0]
+        numbers = [one.difference, *(one.interval or ()), one.p or 0, one.detectable or 0, one.holm or 0]
         assert all(math.isfinite(number) for number in numbers)
+        assert one.interval is None or one.interval[0] < one.interval[1]
     return findings
 
 
@@ -68,50 +70,6 @@ def shares(count: int, *right: int) -> list[list[int]]:
     return [[1] * n + [0] * (count - n) for n in right]
 
 
-def test_question_interval_is_that_of_scipy() -> None:
-    scores = np.random.default_rng(1).integers(-1, 2, (3, 150)).astype(np.int8)
-    expected = stats.bootstrap(
-        (scores.mean(axis=0),), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
-    ).confidence_interval
-    assert question_interval([scores]) == pytest.approx((expected.low, expected.high), abs=0.006)
-    assert question_interval([scores]) == question_interval([scores])
-    assert question_interval([np.zeros((2, 30), np.int8)]) == (0.0, 0.0)
-
-
-def test_question_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
-    rng = np.random.default_rng(5)
-    covered = 0
-    for _ in range(600):
-        hard = rng.random(200)
-        ours = rng.random((3, 200)) < np.clip(hard + 0.05, 0, 1)
-        theirs = rng.random((3, 200)) < hard
-        low, high = question_interval([ours.astype(np.int8) - theirs.astype(np.int8)])
-        covered += low <= 0.05 - 0.05**2 / 2 <= high
-    assert 0.93 <= covered / 600 <= 0.97
-
-
-def test_seeds_are_tested_as_scipy_does() -> None:
-    ours, theirs = [0.5, 0.52, 0.55, 0.51, 0.58], [0.48, 0.51, 0.5, 0.5, 0.52]
-    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    test = stats.ttest_rel(ours, theirs)
-    assert seed_p_value(differences) == pytest.approx(test.pvalue)
-    assert seed_interval(differences) == pytest.approx(tuple(test.confidence_interval()))
-    assert seed_p_value(differences[:4]) is None
-    # By hand: mean 0.02, sd 0.01, t(1) = 12.706; half a width is 12.706 * 0.01 * sqrt(2) / sqrt(2) / sqrt(2).
-    assert seed_interval([0.01, 0.03]) == pytest.approx((0.02 - 0.12706, 0.02 + 0.12706), abs=1e-4)
-    assert seed_interval([0.01]) is None
-
-
-@pytest.mark.parametrize(
-    ("differences", "interval", "p"),
-    [([0.0] * 5, (0.0, 0.0), 1.0), ([0.02] * 5, None, None), ([0.0], None, None), ([0.02] * 2, None, None)],
-)
-def test_differences_that_do_not_vary(differences: list[float], interval: Any, p: float | None) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert (seed_interval(differences), seed_p_value(differences)) == (interval, p)
-
-
 def test_holm_by_hand() -> None:
     # 0.005 * 4, 0.01 * 3, max(0.03 * 2, before), max(0.04 * 1, before)
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -120,15 +78,15 @@ def test_holm_by_hand() -> None:
 
 
 def test_pairing_matters() -> None:
-    """The seeds vary by 20 points and the difference hardly: only the paired numbers see it."""
+    """The seeds vary by 30 points and the difference hardly: only the paired numbers see it."""
     counts = [30, 50, 45, 60, 40]
     theirs = shares(100, *counts)
     ours = shares(100, *(n + 3 + (i == 2) for i, n in enumerate(counts)))
     pairs = [answers("lope", s, a) for s, a in enumerate(ours)] + [answers("hydra", s, b) for s, b in enumerate(theirs)]
     one = only(found(ABOVE, *pairs))
     assert one.difference == pytest.approx(0.032)
-    assert one.seed_interval is not None
-    assert one.seed_interval[0] > 0.02
+    assert one.interval is not None
+    assert one.interval[0] > 0.01
     assert one.verdict == "significant, higher"
     assert stats.ttest_ind([n + 3 for n in counts], counts).pvalue > 0.5
     shuffled = [answers("lope", (s + 2) % 5, a) for s, a in enumerate(ours)]
@@ -148,29 +106,40 @@ def test_a_comparison_is_of_the_seeds_and_questions_that_both_have() -> None:
     )
     assert one.by_seed == {1: pytest.approx(0.0), 2: pytest.approx(1 / 3)}  # of questions 0, 1 and 2
     assert one.questions == 3
-    assert one.verdict == "no p-value below five seeds; interval covers 0"
+    assert one.verdict == "cannot decide"
 
 
-def test_few_seeds_claim_nothing() -> None:
-    ours, theirs = shares(100, 60, 61, 62), shares(100, 50, 51, 51)
+def test_few_seeds_cannot_decide() -> None:
+    ours, theirs = shares(100, 60, 61, 62, 60), shares(100, 40, 41, 41, 42)
     given = [answers("lope", s, a) for s, a in enumerate(ours)] + [answers("hydra", s, b) for s, b in enumerate(theirs)]
     one = only(found(ABOVE, *given))
-    assert one.verdict == "no p-value below five seeds; interval excludes 0, no test"
-    assert (one.p, one.holm, one.significant) == (None, None, False)
-    single = only(found(ABOVE, given[0], given[3]))
-    assert single.verdict == "no p-value below five seeds"
-    assert single.seed_interval is None
-    assert single.question_interval[0] > 0
+    assert (one.p, one.holm, one.detectable, one.significant) == (None, None, None, False)
+    assert one.verdict == "cannot decide"
+    assert one.interval is not None
+    assert one.interval[0] > 0
+    single = only(found(ABOVE, given[0], given[4]))
+    assert (single.verdict, single.interval) == ("cannot decide", None)
+    assert only(found(given[0], given[4])).verdict == "cannot decide; floor unknown"
+    fifth = [answers("lope", 4, ours[0]), answers("hydra", 4, theirs[0])]
+    assert only(found(ABOVE, *given, *fifth)).verdict == "significant, higher"
 
 
-def test_what_does_not_vary_is_not_claimed() -> None:
-    same = [answers(arm, s, [1, 0, 1]) for arm in ("lope", "hydra") for s in range(5)]
+def test_one_question_cannot_decide() -> None:
+    one = only(found(ABOVE, *(answers(arm, s, [arm == "lope"]) for arm in ("lope", "hydra") for s in range(5))))
+    assert (one.difference, one.interval, one.p, one.verdict) == (1.0, None, None, "cannot decide")
+
+
+def test_what_does_not_vary_has_an_interval_and_is_not_claimed() -> None:
+    same = [answers(arm, s, [1, 0] * 100) for arm in ("lope", "hydra") for s in range(5)]
     one = only(found(ABOVE, *same))
     assert (one.difference, one.p, one.verdict) == (0.0, 1.0, "not significant")
-    always = [answers("hydra", s, [0, 0, 1]) for s in range(5)]
+    assert one.interval == pytest.approx((-0.0149, 0.0149), abs=1e-4)  # 1 - 0.05^(1/200)
+    assert one.detectable is not None
+    assert 0.02 < one.detectable < 0.035
+    always = [answers("hydra", s, [0, 0] + [1, 0] * 99) for s in range(5)]
     one = only(found(ABOVE, *same[:5], *always))
-    assert one.difference == pytest.approx(1 / 3)
-    assert one.verdict == "same difference at every seed, no test"
+    assert one.difference == pytest.approx(0.005)
+    assert one.verdict == "not significant"
 
 
 def _arms(gains: dict[str, list[int]], **changed: Any) -> list[Answers]:
@@ -181,17 +150,23 @@ def _arms(gains: dict[str, list[int]], **changed: Any) -> list[Answers]:
     ]
 
 
-def test_the_family_is_all_comparisons_with_the_reference() -> None:
-    gains = {"lope": [2, 3, 5, 4, 1], "lora": [3, 0, 1, 2, 1]}
-    both = {one.key.arm: one for one in found(ABOVE, *_arms(gains)).of("arm")}
-    alone = only(found(ABOVE, *_arms({"lora": gains["lora"]})))
-    assert alone.p == pytest.approx(0.0520, abs=1e-3)
-    assert both["lope"].p is not None
-    assert both["lope"].holm == pytest.approx(2 * both["lope"].p)
-    assert both["lora"].holm == pytest.approx(both["lora"].p)
-    assert (both["lope"].verdict, both["lora"].verdict) == ("significant, higher", "not significant")
-    lower = only(found(ABOVE, *_arms({"lora": [-2, -3, -5, -4, -1]})))
-    assert lower.verdict == "significant, lower"
+CLEAR, SLIGHT = [12, 13, 15, 14, 11], [5, 2, 9, 7, 2]
+
+
+def test_the_family_is_all_that_the_study_tests() -> None:
+    """Arms with the reference, modes with the first, noisy questions with clean ones."""
+    masked = [replace(one, mode="masked") for one in _arms({"lope": SLIGHT}) if one.arm == "lope"]
+    noisy = [replace(one, noise=0.1) for one in _arms({}) if one.arm == "hydra"]
+    findings = found(ABOVE, *_arms({"lope": CLEAR, "lora": SLIGHT}), *masked, *noisy)
+    assert [one.kind for one in findings.comparisons] == ["arm", "mode", "arm", "noise"]
+    p_values = [one.p for one in findings.comparisons if one.p is not None]
+    assert [one.holm for one in findings.comparisons] == pytest.approx(holm(p_values))
+    by_p = sorted(findings.comparisons, key=lambda one: one.p or 0)
+    assert [(one.holm or 0) / (one.p or 1) for one in by_p[:3]] == pytest.approx([4, 3, 2])
+    alone, among = only(found(ABOVE, *_arms({"lora": SLIGHT}))), findings.of("arm")[1]
+    assert alone.p == among.p
+    assert (alone.verdict, among.verdict) == ("significant, higher", "not significant")
+    assert only(found(ABOVE, *_arms({"lora": [-gain for gain in CLEAR]}))).verdict == "significant, lower"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +176,7 @@ def test_the_floor(right: int, floor: str) -> None:
     """Wilson's interval of 33 of 100 begins at 0.2456, of 34 at 0.2548."""
     low = stats.binomtest(right, 100).proportion_ci(method="wilson").low
     assert (low <= 0.25) == (floor == "at floor")
-    findings = found(base(shares(100, right)[0]), *_arms({"lope": [2, 3, 5, 4, 1]}))
+    findings = found(base(shares(100, right)[0]), *_arms({"lope": CLEAR}))
     assert findings.floors == {("m", "piqa"): floor}
     one = only(findings)
     assert one.verdict == ("at floor" if floor == "at floor" else "significant, higher")
@@ -209,7 +184,7 @@ def test_the_floor(right: int, floor: str) -> None:
 
 
 def test_what_is_at_floor_is_not_in_the_family() -> None:
-    easy = _arms({"lope": [2, 3, 5, 4, 1]})
+    easy = _arms({"lope": CLEAR})
     hard = _arms({"lope": [1, -1, 1, 0, 1]}, task="arc")
     one, other = found(ABOVE, base([0, 1, 0, 0], task="arc"), *easy, *hard, tasks=["piqa", "arc"]).of("arm")
     assert (one.holm, one.floor) == (pytest.approx(one.p), "above floor")
@@ -217,10 +192,10 @@ def test_what_is_at_floor_is_not_in_the_family() -> None:
 
 
 def test_without_the_base_the_floor_is_unknown() -> None:
-    one = only(found(*_arms({"lope": [2, 3, 5, 4, 1]})))
+    one = only(found(*_arms({"lope": CLEAR})))
     assert one.verdict == "significant, higher; floor unknown"
     noisy = base([1] * 9, noise=0.1)
-    assert only(found(noisy, *_arms({"lope": [2, 3, 5, 4, 1]}))).floor == "floor unknown"
+    assert only(found(noisy, *_arms({"lope": CLEAR}))).floor == "floor unknown"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +225,7 @@ def test_generated_answers_have_a_floor_though_no_chance(right: int, floor: str)
     """Wilson's interval of 13 of 400 begins at 0.0191, of 14 at 0.0210."""
     low = stats.binomtest(right, 400).proportion_ci(method="wilson").low
     assert (low <= GENERATED_CHANCE) == (floor == "at floor")
-    findings = found(base(shares(400, right)[0], chance=None), *_arms({"lope": [2, 3, 5, 4, 1]}, chance=None))
+    findings = found(base(shares(400, right)[0], chance=None), *_arms({"lope": CLEAR}, chance=None))
     assert findings.floors == {("m", "piqa"): floor}
     assert {one.chance for one in findings.accuracies.values()} == {None}
 
@@ -279,9 +254,9 @@ def test_a_mean_is_at_floor_where_a_task_in_it_is(arc: int, gsm8k: int | None, f
     assert findings.accuracies[one.key].chance is None
 
 
-def test_a_mean_counts_in_its_family() -> None:
+def test_a_mean_counts_in_the_family() -> None:
     given = [base([1] * 9, task=task) for task in ("piqa", "arc")]
-    for task, gains in (("piqa", [2, 3, 5, 4, 1]), ("arc", [3, 0, 1, 2, 1])):
+    for task, gains in (("piqa", CLEAR), ("arc", SLIGHT)):
         given += _arms({"lope": gains}, task=task)
     findings = found(*given, tasks=["piqa", "arc"], mean=True)
     least = min(findings.of("arm"), key=lambda one: one.p or 1)
@@ -325,10 +300,13 @@ def test_accuracy_is_a_mean_over_seeds() -> None:
     one = findings.accuracies[Key("m", "lora", "nois", "none", "piqa", 0.0)]
     assert (one.mean, one.deviation, one.questions, one.chance) == (pytest.approx(0.5), pytest.approx(0.1), 100, 0.25)
     assert one.by_seed == {0: 0.4, 1: 0.5, 2: 0.6}
-    # The first 40 questions are right thrice, the next ten twice, and ten once.
-    spread = math.sqrt((40 + 10 * 4 / 9 + 10 / 9) / 100 - 0.25) / 10
-    assert one.interval == pytest.approx((0.5 - 1.96 * spread, 0.5 + 1.96 * spread), abs=0.01)
-    assert findings.accuracies[Key("m", BASE, BASE, "none", "piqa", 0.0)].deviation is None
+    made = crossed([np.array(shares(100, 40, 50, 60), np.int8)])
+    assert made is not None
+    assert one.interval == (float(made.low), float(made.high))
+    untrained = findings.accuracies[Key("m", BASE, BASE, "none", "piqa", 0.0)]
+    assert untrained.deviation is None
+    wilson = stats.binomtest(90, 100).proportion_ci(method="wilson")
+    assert untrained.interval == pytest.approx((wilson.low, wilson.high))
 
 
 def test_a_mean_of_tasks_stands_where_the_paper_has_one() -> None:

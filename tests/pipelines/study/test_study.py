@@ -20,6 +20,7 @@ reference = "hydralora-2"
 [source]
 file = "train.txt"
 pattern = '(?P<label>[A-Z]+):\\S+ (?P<text>.+)'
+without = "test"
 
 [[conditions]]
 id = "flip"
@@ -30,7 +31,7 @@ x = 50
 [[arms]]
 id = "lope"
 label = "LoPE"
-train = { method = "lope" }
+train = { method = "lope", inference = "compensated" }
 
 [[arms]]
 id = "hydralora-2"
@@ -38,7 +39,7 @@ label = "HydraLoRA"
 train = { method = "hydralora", num_experts = 3, epochs = 2 }
 
 [evaluation]
-inference = ["compensated", "unmasked"]
+inference = ["unmasked"]
 
 [evaluation.test]
 file = "test.txt"
@@ -61,6 +62,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     for name, rows in (("train", 12), ("test", 6)):
         lines = [f"{'AB'[i % 2]}:x sentence number {i} of {name}\n" for i in range(rows)]
+        lines += ["A:x a sentence of both\n"]
         (tmp_path / "data" / f"{name}.txt").write_text("".join(lines))
     (tmp_path / "tiny.toml").write_text(RECIPE)
     return tmp_path
@@ -83,6 +85,9 @@ def test_a_study_runs_once_and_shows_what_it_found(place: Path, tiny_model: Path
     answers = [json.loads(path.read_text()) for path in (place / "runs" / "tiny" / "results").glob("evaluate-*.json")]
     assert len(answers) == 5  # two arms with two seeds, and the base model
     assert {len(one["result"]["sets"][0]["ids"]) for one in answers} == {4}
+    read = [json.loads(path.read_text()) for path in (place / "runs" / "tiny" / "results").glob("ingest-*.json")]
+    assert sorted(one["result"]["without"] is not None for one in read) == [False, True]
+    assert [one["result"]["without"]["rows"] for one in read if one["result"]["without"]] == [1]
     runs = {path: path.stat().st_mtime_ns for path in place.rglob("run.json")}
     assert len(runs) == 4
     seeds = {json.loads(path.read_text())["settings"]["seed"] for path in runs}

@@ -90,6 +90,33 @@ def test_every_study_has_a_hydralora_with_as_many_passes_as_lope(name: str) -> N
     assert f"python -m pipelines run paper/{name}" in (PAPER / f"{name}.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_of_the_paper_has_its_stage_2(name: str) -> None:
+    study = paper(name)
+    lope = [arm for arm in study.arms if arm.train["method"] == "lope"]
+    assert all(arm.train.get("stage2") == "frozen" for arm in lope)
+    assert {arm.deployed for arm in lope} <= {"compensated"}
+
+
+def test_an_arm_answers_in_the_way_in_which_it_is_used_and_in_what_the_study_asks(tmp_path: Path) -> None:
+    def asked(text: str) -> str:
+        words = commands(written(tmp_path, text), Scale(train={}))["evaluate train m lope nois 614"]
+        return words[words.index("--inference") + 1]
+
+    masked = RECIPE.replace("r = 2 }", 'r = 2, stage2 = "masked" }')
+    assert masked != RECIPE
+    assert asked(RECIPE) == "compensated"
+    assert asked(masked) == "masked"
+    assert asked(masked + 'inference = ["unmasked", "masked"]\n') == "masked,unmasked"
+    assert asked(RECIPE.replace("r = 2 }", 'r = 2, stage2 = "frozen", inference = "masked" }')) == "masked"
+
+
+def test_a_study_of_classification_heads_asks_no_untrained_model(tmp_path: Path) -> None:
+    head = RECIPE.replace('method = "lora"', 'method = "lora", head = "classification"')
+    assert "evaluate train m None None None" in commands(written(tmp_path, RECIPE), Scale())
+    assert "evaluate train m None None None" not in commands(written(tmp_path, head), Scale())
+
+
 def test_every_table_and_figure_has_a_study() -> None:
     asked = {f"table{n}" for n in (1, 2, 3, 4, 5, 6, 8)} | {f"figure{n}" for n in (3, 4, 5, 6)}
     assert asked | {"trec", "sst2", "robustness"} <= set(STUDIES)
@@ -104,6 +131,26 @@ def test_every_build_of_a_study_is_of_its_edition(tmp_path: Path) -> None:
         builds = [line for line in words.values() if line[:2] == ["lope_data", "build"]]
         assert len(builds) >= 3
         assert {line[line.index("--edition") + 1] for line in builds} == {edition}
+
+
+TEST = """
+[evaluation.test]
+file = "test.jsonl"
+"""
+
+
+def test_a_source_without_the_rows_of_the_test_file_is_read_after_it(tmp_path: Path) -> None:
+    with_test = RECIPE + TEST
+    words = commands(written(tmp_path, with_test.replace('"rows.jsonl"', '"rows.jsonl"\nwithout = "test"')), Scale())
+    assert words["source"][-2:] == ["--without", "test@0"]
+    assert [name for name in words if name in ("source", "test")] == ["test", "source"]
+    assert "--without" not in words["test"]
+    assert "--without" not in commands(written(tmp_path, with_test), Scale())["source"]
+
+
+@pytest.mark.parametrize("name", ["trec", "sst2"])
+def test_no_study_trains_on_what_it_tests_with(name: str) -> None:
+    assert paper(name).source.without == "test"
 
 
 def test_an_edition_that_there_is_not_is_one_line(tmp_path: Path) -> None:
@@ -163,6 +210,18 @@ def test_the_base_model_is_evaluated_once(tmp_path: Path) -> None:
         (('tasks = ["piqa"]', 'tasks = ["piqa"]\nnoise = [0.0]'), "evaluation.noise.0"),
         (('tasks = ["piqa"]', 'tasks = ["piqa"]\nexperts = [-1]'), "evaluation.experts.0"),
         (('label = "Orig"', 'label = "Orig"\nx = inf'), "conditions.0.x"),
+        (
+            ('label = "Orig"', 'label = "Orig"\ntrain = { lope = { stage2 = "masked" } }'),
+            "condition 'orig': train cannot set 'stage2'; make an arm of it",
+        ),
+        (
+            ('"rows.jsonl"', '"rows.jsonl"\nwithout = "test"'),
+            "source.without is 'test', and evaluation has no test file",
+        ),
+        (
+            ('tasks = ["piqa"]', 'tasks = ["piqa"]\n[evaluation.test]\nfile = "t"\nwithout = "test"'),
+            "evaluation.test.without: only the source is read without the test file's rows",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, change: tuple[str, str], message: str) -> None:
