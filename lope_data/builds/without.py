@@ -69,7 +69,7 @@ def find_without(given: Any, store: Store) -> Version:
             if not _is_source(ref):
                 raise StoreError(f"without (--without): {error}") from error
             raise StoreError(
-                f"without (--without): {shown(ref)} is a file or folder and no version; ingest it first, as the source "
+                f"without (--without): {shown(ref)} is a file or folder, not a version; ingest it first, as the source "
                 "is read, and name the version"
             ) from error
     else:
@@ -150,9 +150,7 @@ def standing_in(
     asked_here = pa.chunked_array(chunks, ASKED)
     hit: Mask = _in(asked_here, asked_there)
     if hit.all():
-        raise SourceError(
-            f"{where}: all of its rows stand in {version.ref}, so that none is left; is it the same data?"
-        )
+        raise SourceError(f"{where}: all of its rows stand in {version.ref}, so none is left; is it the same data?")
     return hit, int(np.count_nonzero(_in(asked_there, asked_here.filter(pa.array(hit)))))
 
 

@@ -38,7 +38,7 @@ def asked_digests(table: pa.Table) -> pa.Array:
 
 
 def folded(text: str) -> str:
-    """The text without what a caseless match passes over, and with single spaces."""
+    """The text without what a caseless match ignores, and with single spaces."""
     if text.isascii():
         return " ".join(text.lower().split())
     folds = unicodedata.normalize("NFD", text).casefold()

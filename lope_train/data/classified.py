@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _CLASSIFICATION = "classification"
 _FORMAT = 1
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def classes_of(versions: Iterable[Version]) -> tuple[str, ...]:
@@ -42,23 +44,39 @@ def classes_of(versions: Iterable[Version]) -> tuple[str, ...]:
     if len(found) < 2:
         what = f"all of their labels are {found.pop()!r}" if found else "they have no classification rows with a label"
         raise VersionError(f"{', '.join(refs)}: a classification head needs at least two classes, and {what}")
-    if all(text.lstrip("-").isdecimal() and text.isascii() for text in found):
+    if all(map(_WHOLE.fullmatch, found)):
         return tuple(sorted(found, key=lambda text: (int(text), text)))
     return tuple(sorted(found))
 
 
 def check_known(version: Version, classes: Sequence[str]) -> None:
-    """Raise VersionError where the version has a class that is none of these, which training has seen."""
+    """Raise VersionError where the version has a class that is not one of these, which training has seen."""
     if unknown := sorted(_labels(version) - set(classes)):
         raise VersionError(f"{version.ref}: {unseen(unknown, classes)}")
 
 
 def unseen(unknown: Sequence[str], classes: Sequence[str]) -> str:
     """What is wrong with classes that training has not seen."""
-    shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
     known = ", ".join(map(repr, classes[:10])) + (", ..." if len(classes) > 10 else "")
-    plural = "classes" if len(unknown) > 1 else "class"
-    return f"has the {plural} {shown}, which training has not seen; it has seen {known}"
+    return f"has the {_named(unknown)}, which training has not seen; it has seen {known}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first of some classes, as a sentence has them: `class 'a'`, `classes 'a', 'b'`."""
+    return f"class{'es' if len(names) > 1 else ''} " + ", ".join(map(repr, names[:5])) + ", ..." * (len(names) > 5)
+
+
+def check_trained(ref: str, tokens: Tokens, classes: Sequence[str], max_length: int) -> None:
+    """Raise VersionError where a class has no row among the tokens, of version `ref`, that the model is trained on."""
+    held = {*np.asarray(tokens.dataset["labels"]).tolist()}
+    absent = [name for number, name in enumerate(classes) if number not in held]
+    if absent:
+        said = f"no row to train on of the {_named(absent)}"
+        if long := tokens.counts.too_long:
+            said += f": {long} rows are too long for {max_length} tokens; raise --max-length or give --truncate"
+        else:
+            said += ", which only the noisy version has; leave such rows out of it"
+        raise VersionError(f"{ref}: {said}")
 
 
 def is_classified(row: Mapping[str, Any]) -> bool:
@@ -121,7 +139,7 @@ def load_classified(
     """As `tokens.load_tokens`, of the version's classification rows alone; `labels` is an index into `classes`.
 
     A row longer than `max_length` is left out; with `truncate` its text loses its right end, and the special tokens
-    after it stay. Raises VersionError where a label is none of the classes, or where no row is left.
+    after it stay. Raises VersionError where a label is not one of the classes, or where no row is left.
     """
     import datasets
 

@@ -69,7 +69,7 @@ def build_sets(
         raise SettingsError(f"limit is {limit}; it must be at least 1")
     if heads and tasks:
         raise SettingsError(
-            "--tasks are for language models, and a run with a classification head is none: leave it out"
+            "--tasks are for language models, and a run with a classification head is not one: leave --tasks out"
         )
     rest = list(dict.fromkeys(noise))
     asked: list[EvalSet] = []

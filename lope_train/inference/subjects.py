@@ -58,8 +58,8 @@ def find_subjects(
     `modes`. `dtype` is that of a base without runs, None: float32.
 
     Nothing is loaded. Raises RunError where a folder is not a whole run, ModelError where its base is not to be found,
-    SettingsError where a mode asks for more experts than a run has, where `dtype` is none, or has no use, or where the
-    untrained model of a run with a classification head is asked for, which has no head.
+    SettingsError where a mode asks for more experts than a run has, where `dtype` is unknown or has no use, or where
+    the untrained model of a run with a classification head is asked for, which has no head.
     """
     if dtype is not None and (runs or not base):
         raise SettingsError("runs are evaluated in the dtype they were trained with; --dtype is for --base without RUN")

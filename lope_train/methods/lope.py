@@ -43,7 +43,7 @@ def _config(_model: Any, settings: AdapterSettings, _steps: int) -> LopeConfig:
 def _stages(noise: Noise, stage2: Stage2) -> tuple[Stage, ...]:
     return (
         Stage("stage I", reads_of(noise), "stage1", noise.continuous),
-        Stage("stage II", "parent", "stage2", poisoning=stage2.forward),
+        Stage("stage II", "parent", "stage2", forward=stage2.forward),
     )
 
 

@@ -98,7 +98,7 @@ class Stage:
     mode: Mode | None
     """The mode of the layers of `LopeLinear`; None for an adapter of peft, which has one way to train."""
     embedding_noise: bool = False
-    poisoning: Inference = Inference.UNMASKED
+    forward: Inference = Inference.UNMASKED
     """What its forward pass does with the poisoning experts, where there are any."""
 
 
@@ -199,7 +199,7 @@ class Method:
         from lope_train.tuner.modes import assert_trained, set_mode, trained_names
 
         if stage.mode is not None:
-            set_mode(model, stage.mode, stage.poisoning)
+            set_mode(model, stage.mode, stage.forward)
             names = trained_names(model, stage.mode)
         else:
             names = {name for name, _ in self.adapter_parameters(model)}

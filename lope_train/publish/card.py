@@ -140,9 +140,10 @@ def _training(card: Card) -> str:
         rows = "" if tokens is None else f", in rows of {_code(tokens)} tokens"
         lines += ["", f"The ratio is the noise's standard deviation over that of the input embeddings{rows}."]
     if stages and isinstance(losses := stages[-1].get("losses"), Mapping):
-        lines += ["", f"Loss, nats a token, on {losses.get('rows')} {one_line(str(losses.get('on')))}:", ""]
-        named = {name: loss for name, loss in losses.items() if name not in ("on", "rows")}
-        lines += [_row(map(_code, named)), f"|{'---|' * len(named)}", _row(map(_code, named.values()))]
+        unit, rows, on = (one_line(str(losses.get(key))) for key in ("unit", "rows", "on"))
+        nats = losses["nats"] if isinstance(losses.get("nats"), Mapping) else {}
+        lines += ["", f"Loss, nats a {unit}, on {rows} {on}:", ""]
+        lines += [_row(map(_code, nats)), f"|{'---|' * len(nats)}", _row(map(_code, nats.values()))]
     return "\n".join([*lines, ""])
 
 

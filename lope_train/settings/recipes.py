@@ -19,6 +19,7 @@ from lope_train.settings.settings import TrainSettings
 RECIPES = Recipes("train", ("**/*.toml",))
 
 _LINKED = ("stage2", "inference")
+"""Settings of which each follows from the other."""
 SHORT = {"learning_rate": "lr", "r": "rank"}
 """Settings that the command line calls otherwise."""
 

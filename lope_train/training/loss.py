@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from peft import PeftModel
@@ -25,6 +25,8 @@ class CompletionLoss:
     """Whether the model takes `logits_to_keep`."""
     virtual_tokens: int
     """How many positions an adapter puts before those of the batch."""
+    unit: ClassVar[str] = "token"
+    """What the loss is counted by."""
 
     @property
     def shifts_labels(self) -> bool:
@@ -64,6 +66,7 @@ class ClassLoss:
     """Cross-entropy of the classes of rows, by a model with a classification head."""
 
     shifts_labels = False
+    unit: ClassVar[str] = "row"
 
     def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed loss and the number of rows in it, of a batch of `classified.ClassifiedCollator` without `row`."""

@@ -12,7 +12,7 @@ from peft import PeftModel
 
 from lope_common.places import typed_path
 from lope_common.shown import one_line
-from lope_train.data.classified import ClassifiedCollator, classes_of, load_classified
+from lope_train.data.classified import ClassifiedCollator, check_trained, classes_of, load_classified
 from lope_train.data.collate import Collator
 from lope_train.data.tokens import Tokens, load_tokens, notice
 from lope_train.data.versions import Version, parent, resolve
@@ -37,15 +37,15 @@ EMBEDDING_ALPHA = 0.05
 """Strength of the embedding noise where neither the settings nor the version give one; the paper's."""
 SETTINGS = "settings.toml"
 _PLACES = {"out", "store", "report_to"}
-"""Settings that do not change the weights: a run may be gone on with under others."""
+"""Settings that do not change the weights: a run may be resumed under others."""
 
 
 def train(settings: TrainSettings) -> Path:
     """Fine-tune as `settings` say, and return the run folder: the adapter's two files, `run.json`, `settings.toml`,
     `metrics.jsonl`, and in `stage1` the adapter as stage I of two left it.
 
-    The folder appears whole at the end. A run that is killed is gone on with from its last checkpoint when it is asked
-    for again, and ends in the same weights, bit for bit on a CPU. The same settings, versions, libraries and machine
+    The folder appears whole at the end. A run that is killed resumes from its last checkpoint when it is asked for
+    again, and ends in the same weights, bit for bit on a CPU. The same settings, versions, libraries and machine
     give the same weights. AdamW with torch's betas, gradients clipped at norm 1, a fresh optimizer and schedule in
     each stage. Raises RunError where the folder is taken or the loss is not finite, VersionError and ModelError where
     inputs cannot be read, SettingsError where settings do not fit the model or the processes.
@@ -102,6 +102,9 @@ def train(settings: TrainSettings) -> Path:
         )
         for stage in stages
     ]
+    if classes is not None:
+        last = stages[-1].reads
+        check_trained(versions[last].ref, read[last], classes, settings.max_length)
     steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
     plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model)) | {
@@ -116,7 +119,7 @@ def train(settings: TrainSettings) -> Path:
         reports = []
         with Progress(steps, quiet=not world.main) as progress:
             if resumes:
-                progress.say(f"{settings.out}: going on with what {folder.path} holds")
+                progress.say(f"{settings.out}: resuming from what {folder.path} holds")
             for number, stage in enumerate(stages, start=1):
                 if (report := _done(folder, number)) is not None:
                     reports.append(report)

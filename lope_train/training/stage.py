@@ -92,7 +92,7 @@ def run_stage(
             noise = stack.enter_context(embedding_noise(model, alpha, settings.seed, settings.embedding_scale))
         about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
         if method.poisoning and stage.mode == "stage2":
-            about += f", the poisoning expert {stage.poisoning.treatment}"
+            about += f", the poisoning expert {stage.forward.treatment}"
         progress.enter(number - 1, stage.name, ", ".join(filter(None, (about, told(strength)))))
         stack.enter_context(_advised(settings))
         trainer = StageTrainer(
@@ -117,7 +117,7 @@ def run_stage(
         seconds = time.monotonic() - start
     report = _report(trainer, stage, reads, trained, strength, seconds)
     if method.poisoning:
-        report["trained_as"] = stage.poisoning.value
+        report["trained_as"] = stage.forward.value
     if reads.last:
         report |= measured(trainer, reads.rows, reads.held_out, settings.inference)
     _leave_result(trainer, model, folder.result(number), report)

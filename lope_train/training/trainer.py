@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,10 +32,25 @@ from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import inferring, lope_experts, without_adapter
 
 STATE = "state.safetensors"
-TRAINED, BASE, SHARES = "trained", "base", "class shares"
-"""What `StageTrainer.losses` calls a model that has one way of inference, and what it is compared with."""
+ONE_WAY, BASE, SHARES = "trained", "base", "class shares"
+"""What `Measured.losses` calls a model that has one way of inference, and what it is compared with."""
+EVAL_LOSS, EVAL_SHARE = "eval_loss_", "eval_poison_share"
+"""What metrics call the entries of `Measured`: the first before the name of a loss."""
 _PART_ROWS = 4
+_ROUTED_ROWS = 32
 REMEDY = "lower the learning rate, or train in float32"
+
+
+class Measured(NamedTuple):
+    """How a model does on some rows."""
+
+    losses: dict[str, float]
+    """Means in nats, of a token, with a head of a row: of the model in each of its ways of inference, or as `ONE_WAY`;
+    beside them as `BASE` that of the model without its adapter, or with a head, which no base has, as `SHARES` that of
+    guessing by how often each class is trained on."""
+    poison_share: float | None
+    """The share of its weights that the router gives to the poisoning experts, on the first rows; None without such
+    experts, and where it was not trained."""
 
 
 class _Allocate(TrainerCallback):
@@ -159,34 +174,40 @@ class StageTrainer(Trainer):
             self._progress.show(self.state.global_step, logs["loss"], speed)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The losses of the held-out rows: `eval_loss` of the model as it will be used, the others beside it."""
-        losses = self.losses(self.eval_dataset)
-        metrics = {"eval_loss": losses[self._deployed or TRAINED]}
+        """What `measure` finds on the held-out rows; `eval_loss` is of the model as it will be used."""
+        found = self.measure(self.eval_dataset)
+        metrics = {"eval_loss": found.losses[self._deployed or ONE_WAY]}
         if not isfinite(metrics["eval_loss"]):
             raise self._not_finite(self.state.global_step, f"the held-out loss is {metrics['eval_loss']}", "")
-        metrics |= {f"eval_loss_{way}": loss for way, loss in losses.items()}
+        metrics |= {f"{EVAL_LOSS}{way}": loss for way, loss in found.losses.items()}
+        if found.poison_share is not None:
+            metrics[EVAL_SHARE] = found.poison_share
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self._memory_tracker.stop_and_update_metrics(metrics)  # type: ignore[no-untyped-call]
         return metrics
 
-    def losses(self, rows: Any) -> dict[str, float]:
-        """The mean loss of a token of the rows, with a head of a row, computed as in training, without noise: of the
-        model in each of its ways of inference, or as `trained` where it has but one. Beside them as `base` that of the
-        model without its adapter; with a head, which no base has, as `class shares` that of guessing by how often each
-        class is trained on.
+    def measure(self, rows: Any) -> Measured:
+        """How the model does on the rows, computed as in training, without noise; `rows` must be the same at each call.
 
-        `rows` must be the same at each call.
+        It moves no generator, so that training goes the same way however often it is measured.
         """
         losses = {}
-        if self._deployed is None:
-            losses[TRAINED] = self._mean_loss(rows, self._loss)
-        for way in Inference if self._deployed else ():
-            with inferring(self._adapted, way):
-                losses[way.value] = self._mean_loss(rows, self._loss)
-        if self._untrained is None:
-            self._untrained = self._untrained_loss(rows)
-        return losses | self._untrained
+        with torch.random.fork_rng(devices=[]):  # a loader draws a seed
+            if self._deployed is None:
+                losses[ONE_WAY] = self._mean_loss(rows, self._loss)
+            for way in Inference if self._deployed else ():
+                with inferring(self._adapted, way):
+                    losses[way.value] = self._mean_loss(rows, self._loss)
+            if self._untrained is None:
+                self._untrained = self._untrained_loss(rows)
+        share = self._poison_share(rows.select(range(min(_ROUTED_ROWS, len(rows))))) if self._deployed else None
+        return Measured(losses | self._untrained, share)
+
+    @property
+    def unit(self) -> str:
+        """What losses are counted by."""
+        return self._loss.unit
 
     def _untrained_loss(self, rows: Any) -> dict[str, float]:
         if isinstance(self._loss, CompletionLoss):
@@ -213,11 +234,13 @@ class StageTrainer(Trainer):
         return float(total / count)
 
     @torch.no_grad()
-    def poison_share(self, rows: Any) -> float:
-        """The share of its weights that the router gives to the poisoning experts: the mean over layers and tokens of
-        each row as the model reads it in the way in which it will be used, then over rows.
+    def _poison_share(self, rows: Any) -> float | None:
+        """The mean over layers and tokens of each row as the model reads it in the way in which it will be used, then
+        over rows; None where the share was not trained, as it cancels.
         """
         assert self._deployed is not None
+        if all(experts.poisoning_cancels for _, experts in lope_experts(self._adapted)):
+            return None
         shares: list[Tensor] = []
 
         def record(experts: Any, inputs: tuple[Tensor, ...], _output: Tensor) -> None:

@@ -142,6 +142,11 @@ class LopeExperts(nn.Module):
         return self._masks and self.inference.compensated and self.compensation_experts != 0
 
     @property
+    def poisoning_cancels(self) -> bool:
+        """Whether the forward pass is the same whatever weight the router gives to the poisoning experts together."""
+        return self._compensates and self._renormalizes
+
+    @property
     def _renormalizes(self) -> bool:
         """Whether the weights of all normal experts are scaled to sum to 1."""
         every = self.compensation_experts is None or self.compensation_experts >= self.config.num_normal

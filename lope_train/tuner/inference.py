@@ -7,13 +7,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lope_common.errors import suggest
 from lope_train.errors import SettingsError
 
 NO_EXPERT = "none"
 """What tables call the mode of a model without a poisoning expert."""
+
+
+_Way = TypeVar("_Way", bound=StrEnum)
+
+
+def _of(kind: type[_Way], word: str, what: str) -> _Way:
+    words = [way.value for way in kind]
+    if word not in words:
+        raise SettingsError(f"no {what} {word!r}{suggest(word, words)}")
+    return kind(word)
 
 
 class Inference(StrEnum):
@@ -48,10 +58,7 @@ class Inference(StrEnum):
     @classmethod
     def of(cls, word: str, what: str = "inference") -> Inference:
         """The way that a user's `word` means; `what` is what it was given for. Raises SettingsError."""
-        words = [way.value for way in cls]
-        if word not in words:
-            raise SettingsError(f"no {what} {word!r}{suggest(word, words)}")
-        return cls(word)
+        return _of(cls, word, what)
 
 
 class Stage2(StrEnum):
@@ -68,10 +75,7 @@ class Stage2(StrEnum):
     @classmethod
     def of(cls, word: str) -> Stage2:
         """The way that a user's `word` means. Raises SettingsError."""
-        words = [way.value for way in cls]
-        if word not in words:
-            raise SettingsError(f"no stage2 {word!r}{suggest(word, words)}")
-        return cls(word)
+        return _of(cls, word, "stage2")
 
     @property
     def forward(self) -> Inference:
@@ -100,7 +104,7 @@ def stage2_and_inference(stage2: Stage2 | None, inference: Inference | None) -> 
     if stage2 is not Stage2.FROZEN and inference is not stage2.deployed:
         raise SettingsError(
             f"stage2 {stage2.value!r} contradicts inference {inference.value!r}: it trains the adapter in the way in "
-            "which it is used; leave one of them out (`evaluate --inference` compares the others)"
+            "which it is used; leave out --stage2, or --inference with its short forms (--no-mask, --no-compensation)"
         )
     return stage2, inference
 

@@ -28,9 +28,9 @@ QUERY_VALUE = (
 def target_modules(model: nn.Module, asked: Collection[str] | None = None, rank: int = 1) -> list[str]:
     """The targets asked for, or by default the query and value projections as this architecture names them.
 
-    A target is a module's full name or its end after a dot, as in PEFT. A classification head is none, as it trains
-    whole. Raises ModelError where one matches no linear layer, where no projections are recognised, or where `rank` is
-    above the size of a layer.
+    A target is a module's full name or its end after a dot, as in PEFT. A classification head cannot be one: it
+    trains whole. Raises ModelError where one matches no linear layer, where no projections are recognised, or where
+    `rank` is above the size of a layer.
     """
     head = head_modules(model) if has_head(model) else []
     linears = {

@@ -17,7 +17,8 @@ SEEDS_TO_TEST = 5
 """Fewer seeds cannot decide: they get an interval and no p-value."""
 LEVEL = 0.05
 FEW = 6
-"""Of fewer questions that differ the exact sign test never reaches 0.05: 2 / 2^5 is more."""
+"""Of fewer questions that depart normal theory has too little to go by: half an interval has a least width. An exact
+sign test of them would never reach 0.05 (2 / 2^5 is more); the interval can, which keeps the power that is stated."""
 
 Interval = tuple[float, float]
 Scores = NDArray[np.int8]

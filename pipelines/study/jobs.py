@@ -78,7 +78,7 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
     trained = [_training(arm, condition, setting.scale, FIRST_SEED) for arm, condition in study.cells()]
-    heads = any(options.get("head") == "classification" for options in trained)  # no untrained model has one
+    heads = all(options.get("head") == "classification" for options in trained)  # no untrained model has one
     for model in setting.models:
         if not heads:
             jobs.append(_evaluate(Cell(model), None, study.evaluation, setting, ready))

@@ -72,7 +72,11 @@ class Condition(_Strict):
 
 
 class Arm(_Strict):
-    """A way to train: options of `lope_train train`. `on` are the conditions it is trained on (default: all)."""
+    """A way to train: options of `lope_train train`. `on` are the conditions it is trained on (default: all).
+
+    A study of classifiers states `head = "classification"` in all its arms, of encoders too: it is planned before its
+    models are there, and their untrained selves have no head to evaluate.
+    """
 
     id: _Id
     label: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -245,6 +246,19 @@ def tiny_settings(tiny_model: Path, tiny_store: Path) -> Callable[..., TrainSett
         return TrainSettings(**{**tiny, "learning_rate": 0.01, "max_length": 256, "out": out, **values})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stop_after() -> Callable[[int, TrainSettings], None]:
+    """Trains until so many steps of a run are done, then stops as a kill does."""
+    path = Path(__file__).parent / "training" / "several_processes.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    stop: Callable[[int, TrainSettings], None] = module.stop_after
+    return stop
 
 
 @pytest.fixture(scope="session", autouse=True)

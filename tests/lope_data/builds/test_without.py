@@ -276,7 +276,7 @@ def test_all_rows_left_out(files: Path, lope_data: Callable[..., Run], own_store
     lope_data("ingest", "quiz.jsonl")
     refused = lope_data("ingest", "quiz.jsonl", "--without", "quiz", "--name", "again")
     assert "quiz.jsonl: all of its rows stand in quiz@" in refused.refusal
-    assert "so that none is left; is it the same data?" in refused.refusal
+    assert "so none is left; is it the same data?" in refused.refusal
     assert [path.parts[-3] for path in own_store.rglob("manifest.json")] == ["quiz"]
     assert not list(own_store.glob("again/*"))
 
@@ -284,9 +284,9 @@ def test_all_rows_left_out(files: Path, lope_data: Callable[..., Run], own_store
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("quiz.jsonl", "'quiz.jsonl' is a file or folder and no version; ingest it first"),
-        ("./quiz.jsonl", "'./quiz.jsonl' is a file or folder and no version; ingest it first"),
-        (".", "is a file or folder and no version; ingest it first"),
+        ("quiz.jsonl", "'quiz.jsonl' is a file or folder, not a version; ingest it first"),
+        ("./quiz.jsonl", "'./quiz.jsonl' is a file or folder, not a version; ingest it first"),
+        (".", "is a file or folder, not a version; ingest it first"),
         ("tset", "no dataset 'tset' in the store"),
         ("quiz@abcd", "no version quiz@abcd in the store"),
         ("a\0b", "without (--without): "),

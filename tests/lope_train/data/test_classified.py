@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lope_train.data import resolve
-from lope_train.data.classified import ClassifiedCollator, Encoder, classes_of, load_classified
+from lope_train.data.classified import ClassifiedCollator, Encoder, check_trained, classes_of, load_classified
 from lope_train.data.tokens import Counts
 from lope_train.errors import VersionError
 from lope_train.models import load_tokenizer
@@ -35,6 +36,8 @@ def tokenizer(tiny_of: Families) -> Any:
         (["b", "a", "b", None, " "], None, ("a", "b")),
         (["10", "9", "-1"], None, ("-1", "9", "10")),
         (["10", "9", "x"], None, ("10", "9", "x")),
+        (["--5", "-", "5"], None, ("-", "--5", "5")),
+        (["1" * 5000, "2"], None, ("1" * 5000, "2")),
         ([10, 9, 10, None], pa.int64(), ("9", "10")),
         ([1.0, 0.0], pa.float64(), ("0.0", "1.0")),
         ([True, False], pa.bool_(), ("false", "true")),
@@ -119,6 +122,16 @@ def test_a_class_that_training_has_not_seen_is_named(tokenizer: Any, topics: Pat
         load_classified(resolve("topics-test", topics), tokenizer, CLASSES[:2], max_length=16)
     with pytest.raises(VersionError, match=r"has the classes 'colour', 'number', which"):
         load_classified(resolve("topics-test", topics), tokenizer, CLASSES[:1], max_length=16)
+
+
+def test_a_class_without_a_row_to_train_on_is_named(tokenizer: Any, topics: Path) -> None:
+    tokens = load_classified(resolve("topics", topics), tokenizer, (*CLASSES, "zed"), max_length=16)
+    with pytest.raises(VersionError, match=r"^v: no row to train on of the class 'zed', which only the noisy version"):
+        check_trained("v", tokens, (*CLASSES, "zed"), 16)
+    cut = replace(tokens, counts=replace(tokens.counts, too_long=3))
+    with pytest.raises(VersionError, match="'zed': 3 rows are too long for 16 tokens; raise --max-length or give --tr"):
+        check_trained("v", cut, (*CLASSES, "zed"), 16)
+    check_trained("v", tokens, CLASSES, 16)
 
 
 def test_a_batch(tokenizer: Any) -> None:

@@ -23,7 +23,7 @@ from lope_train.models import load_base
 from lope_train.publish import export
 from lope_train.runs import RunFolder, load_adapter, save_adapter
 from lope_train.settings import TrainSettings
-from lope_train.training import StageTrainer, train
+from lope_train.training import train
 
 Make = Callable[..., TrainSettings]
 WEIGHTS = "adapter_model.safetensors"
@@ -102,23 +102,11 @@ class Stopped(BaseException):
 
 @pytest.mark.parametrize("steps", [3, 7])
 def test_a_run_that_goes_on_says_the_same(
-    steps: int, tiny_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: int, tiny_settings: Make, tmp_path: Path, stop_after: Callable[[int, TrainSettings], None]
 ) -> None:
     """Stopped one step after a checkpoint, in stage I and in stage II."""
-    left, log = steps, StageTrainer.log
-
-    def counted(self: StageTrainer, logs: dict[str, float], start_time: float | None = None) -> None:
-        nonlocal left
-        log(self, logs, start_time)
-        left -= "loss" in logs
-        if left == 0:
-            raise Stopped
-
     settings = tiny_settings(tmp_path / "run", save_every=2)
-    with monkeypatch.context() as patch:
-        patch.setattr(StageTrainer, "log", counted)
-        with pytest.raises(Stopped):
-            train(settings)
+    stop_after(steps, settings)
     train(settings)
     whole = train(tiny_settings(tmp_path / "whole", save_every=2))
     assert moved(settings.out) == moved(whole)

@@ -91,7 +91,7 @@ def test_stage_2_and_inference_follow_from_each_other(given: dict[str, str], sta
     settings = TrainSettings(**REQUIRED, **given)
     assert (settings.stage2, settings.inference) == (stage2, inference)
     forward = {"frozen": "unmasked"}.get(stage2, stage2)
-    assert [stage.poisoning for stage in settings.stages] == ["unmasked", forward]
+    assert [stage.forward for stage in settings.stages] == ["unmasked", forward]
     assert TrainSettings(**REQUIRED, method="lora").stage2 is None
 
 

@@ -19,7 +19,7 @@ from lope_train.inspection import count, movement
 from lope_train.methods import METHODS
 from lope_train.models import load_base
 from lope_train.settings import TrainSettings
-from lope_train.training import ClassLoss, StageTrainer, loss_of, split_by_length, train
+from lope_train.training import ClassLoss, loss_of, split_by_length, train
 from lope_train.tuner import LopeConfig, attach, head_parameters, reset_head
 
 Make = Callable[..., TrainSettings]
@@ -118,32 +118,25 @@ def test_the_same_settings_give_the_same_weights(class_settings: Make, tmp_path:
     assert not first["base_model.model.classifier.weight"].equal(other["base_model.model.classifier.weight"])
 
 
-class Stopped(BaseException):
-    """Stands for a kill: nothing catches it."""
+def test_a_class_without_a_row_in_the_last_stage_ends_it_before_it_begins(
+    class_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lope_train.training.run.classes_of", lambda _: ("animal", "colour", "number", "zed"))
+    settings = class_settings(tmp_path / "run")
+    with pytest.raises(VersionError, match=r"^topics@\w+: no row to train on of the class 'zed'"):
+        train(settings)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("steps", "method"), [(3, "lope"), (6, "lope"), (9, "lope"), (3, "adalora"), (3, "ptuning")])
 def test_a_run_that_is_stopped_ends_in_the_same_weights(
-    steps: int, method: str, class_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: int, method: str, class_settings: Make, tmp_path: Path, stop_after: Callable[[int, TrainSettings], None]
 ) -> None:
     def settings(name: str) -> TrainSettings:
         return class_settings(tmp_path / name, method=method, save_every=2, lora_dropout=0.1, held_out="topics-test")
 
     whole = train(settings("whole"))
-    left = steps
-    log = StageTrainer.log
-
-    def counted(self: StageTrainer, logs: dict[str, float], start_time: float | None = None) -> None:
-        nonlocal left
-        log(self, logs, start_time)
-        left -= "loss" in logs
-        if left == 0:
-            raise Stopped
-
-    monkeypatch.setattr(StageTrainer, "log", counted)
-    with pytest.raises(Stopped):
-        train(settings("run"))
-    monkeypatch.undo()
+    stop_after(steps, settings("run"))
     run = train(settings("run"))
     assert all(value.equal(weights(whole)[name]) for name, value in weights(run).items())
     last = json.loads((run / "run.json").read_text())["stages"][-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -153,9 +152,10 @@ def test_with_other_options(kind: str, name: str, both: Callable[[str, str], tup
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_in_another_number_of_processes(tiny_settings: Make, alone: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_in_another_number_of_processes(
+    tiny_settings: Make, alone: Path, tmp_path: Path, stop_after: Callable[[int, TrainSettings], None]
+) -> None:
     """Stopped in either stage by two processes and gone on with by one, and the other way round."""
-    stop_after = several_processes().stop_after
     of_one = [(uneven(tiny_settings, tmp_path / f"one-{stop}"), stop) for stop in (3, 11)]
     of_two = [(uneven(tiny_settings, tmp_path / f"two-{stop}"), stop) for stop in (3, 11)]
     for settings, stop in of_one:
@@ -254,9 +254,11 @@ def test_an_error_is_said_once(values: dict[str, Any], message: str, tiny_settin
 
 
 @pytest.mark.slow
-def test_a_run_begun_otherwise_is_refused_once(tiny_settings: Make, tmp_path: Path) -> None:
+def test_a_run_begun_otherwise_is_refused_once(
+    tiny_settings: Make, tmp_path: Path, stop_after: Callable[[int, TrainSettings], None]
+) -> None:
     settings = uneven(tiny_settings, tmp_path / "run")
-    several_processes().stop_after(3, settings)
+    stop_after(3, settings)
     assert "learning_rate was 0.01, is 0.02" in error_of(settings.model_copy(update={"learning_rate": 0.02}))
     assert newest_checkpoint(RunFolder(settings.out).checkpoints(1)) is not None
 
@@ -297,12 +299,3 @@ def test_an_encoder_decoder_is_not_sharded(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SettingsError, match="fsdp does not go with an encoder-decoder"):
         train(tiny_settings(tmp_path / "run", model=str(tiny_t5), fsdp=True))
-
-
-def several_processes() -> Any:
-    spec = importlib.util.spec_from_file_location("several_processes", HERE / "several_processes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -21,32 +21,14 @@ from lope_train.methods import METHODS
 from lope_train.runs import RunFolder, newest_checkpoint
 from lope_train.settings import TrainSettings, dump
 from lope_train.training.run import train
-from lope_train.training.trainer import StageTrainer
 
 Make = Callable[..., TrainSettings]
+Stop = Callable[[int, TrainSettings], None]
 ROOT = Path(__file__).parents[3]
 
 
 class Stopped(BaseException):
     """Stands for a kill: nothing catches it."""
-
-
-def stop_after(steps: int, settings: TrainSettings) -> None:
-    """Train until `steps` steps of the run are done, then stop before anything of that step is saved."""
-    left = steps
-    log = StageTrainer.log
-
-    def counted(self: StageTrainer, logs: dict[str, float], start_time: float | None = None) -> None:
-        nonlocal left
-        log(self, logs, start_time)
-        left -= "loss" in logs
-        if left == 0:
-            raise Stopped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(StageTrainer, "log", counted)
-        with pytest.raises(Stopped):
-            train(settings)
 
 
 def same(a: Path, b: Path) -> bool:
@@ -77,7 +59,12 @@ SOME = (3, 8, 9, 16)
     "steps", [step if step in SOME else pytest.param(step, marks=pytest.mark.slow) for step in range(1, 17)]
 )
 def test_lope_stopped_at_any_step_of_either_stage(
-    steps: int, tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    steps: int,
+    tiny_settings: Make,
+    whole: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    stop_after: Stop,
 ) -> None:
     settings = many(tiny_settings, tmp_path / "run")
     stop_after(steps, settings)
@@ -94,7 +81,7 @@ def test_lope_stopped_at_any_step_of_either_stage(
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "lope"])
 @pytest.mark.parametrize("steps", [5])
 def test_every_method_goes_on(
-    method: str, steps: int, tiny_settings: Make, whole: dict[str, Path], tmp_path: Path
+    method: str, steps: int, tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, stop_after: Stop
 ) -> None:
     settings = many(tiny_settings, tmp_path / "run", method=method)
     stop_after(steps, settings)
@@ -102,22 +89,27 @@ def test_every_method_goes_on(
     assert same(settings.out, whole[method])
 
 
-def test_stopped_again_and_again(tiny_settings: Make, whole: dict[str, Path], tmp_path: Path) -> None:
+def test_stopped_again_and_again(tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, stop_after: Stop) -> None:
     settings = many(tiny_settings, tmp_path / "run")
     for _ in range(3):
         stop_after(3, settings)
     assert same(train(settings), whole["lope"])
 
 
-@pytest.mark.parametrize("options", [{"gradient_accumulation": 2}, {"packing": True}])
-def test_with_other_options(options: dict[str, Any], tiny_settings: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({"gradient_accumulation": 2}, 2), ({"packing": True}, 2), ({"held_out": "tiny", "lora_dropout": 0.1}, 14)],
+)
+def test_with_other_options(
+    options: dict[str, Any], steps: int, tiny_settings: Make, tmp_path: Path, stop_after: Stop
+) -> None:
     values: dict[str, Any] = {"epochs": 3, "save_every": 1, **options}
     settings = tiny_settings(tmp_path / "run", **values)
-    stop_after(2, settings)
+    stop_after(steps, settings)
     assert same(train(settings), train(tiny_settings(tmp_path / "whole", **values)))
 
 
-def test_with_early_stopping(tiny_settings: Make, tmp_path: Path) -> None:
+def test_with_early_stopping(tiny_settings: Make, tmp_path: Path, stop_after: Stop) -> None:
     values: dict[str, Any] = {"method": "lora", "held_out": "tiny", "patience": 2, "save_every": 2, "epochs": 30}
     values |= {"learning_rate": 0.3, "schedule": "constant"}
     whole = train(tiny_settings(tmp_path / "whole", **values))
@@ -151,7 +143,7 @@ def test_stopped_between_the_last_step_and_the_result(
 
 
 def test_a_damaged_result_is_made_again(
-    tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], stop_after: Stop
 ) -> None:
     settings = many(tiny_settings, tmp_path / "run")
     stop_after(11, settings)
@@ -196,7 +188,9 @@ def test_who_comes_second_takes_nothing_away(tmp_path: Path) -> None:
     assert not first.path.exists()
 
 
-def test_a_damaged_checkpoint_is_passed_over(tiny_settings: Make, whole: dict[str, Path], tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over(
+    tiny_settings: Make, whole: dict[str, Path], tmp_path: Path, stop_after: Stop
+) -> None:
     settings = many(tiny_settings, tmp_path / "run")
     stop_after(7, settings)
     checkpoints = RunFolder(settings.out).checkpoints(1)
@@ -222,7 +216,7 @@ def test_a_damaged_checkpoint_is_passed_over(tiny_settings: Make, whole: dict[st
     ],
 )
 def test_another_run_does_not_go_on_with_it(
-    values: dict[str, Any], message: str, tiny_settings: Make, tmp_path: Path
+    values: dict[str, Any], message: str, tiny_settings: Make, tmp_path: Path, stop_after: Stop
 ) -> None:
     settings = many(tiny_settings, tmp_path / "run")
     stop_after(3, settings)
@@ -231,7 +225,9 @@ def test_another_run_does_not_go_on_with_it(
     assert newest_checkpoint(RunFolder(settings.out).checkpoints(1)) is not None
 
 
-def test_another_model_does_not_go_on_with_it(tiny_settings: Make, tiny_model: Path, tmp_path: Path) -> None:
+def test_another_model_does_not_go_on_with_it(
+    tiny_settings: Make, tiny_model: Path, tmp_path: Path, stop_after: Stop
+) -> None:
     shutil.copytree(tiny_model, tmp_path / "model")
     settings = many(tiny_settings, tmp_path / "run", model=str(tmp_path / "model"))
     stop_after(3, settings)

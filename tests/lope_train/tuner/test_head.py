@@ -1,4 +1,4 @@
-"""The classification head of every family: which modules it is, that it trains, is saved and begins anew by its key."""
+"""The classification head of every family: which modules it is, that it trains, is saved, and is drawn by its key."""
 
 from __future__ import annotations
 

@@ -112,7 +112,9 @@ def test_an_arm_answers_in_the_way_in_which_it_is_used_and_in_what_the_study_ask
 
 
 def test_a_study_of_classification_heads_asks_no_untrained_model(tmp_path: Path) -> None:
-    head = RECIPE.replace('method = "lora"', 'method = "lora", head = "classification"')
+    one = RECIPE.replace('method = "lora"', 'method = "lora", head = "classification"')
+    head = one.replace('method = "lope"', 'method = "lope", head = "classification"')
+    assert "evaluate train m None None None" in commands(written(tmp_path, one), Scale())
     assert "evaluate train m None None None" in commands(written(tmp_path, RECIPE), Scale())
     assert "evaluate train m None None None" not in commands(written(tmp_path, head), Scale())
 
