@@ -20,7 +20,11 @@ from lope_train.world import World, one_voice
 
 __all__ = ["app", "main"]
 
-_KEPT = {"train": "the same command resumes from its last checkpoint", "generate": "nothing was written"}
+_KEPT = {
+    "train": "the same command resumes from its last checkpoint",
+    "score": "the same command resumes from the rows that were measured",
+    "generate": "nothing was written",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,10 +1,10 @@
-"""`score`: the poisoning expert as a noise detector."""
+"""`score`: which rows are likely wrong."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich import box
@@ -14,8 +14,8 @@ from rich.text import Text
 
 from lope_common.cli import path
 from lope_common.progress import counted
-from lope_common.shown import SafeConsole
-from lope_train.cli.app import OUTPUT, SETS, JsonOption, RunArgument, StoreOption, app, start
+from lope_common.shown import SafeConsole, brief
+from lope_train.cli.app import OUTPUT, SETS, JsonOption, StoreOption, app, start
 
 if TYPE_CHECKING:
     from lope_train.detector.scores import Scored
@@ -23,88 +23,92 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 [bold]Examples[/bold]
 
-  python -m lope_train score runs/lope --data heldout-noisy
+  python -m lope_train score --model smollm2-135m --data sample
 
-  python -m lope_train score runs/lope --data heldout-noisy --choose-on sample-hynoise   [dim]# the best layer too[/dim]
+  python -m lope_train score --model smollm2-135m --data nois --top 100 --to jsonl --out worst
 
-  python -m lope_train score runs/lope --data heldout-noisy --limit 100 --out scores --json
+  python -m lope_data build --from nois --drop worst/rows.jsonl   [dim]# without those rows[/dim]
 
-In Python: polars.read_ipc("runs/lope-scores-heldout-noisy/tokens.arrow")
+  python -m lope_train score --run runs/lope --data nois     [dim]# its base judges; its router is one column[/dim]
 """
-
-_HEADS = {
-    "weight_mean": "weight\nmean",
-    "weight_best": "weight\nbest\nlayer",
-    "surprisal": "sur-\nprisal",
-    "subwords": "sub-\nwords",
-    "untrained_mean": "un-\ntrained\nmean",
-    "untrained_best": "un-\ntrained\nbest\nlayer",
-}
-"""The detectors, for columns that fit a terminal."""
+_SHOWN = 10
+"""Rows in the terminal."""
 
 
 @app.command(epilog=_EXAMPLES)
 def score(
-    run: RunArgument,
     data: Annotated[
         str,
-        typer.Option(
-            metavar="NAME[@VERSION]",
-            help="A noisy version, best one that the run was not trained on.",
-            show_default=False,
-            rich_help_panel=SETS,
-        ),
+        typer.Option(metavar="NAME[@VERSION]", help="The version.", show_default=False, rich_help_panel=SETS),
     ],
-    choose_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[@VERSION]",
-            help="Another noisy version, on which the best layer is chosen; without it there is none.",
-            rich_help_panel=SETS,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(help="Rows of each version: a fixed sample, the same for every run.", rich_help_panel=SETS),
-    ] = None,
-    store: StoreOption = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The run's base model, where it has moved since training.", rich_help_panel=SETS),
+        typer.Option(
+            help="A model folder, a hub id, or a name that get-model knows; with --run, where its base has moved.",
+            rich_help_panel=SETS,
+        ),
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="A run of lope: its base is the model, and its router's weight is one more column.",
+            rich_help_panel=SETS,
+        ),
+    ] = None,
+    store: StoreOption = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Rows of the version: a fixed sample, the same for every model.", rich_help_panel=SETS),
+    ] = None,
+    max_length: Annotated[
+        int, typer.Option(help="Tokens a row; longer rows are left out and counted.", rich_help_panel=SETS)
+    ] = 1024,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of the model: float32, bfloat16. Default: float32.", rich_help_panel=SETS)
+    ] = None,
+    top: Annotated[int | None, typer.Option(help="List that many rows. Default: all.", rich_help_panel=OUTPUT)] = None,
+    to: Annotated[
+        Literal["csv", "parquet", "jsonl"], typer.Option(help="Format of the list.", rich_help_panel=OUTPUT)
+    ] = "csv",
     out: Annotated[
         Path | None,
         typer.Option(
             parser=path,
-            help="A new folder, or one with the scores of the same request; default: RUN-scores-NAME.",
+            help="A new folder, or one with the scores of the same request; default: scores-NAME.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Weighs every token by the poisoning expert's share in the router, and judges the weights by the edit records.
+    """Ranks rows by how likely their response is wrong. Needs no training.
 
-    Writes tokens.arrow, rows.arrow, scores.json and report.html, a page with the suspicious tokens coloured. The
-    table is AUROC with 95 % intervals by a bootstrap over rows, beside what a detector has to beat: the base model's
-    surprisal, the number of sub-words of a word, and the router before training.
+    Three scores of a language model, on a common scale, of which the largest counts: how little the instruction helps
+    to predict the response's first tokens, the surprisal of its end, and the largest surprisal of a digit in it.
+    Where the version has edit records, the table says how well they find the rows with noise, by op: AUROC with 95 %
+    intervals by a bootstrap over rows, beside the mean surprisal.
 
-    More than one layer to choose from is an advantage: the untrained router's best layer is chosen in the same way.
+    Writes the list (rank, row_id, score, reason, measures), scores.json, and report.html with the worst rows. Killed,
+    it resumes; with another --top or --to, a finished folder is only listed again.
     """
     start("score")
+    from lope_train.detector import output
     from lope_train.detector import scores as detector
-    from lope_train.detector.output import REPORT, SCORES, ScoreFolder
+    from lope_train.detector.folder import REPORT, ScoreFolder
 
-    request = detector.ask(run, data, choose_on, store, limit, model)
-    folder = ScoreFolder(out, request)
-    with counted("scoring rows", request.rows) as advance:
-        scored = detector.score(request, advance)
-    path = folder.write(scored)
+    output.check_top(top)
+    request = detector.ask(data, model, run, store, limit, max_length, dtype)
+    folder = ScoreFolder(out or Path(f"scores-{request.data.name}"), request.plain)
+    with folder.opened():
+        with counted("scoring rows", request.rows) as advance:
+            scored = detector.score(request, folder, advance)
+        record = output.write(folder, request, scored, to, top)
     console = SafeConsole(stderr=as_json)
-    _show(console, scored)
-    console.print(str(path), style="bold", markup=False, soft_wrap=True)
-    console.print(f"the rows, coloured: {path / REPORT}", markup=False, soft_wrap=True)
+    _show(console, scored, record)
+    console.print(str(folder.out / record["list"]), style="bold", markup=False, soft_wrap=True)
+    console.print(f"the worst rows, and why: {folder.out / REPORT}", markup=False, soft_wrap=True)
     if as_json:
-        print(json.dumps({"path": str(path), **json.loads((path / SCORES).read_text(encoding="utf-8"))}))
+        print(json.dumps({"path": str(folder.out), **record}))
 
 
 def _short(area: float) -> str:
@@ -112,42 +116,38 @@ def _short(area: float) -> str:
     return f"{area:.2f}".removeprefix("0").replace("1.00", "1")
 
 
-def _show(console: Console, scored: Scored) -> None:
-    for unit, title in (("tokens", "edits of text, by token"), ("rows", "edits of targets, by row")):
-        groups = [group for group in scored.groups if group.unit == unit]
-        if not groups:
-            continue
-        names = [name for name in _HEADS if name in scored.tokens]
-        table = Table(
-            title=f"AUROC with its 95 % interval: {title}",
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-        )
-        table.add_column(f"edited {unit}", overflow="fold")
-        for name in names:
-            table.add_column(_HEADS[name], justify="right")
-        for group in groups:
-            cells = [
-                f"{_short(figure.value)}\n{_short(figure.low)}–{_short(figure.high)}"
-                for figure in (group.detectors.get(name) for name in names)
-                if figure is not None
-            ]
-            name = f" {group.op.partition('.')[2]}" if group.op else group.name
-            head = Text(f"{name}\n  {group.positives:,}")
-            table.add_row(head, *(cells or ["too few"]), style="" if group.op else "bold")
-        console.print(table)
-    for verdict in scored.verdicts:
-        console.print(verdict.sentence, markup=False, soft_wrap=True)
-    if not scored.groups:
-        console.print("no edit is recorded in these rows: AUROC needs edits, the weights are written all the same")
-    if scored.best is not None:
-        best = scored.best
-        console.print(f"best layer: {best.layer}, AUROC {best.auroc:.2f} where it was chosen", soft_wrap=True)
-        console.print(f"untrained: {best.untrained_layer}, {best.untrained_auroc:.2f}", soft_wrap=True)
-        if scored.best.shared_rows:
-            console.print(f"{scored.best.shared_rows} rows stand in both versions: the choice has seen their like")
-    left = {"unusable": "without a prompt or target", "too_long": "too long", "unaligned": "changed by the template"}
-    counts = [(getattr(scored.lines.skipped, name), why) for name, why in left.items()]
-    if any(count for count, _ in counts):
-        console.print("rows left out: " + ", ".join(f"{count} {why}" for count, why in counts if count))
+def _show(console: Console, scored: Scored, record: dict[str, Any]) -> None:
+    table = Table(title="The worst rows", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("rank", "row", "score"):
+        table.add_column(name, justify="right" if name != "row" else "left", no_wrap=True)
+    table.add_column("why")
+    for rank, row in enumerate(scored.ranking.order[:_SHOWN].tolist(), start=1):
+        score = f"{scored.ranking.score[row]:.2f}"
+        table.add_row(str(rank), brief(scored.ids[row], 16), score, Text(scored.ranking.reasons[row]))
+    console.print(table)
+    if scored.groups:
+        console.print(_areas(scored))
+        for sentence in record["verdicts"]:
+            console.print(sentence, markup=False, soft_wrap=True)
+    else:
+        console.print("no edit is recorded in these rows, so how good the ranking is cannot be said")
+    if scored.left_out:
+        left = ", ".join(f"{count} {why}" for why, count in scored.left_out.items())
+        console.print(f"rows left out: {left}", markup=False, soft_wrap=True)
+
+
+def _areas(scored: Scored) -> Table:
+    title = "AUROC with its 95 % interval, of rows that an op touched against those that none did"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("op\n  rows", overflow="fold")
+    for label in scored.labels.values():
+        table.add_column(label, justify="right")
+    for group in scored.groups:
+        cells = [
+            f"{_short(figure.value)}\n{_short(figure.low)}–{_short(figure.high)}"
+            for figure in (group.figures.get(name) for name in scored.labels)
+            if figure is not None
+        ]
+        name = f" {group.op.partition('.')[2]}" if group.op else group.name
+        table.add_row(Text(f"{name}\n  {group.positives:,}"), *(cells or ["too few"]), style="" if group.op else "bold")
+    return table

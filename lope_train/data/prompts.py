@@ -136,6 +136,16 @@ def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     return whole[: starts[0]], whole[starts[0] + len(plain) :]
 
 
+def spoken(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A row's view for people: what is asked last, with the turns before it, and the target; None without either."""
+    request = _request(row)
+    if request is None:
+        return None
+    before = [f"{str(role).capitalize()}: {text}" for role, text in request.history]
+    asked = [request.system, *before, request.instruction, request.input]
+    return "\n\n".join(part for part in asked if part), request.target
+
+
 def has_prompt(row: Mapping[str, Any]) -> bool:
     """Whether the row has a prompt and a target, as far as the row alone can tell."""
     return _request(row) is not None

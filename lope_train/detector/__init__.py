@@ -1,4 +1,4 @@
-"""The poisoning expert as a detector of noise: weights of tokens, judged by the edits of a version."""
+"""Which rows of a version are likely wrong, ranked by scores of a model and judged by the version's edits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
-    from lope_train.detector.output import ScoreFolder
+    from lope_train.detector.folder import ScoreFolder
     from lope_train.detector.scores import ask, score
 
 __all__ = ["ScoreFolder", "ask", "score"]
@@ -15,7 +15,7 @@ __all__ = ["ScoreFolder", "ask", "score"]
 __getattr__ = lazy(
     __name__,
     {
-        "ScoreFolder": "output",
+        "ScoreFolder": "folder",
         "ask": "scores",
         "score": "scores",
     },

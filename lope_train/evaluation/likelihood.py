@@ -47,6 +47,8 @@ class Scored(NamedTuple):
     """ln p(option | prompt), summed over the option's tokens."""
     greedy: bool
     """Whether each of its tokens is the likeliest one there."""
+    tokens: tuple[float, ...]
+    """ln p of each of its tokens after those before it."""
 
 
 def log_likelihoods(
@@ -231,6 +233,9 @@ def _gather(logits: Tensor, options: Sequence[list[int]], starts: Sequence[int])
     read = logits[rows, torch.tensor(places, device=logits.device)].float()
     logs = -F.cross_entropy(read, targets, reduction="none").double()
     sizes = [len(option) for option in options]
-    sums = [float(part.sum()) for part in torch.split(logs.cpu(), sizes)]
-    greedy = [bool(part.all()) for part in torch.split((read.argmax(dim=-1) == targets).cpu(), sizes)]
-    return [Scored(*pair) for pair in zip(sums, greedy, strict=True)]
+    parts = torch.split(logs.cpu(), sizes)
+    greedy = torch.split((read.argmax(dim=-1) == targets).cpu(), sizes)
+    return [
+        Scored(float(part.sum()), bool(same.all()), tuple(part.tolist()))
+        for part, same in zip(parts, greedy, strict=True)
+    ]

@@ -167,11 +167,12 @@ def _take_head(loaded: PreTrainedModel, absent: set[str]) -> set[str]:
     return {name for name in absent if not in_head(name, modules)}
 
 
-def fingerprint(model: str, loaded: PreTrainedModel) -> str:
-    """What tells the weights that `model` names from others: a hub's commit, or a sha256 over a folder's files."""
+def fingerprint(model: str, config: PretrainedConfig) -> str:
+    """What distinguishes the weights that `model` names, whose config this is: a hub's commit, or a sha256 over a
+    folder's files."""
     folder = Path(resolve_model(model))
     if not folder.is_dir():
-        return f"commit:{getattr(loaded.config, '_commit_hash', None)}"
+        return f"commit:{getattr(config, '_commit_hash', None)}"
     return folder_fingerprint(folder)
 
 

@@ -108,7 +108,7 @@ def load_run(run: Path, model: str | None = None) -> tuple[PeftModel, PreTrained
     name = model or record["model"]
     settings = record["settings"]
     base = load_base(name, settings.get("dtype", "float32"), settings.get("quantization"), record.get("classes"))
-    if fingerprint(name, base) != record.get("model_fingerprint"):
+    if fingerprint(name, base.config) != record.get("model_fingerprint"):
         raise RunError(f"{run}: was trained on another model than {name} is now; name the right one with --model")
     return load_adapter(base, run), load_tokenizer(name, record.get("head", "lm"))
 

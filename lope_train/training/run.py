@@ -107,7 +107,7 @@ def train(settings: TrainSettings) -> Path:
         check_trained(versions[last].ref, read[last], classes, settings.max_length)
     steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
-    plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model)) | {
+    plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model.config)) | {
         "head": head,
         "classes": classes and [*classes],
     }

@@ -34,7 +34,7 @@ TRAIN = [
     ["train", "--data=n", "--store=~/x", "--model=m", "--out=o"],
     ["evaluate", "~/x"],
     ["generate", "~/x", "--prompt=p"],
-    ["score", "~/x", "--data=n"],
+    ["score", "--run=~/x", "--data=n"],
     ["export", "~/x", "--out=o"],
     ["items", "piqa", "--data-dir=~/x", "--out=o"],
 ]

@@ -29,7 +29,7 @@ TYPED = {  # what each verb is asked here; `items` has data to read
     "get-model": ["smollm2-135m", "--cache", "cache"],
     "items": ["piqa", "--data-dir", "data", "--out", "items.jsonl"],
     "params": ["--model", "m"],
-    "score": ["runs/lope", "--data", "d"],
+    "score": ["--model", "m", "--data", "d"],
     "train": ["--data", "d", "--model", "m", "--out", "out"],
 }
 

@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_store: Path) -> P
         ["evaluate", HOSTILE],
         ["evaluate", "--base", "--model", "MODEL", "--data", HOSTILE],
         ["evaluate", "--base", "--model", "MODEL", "--tasks", HOSTILE],
-        ["score", HOSTILE, "--data", "tiny-noisy"],
+        ["score", "--run", HOSTILE, "--data", "tiny-noisy"],
         ["generate", HOSTILE, "--prompt", "x"],
         ["export", HOSTILE, "--out", "out"],
         ["params", "--model", f"./{HOSTILE}"],

@@ -1,4 +1,4 @@
-"""AUROC is scikit-learn's; its interval is a bootstrap over rows; groups and verdicts of the tables."""
+"""AUROC is scikit-learn's; its interval is a bootstrap over rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lope_train.detector.auroc import areas
-from lope_train.detector.tables import groups_of, verdicts
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -73,51 +72,3 @@ def test_resamples_are_the_same_again_and_differences_are_paired() -> None:
     low, high = (once["a"] - once["b"]).interval(0)
     alone = once["a"].interval(0)
     assert high - low < 0.2 * (alone[1] - alone[0])
-
-
-def scores(mean: Any, surprisal: Any) -> dict[str, Any]:
-    nothing = np.zeros(len(mean))
-    return {"weight_mean": mean, "surprisal": surprisal, "subwords": nothing, "untrained_mean": nothing}
-
-
-def test_groups_by_op_level_and_all_and_a_verdict_that_says_who_wins() -> None:
-    rng = np.random.default_rng(0)
-    ops = [("char.insert",) if i % 8 == 0 else ("word.swap",) if i % 8 == 1 else () for i in range(400)]
-    row = np.arange(400) // 4
-    char = np.array(["char.insert" in own for own in ops])
-    word = np.array(["word.swap" in own for own in ops])
-    mean = 5.0 * char - 5.0 * word + rng.normal(size=400)
-    groups = groups_of("tokens", scores(mean, rng.normal(size=400)), ops, row)
-    assert [(group.level, group.op, group.positives, group.negatives) for group in groups] == [
-        (None, None, 100, 300),
-        ("char", None, 50, 300),
-        ("char", "char.insert", 50, 300),
-        ("word", None, 50, 300),
-        ("word", "word.swap", 50, 300),
-    ]
-    assert groups[1].detectors["weight_mean"].value > 0.99  # the other level's tokens are no negatives
-    said = {verdict.level: verdict for verdict in verdicts(groups)}
-    assert said["char"].beats == ["surprisal", "subwords", "untrained_mean"]
-    assert said["word"].loses_to == ["surprisal", "subwords", "untrained_mean"]
-    assert "loses to surprisal" in said["word"].sentence
-    assert "lower where there is noise" in said["word"].sentence
-    assert "chance" not in said["char"].sentence
-
-
-def test_too_few_positives_or_rows_give_no_figure_and_no_edits_no_group() -> None:
-    ops: list[tuple[str, ...]] = [("char.insert",) if i < 12 else () for i in range(100)]
-    values = scores(np.arange(100.0), np.arange(100.0))
-    assert groups_of("tokens", values, ops, np.arange(100))[0].detectors
-    few = groups_of("tokens", values, ops, np.arange(100) // 6)[0]
-    assert (few.rows, few.detectors, verdicts([few])) == (2, {}, [])
-    nine: list[tuple[str, ...]] = [("char.insert",) if i < 9 else () for i in range(100)]
-    assert groups_of("tokens", values, nine, np.arange(100))[0].detectors == {}
-    assert groups_of("tokens", values, [()] * 100, np.arange(100)) == []
-
-
-def test_an_item_without_a_score_of_one_detector_counts_for_none() -> None:
-    ops: list[tuple[str, ...]] = [("char.insert",) if i < 20 else () for i in range(100)]
-    surprisal = np.arange(100.0)
-    surprisal[[0, 50]] = np.nan
-    group = groups_of("tokens", scores(np.arange(100.0), surprisal), ops, np.arange(100))[0]
-    assert (group.positives, group.negatives) == (19, 79)

@@ -174,7 +174,7 @@ def test_there_is_no_next_token(runs: dict[str, Path], topics: Path, capsys: pyt
     with pytest.raises(RunError, match="has a classification head, so there is no next token to generate"):
         open_chat(runs["lope"], Sampling())
     with pytest.raises(SystemExit):
-        main(["score", str(runs["lope"]), "--data", "topics-noisy", "--store", str(topics)])
+        main(["score", "--run", str(runs["lope"]), "--data", "topics-noisy", "--store", str(topics)])
     assert "has a classification head, so there is no next token to score" in capsys.readouterr().err
 
 
