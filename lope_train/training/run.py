@@ -15,6 +15,7 @@ from lope_common.shown import one_line
 from lope_train.data.classified import ClassifiedCollator, check_trained, classes_of, load_classified
 from lope_train.data.collate import Collator
 from lope_train.data.tokens import Tokens, load_tokens, notice
+from lope_train.data.transitions import read_transition
 from lope_train.data.versions import Version, parent, resolve
 from lope_train.errors import RunError, SettingsError
 from lope_train.keyed import global_seed
@@ -26,8 +27,10 @@ from lope_train.runs.folder import METRICS, RunFolder, kept_stage
 from lope_train.settings.recipes import dump
 from lope_train.settings.settings import NO_PACKING, TrainSettings
 from lope_train.training.deployed import ending
+from lope_train.training.objective import CROSS_ENTROPY, objective_of
 from lope_train.training.pooling import check_pooling
 from lope_train.training.progress import Progress
+from lope_train.training.selection import selection_of
 from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
 from lope_train.tuner.head import reset_head
 from lope_train.world import World
@@ -102,14 +105,17 @@ def train(settings: TrainSettings) -> Path:
         )
         for stage in stages
     ]
+    last_read = read[stages[-1].reads]
     if classes is not None:
-        last = stages[-1].reads
-        check_trained(versions[last].ref, read[last], classes, settings.max_length)
+        check_trained(versions[stages[-1].reads].ref, last_read, classes, settings.max_length)
+    transition = _transition(settings, classes)
+    _check_selection(settings, last_read.counts.rows - last_read.counts.unusable - last_read.counts.too_long)
     steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
     plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model.config)) | {
         "head": head,
         "classes": classes and [*classes],
+        "transition": transition,
     }
     with folder.opened(plan, world.main) as resumes, global_seed(settings.seed):
         model = method.attach(model, settings, steps[-1])
@@ -130,8 +136,21 @@ def train(settings: TrainSettings) -> Path:
                 if classes is not None:
                     reset_head(model, settings.seed, str(number))  # nothing of the noise goes on through the head
                 collator = Collator(tokenizer, encoder_decoder) if classes is None else ClassifiedCollator(tokenizer)
+                last = stage is stages[-1]
                 reports.append(
-                    run_stage(model, number, stage, rows[number - 1], collator, alpha, settings, folder, progress)
+                    run_stage(
+                        model,
+                        number,
+                        stage,
+                        rows[number - 1],
+                        collator,
+                        alpha,
+                        objective_of(settings, transition) if last else CROSS_ENTROPY,
+                        selection_of(settings, classes) if last else None,
+                        settings,
+                        folder,
+                        progress,
+                    )
                 )
         world.wait()  # until all have read what is now moved
         if world.main:
@@ -188,6 +207,22 @@ def _check_model(model: Any, settings: TrainSettings, head: str) -> None:
         raise SettingsError("fsdp does not go with an encoder: accelerate shards its embeddings twice; leave it out")
     if settings.packing and config.is_encoder_decoder:
         raise SettingsError("packing does not go with an encoder-decoder: rows in one sequence could not be kept apart")
+
+
+def _transition(settings: TrainSettings, classes: tuple[str, ...] | None) -> list[list[float]] | None:
+    if settings.transition is None:
+        return None
+    if classes is None:
+        raise SettingsError(
+            f"loss 'forward' needs classes, and {settings.model} learns to write answers: give --head classification, "
+            "or --loss gce, which goes by tokens"
+        )
+    return read_transition(settings.transition, classes)
+
+
+def _check_selection(settings: TrainSettings, rows: int) -> None:
+    if settings.noise_rate is not None and round(settings.noise_rate * rows) >= rows:
+        raise SettingsError(f"noise_rate {settings.noise_rate} of {rows} rows leaves none to train on; lower it")
 
 
 def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:

@@ -30,7 +30,9 @@ from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_ch
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.deployed import measured
 from lope_train.training.embedding_noise import embedding_noise, noise_strength, told
+from lope_train.training.objective import Objective
 from lope_train.training.progress import Progress
+from lope_train.training.selection import Selection
 from lope_train.training.trainer import StageTrainer, load_state
 from lope_train.world import World
 
@@ -60,14 +62,18 @@ def run_stage(
     reads: StageRows,
     collator: Collator | ClassifiedCollator,
     alpha: float,
+    objective: Objective,
+    selection: Selection | None,
     settings: TrainSettings,
     folder: RunFolder,
     progress: Progress,
 ) -> dict[str, Any]:
     """Train stage `number`, from 1, in place; returns its entry of run.json, and leaves adapter and entry in `folder`.
 
-    Goes on from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
-    stage has it. Raises RunError where the loss or the gradient is not finite, or memory does not suffice.
+    Resumes from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
+    stage has it; `objective` is what is minimised, on the rows of the `selection` where there is one. Raises RunError
+    where the loss or the gradient is not finite, where the selection leaves a class without rows, or memory does not
+    suffice.
     """
     method = METHODS[settings.method]
     trained = method.enter(model, stage)
@@ -85,6 +91,8 @@ def run_stage(
         load_state(model, checkpoint)
         if allocation is not None:
             allocation.load(checkpoint, read_json(checkpoint / CONFIG))
+        if selection is not None:
+            selection.load(checkpoint)
         progress.say(f"{stage.name}: going on after step {checkpoint.name.rpartition('-')[2]}")
     with ExitStack() as stack:
         noise = None
@@ -105,6 +113,8 @@ def run_stage(
             progress,
             moved,
             settings.inference,
+            objective,
+            selection,
             args=_arguments(settings, checkpoints, reads, stage.name),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
