@@ -10,8 +10,7 @@ import torch
 from peft import get_peft_model
 from torch import Tensor
 
-from lope_train.data.tokens import load_tokens
-from lope_train.data.versions import resolve
+from lope_train.data import Collator, load_tokens, resolve
 from lope_train.models import load_base, load_tokenizer
 from lope_train.training import CompletionLoss, split_by_length
 from lope_train.training.objective import CrossEntropy, Forward, GeneralizedCrossEntropy, Objective
@@ -105,8 +104,6 @@ def test_the_true_transition_makes_the_noisy_labels_as_likely_as_they_are() -> N
 def test_of_tokens_it_is_of_the_labelled_ones_in_parts_too(
     objective: Objective, tiny_model: Path, tiny_store: Path, tmp_path: Path
 ) -> None:
-    from lope_train.data import Collator
-
     tokenizer = load_tokenizer(str(tiny_model))
     model: Any = get_peft_model(load_base(str(tiny_model)), LopeConfig(r=2, task_type="CAUSAL_LM"))
     rows = load_tokens(resolve("tiny", tiny_store), tokenizer, max_length=512, cache=tmp_path).dataset
