@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -67,11 +67,13 @@ def run_stage(
     settings: TrainSettings,
     folder: RunFolder,
     progress: Progress,
+    watch: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Train stage `number`, from 1, in place; returns its entry of run.json, and leaves adapter and entry in `folder`.
 
     Resumes from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
-    stage has it; `objective` is what is minimised, on the rows of the `selection` where there is one. Raises RunError
+    stage has it; `objective` is what is minimised, on the rows of the `selection` where there is one. `watch` is called
+    at the end of each epoch, and must not change what trains. Raises RunError
     where the loss or the gradient is not finite, where the selection leaves a class without rows, or memory does not
     suffice.
     """
@@ -119,7 +121,7 @@ def run_stage(
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
             data_collator=collator,
-            callbacks=_callbacks(settings, folder, stage, reads.held_out is not None),
+            callbacks=_callbacks(settings, folder, stage, reads.held_out is not None, watch),
         )
         start = time.monotonic()
         if checkpoint is None or not trainer.take_end(checkpoint):
@@ -185,8 +187,20 @@ def check_reporters(settings: TrainSettings) -> None:
         check_installed(f"report_to {name!r} needs", [name], SettingsError)
 
 
-def _callbacks(settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool) -> list[TrainerCallback]:
+class _Watch(TrainerCallback):
+    def __init__(self, watch: Callable[[], None]) -> None:
+        self._watch = watch
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        self._watch()
+
+
+def _callbacks(
+    settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool, watch: Callable[[], None] | None
+) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = []
+    if watch is not None:
+        callbacks.append(_Watch(watch))
     if settings.patience is not None and held_out:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     if "tensorboard" in settings.report_to and World.here().main:
