@@ -30,7 +30,7 @@ _EXAMPLES = """
 
   python -m lope_data build --from nois --drop worst/rows.jsonl   [dim]# without those rows[/dim]
 
-  python -m lope_train score --model minilm --data imdb-flipped   [dim]# labels; the list has the likeliest other one[/dim]
+  python -m lope_train score --model minilm --data imdb-flipped       [dim]# labels, with the likeliest other one[/dim]
 
   python -m lope_train score --run runs/lope --data nois     [dim]# its base judges; its router is one column[/dim]
 """
@@ -106,8 +106,9 @@ def score(
     [bold]Labels[/bold] of classification rows, by models with a head that are trained on the version's own rows: the
     probability of the label out of fold, the loss of one trained with gce, and the area under the margin.
 
-    The largest counts, on a common scale. Where the version has edit records, the table says how well they find the rows with noise, by op: AUROC with 95 %
-    intervals by a bootstrap over rows, beside the mean surprisal or the loss in training.
+    The largest counts, on a common scale. Where the version has edit records, the table says how well that finds the
+    rows with noise, by op: AUROC with 95 % intervals by a bootstrap over rows, beside the mean surprisal or the loss
+    in training.
 
     Writes the list (rank, row_id, score, reason, measures), scores.json, and report.html with the worst rows. Killed,
     it resumes; with another --top or --to, a finished folder is only listed again.

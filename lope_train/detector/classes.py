@@ -73,10 +73,13 @@ def measure(
     labels = np.asarray(tokens["labels"])
     count = Counter(labels[[place_of[number] for number in picked if number in place_of]].tolist())
     kept = [number for number in picked if number in place_of and count[int(labels[place_of[number]])] > 1]
+    single = {number for number in picked if number in place_of} - set(kept)
     rows = [{"row": number, "row_id": ids[number]} for number in picked]
     for row in rows:
         if row["row"] not in place_of:
             row["skipped"] = "without a text and a label"
+        elif row["row"] in single:
+            row["skipped"] = "of a class with one row"
     if kept:
         chosen = tokens.select([place_of[number] for number in kept])
         said = judge_labels(chosen, request.data.ref, names, settings, fitting.folds, folder.work)
@@ -96,7 +99,7 @@ def measure(
             for place, number in enumerate(kept)
         }
         for row in rows:
-            row.update(found.get(row["row"], {"skipped": "of a class with one row"} if "skipped" not in row else {}))
+            row.update(found.get(row["row"], {}))
     folder.add(rows)
     advance(len(rows))
     return rows
