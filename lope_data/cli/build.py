@@ -179,7 +179,7 @@ def _check_lists(from_: str | None, others: dict[str, Any]) -> None:
     """That a list acts on a version, and nothing else is asked for at the same time."""
     if from_ is None:
         raise RecipeError("--drop and --relabel act on a version; name it with --from")
-    if given := [name for name, value in others.items() if value not in (None, False, [], ())]:
+    if given := [name for name, value in others.items() if not (value is None or value is False or value == [])]:
         raise RecipeError(
             f"--{given[0].replace('_', '-')} does not go with --drop and --relabel, which make no noise: make the "
             "version by the list first, then `build --from` that one"
