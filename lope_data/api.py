@@ -269,8 +269,8 @@ def curate(
     Raises:
         LopeDataError: a list cannot be followed, or nothing would change; says what and where.
     """
-    from lope_data.builds.curate import curate as curated
-    from lope_data.builds.curate import read_curation
+    from lope_data.builds.curation import curate as curated
+    from lope_data.builds.curation import read_curation
 
     if drop is None and relabel is None:
         raise SourceError("a version is curated by a list: give drop (--drop), relabel (--relabel) or both")

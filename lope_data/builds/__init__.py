@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
-    from lope_data.builds.curate import curate, read_curation
     from lope_data.builds.each import build_splits, ingest_splits
     from lope_data.builds.obtain import Options, build, ingest
 
-__all__ = ["Options", "build", "build_splits", "curate", "ingest", "ingest_splits", "read_curation"]
+__all__ = ["Options", "build", "build_splits", "ingest", "ingest_splits"]
 
 __getattr__ = lazy(
     __name__,
@@ -22,9 +21,7 @@ __getattr__ = lazy(
         "Options": "obtain",
         "build": "obtain",
         "build_splits": "each",
-        "curate": "curate",
         "ingest": "obtain",
         "ingest_splits": "each",
-        "read_curation": "curate",
     },
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lope_common.progress import Notice, Progress, silent
-from lope_data.builds.curate import curate, derived
+from lope_data.builds.curation import curate, derived
 from lope_data.builds.obtain import Options, build, ingest, op_versions
 from lope_data.builds.without import held_without
 from lope_data.errors import StoreError

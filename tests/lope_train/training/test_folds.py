@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lope_train.data import resolve
-from lope_train.data.classified import ClassifiedCollator, load_classified
+from lope_train.data import ClassifiedCollator, load_classified, resolve
 from lope_train.models import load_tokenizer
 from lope_train.settings import TrainSettings
 from lope_train.training import folds
