@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lope_common.errors import suggest
 from lope_train.errors import SettingsError
 
@@ -42,6 +45,32 @@ def read_transition(path: Path, classes: Sequence[str]) -> list[list[float]]:
         if not any(row[number] for row in matrix):
             raise SettingsError(f"transition {path}: no class is given as {given!r}, which the rows have as a label")
     return matrix
+
+
+def estimate_transition(
+    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
+) -> tuple[list[list[float]], float]:
+    """As `read_transition`, and the share of wrong labels, by confident learning (Northcutt et al., JAIR 2021).
+
+    `labels` (rows,) are those given, `probabilities` (rows, classes) of models that did not see the row. A row counts
+    as truly of the likeliest class among those that it is likelier of than rows given as that class are on average; the
+    counts are scaled to how often each label is given. Where no row counts as truly of a class, its labels are taken as
+    right. It assumes noise that depends on the class alone, and models that find the classes.
+    """
+    rows, classes = probabilities.shape
+    given_as = [labels == number for number in range(classes)]
+    thresholds = np.array([probabilities[mask, n].mean() if mask.any() else 1.0 for n, mask in enumerate(given_as)])
+    confident = np.where(probabilities >= thresholds, probabilities, -1.0)
+    counted = confident.max(1) >= 0
+    counts = np.zeros((classes, classes))  # given, true
+    np.add.at(counts, (labels[counted], confident[counted].argmax(1)), 1)
+    for number, mask in enumerate(given_as):
+        if not counts[number].any():
+            counts[number, number] = 1
+        counts[number] *= mask.sum() / counts[number].sum()
+    of_true = counts.sum(0)
+    matrix = np.where(of_true > 0, counts / np.where(of_true > 0, of_true, 1), np.eye(classes)).T
+    return matrix.tolist(), float(1 - counts.trace() / rows)
 
 
 def _read(path: Path) -> dict[str, dict[str, float]]:

@@ -84,6 +84,7 @@ def measure(
         chosen = tokens.select([place_of[number] for number in kept])
         said = judge_labels(chosen, request.data.ref, names, settings, fitting.folds, folder.work)
         given = np.asarray(chosen["labels"])
+        assert said.gce is not None
         others = said.probabilities.copy()
         others[np.arange(len(kept)), given] = -1
         measures = {

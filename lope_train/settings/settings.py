@@ -110,9 +110,14 @@ class TrainSettings(BaseModel):
     transition: Path | None = Field(
         None,
         description="Of forward: a JSON {true: {given: probability}} or CSV file of how often each class is given as "
-        "each.",
+        "each. Default: estimated out of fold.",
     )
-    noise_rate: float | None = Field(None, gt=0, lt=1, description="Of small-loss: the share of rows to leave out.")
+    noise_rate: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Of small-loss: the share of rows to leave out. Default: estimated out of fold, for classes.",
+    )
     warmup_epochs: int | None = Field(
         None, ge=1, description="Of small-loss: epochs on all rows, before the first decision. Default: 1."
     )
@@ -226,9 +231,6 @@ class TrainSettings(BaseModel):
         for name, loss in _OF_LOSS.items():
             if getattr(self, name) and self.loss != loss:
                 raise SettingsError(f"{name} is for loss {loss!r}, and loss is {self.loss!r}; leave it out")
-        for name in ("transition", "noise_rate"):
-            if self.loss == _OF_LOSS[name] and getattr(self, name) is None:
-                raise SettingsError(f"loss {self.loss!r} needs {name}; give it")
         if self.loss == "small-loss" and self.epochs <= (self.warmup_epochs or 1):
             raise SettingsError(
                 f"small-loss leaves rows out after {self.warmup_epochs or 1} epochs, and there are {self.epochs:g}: "

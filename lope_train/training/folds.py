@@ -42,14 +42,21 @@ class Judged:
     other one, at the end of each epoch, mean over the epochs and the models that were trained on the row."""
     losses: F64
     """(rows,), nats: by those models in the end, mean."""
-    gce: F64
-    """(rows,), nats: by a model trained on all rows with generalised cross-entropy, in the end."""
+    gce: F64 | None
+    """(rows,), nats: by a model trained on all rows with generalised cross-entropy, in the end; None if not asked."""
 
 
 def judge_labels(
-    rows: datasets.Dataset, ref: str, classes: Sequence[str], settings: TrainSettings, folds: int, folder: Path
+    rows: datasets.Dataset,
+    ref: str,
+    classes: Sequence[str],
+    settings: TrainSettings,
+    folds: int,
+    folder: Path,
+    gce: bool = True,
 ) -> Judged:
-    """Train `folds` + 1 models, each as the settings say, and ask them about the rows (of version `ref`, as tokens).
+    """Train `folds` models, with `gce` one more, each as the settings say, and ask them about the rows, tokens of
+    version `ref`.
 
     Each fold has its share of every class, drawn by the seed. What a model said is kept in `folder` until another call
     there, which resumes with the next one: settings, rows and classes must be the same.
@@ -58,13 +65,14 @@ def judge_labels(
     fold_of = stratified(labels, folds, settings.seed)
     work = RunFolder(folder / "models")
     folder.mkdir(parents=True, exist_ok=True)
-    trained = [np.flatnonzero(fold_of != fold) for fold in range(folds)] + [np.arange(len(labels))]
+    trained = [np.flatnonzero(fold_of != fold) for fold in range(folds)] + [np.arange(len(labels))] * gce
     steps = [steps_of(len(some), settings) for some in trained]
     probabilities = np.zeros((len(labels), len(classes)))
-    margins, losses, gce = (np.zeros(len(labels)) for _ in range(3))
+    margins, losses = np.zeros(len(labels)), np.zeros(len(labels))
+    of_gce: F64 | None = None
     with Progress(steps) as progress:
         for number, some in enumerate(trained, start=1):
-            last = number == len(trained)
+            last = number > folds
             name = "all rows, gce" if last else f"fold {number} of {folds}"
             kept = folder / f"{number}.safetensors"
             if kept.is_file():
@@ -79,13 +87,13 @@ def judge_labels(
             logits = said["logits"].double()
             nats = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels), reduction="none").numpy()
             if last:
-                gce[:] = nats
+                of_gce = nats
             else:
                 margins[some] += said["margins"].numpy()
                 losses[some] += nats[some]
                 held = np.flatnonzero(fold_of == number - 1)
                 probabilities[held] = logits[held].softmax(-1).numpy()
-    return Judged(probabilities, margins / (folds - 1), losses / (folds - 1), gce)
+    return Judged(probabilities, margins / (folds - 1), losses / (folds - 1), of_gce)
 
 
 def stratified(labels: npt.NDArray[np.int64], folds: int, seed: int) -> npt.NDArray[np.int64]:

@@ -27,6 +27,7 @@ from lope_train.runs.folder import METRICS, RunFolder, kept_stage
 from lope_train.settings.recipes import dump
 from lope_train.settings.settings import NO_PACKING, TrainSettings
 from lope_train.training.deployed import ending
+from lope_train.training.estimate import estimate, needs_estimate
 from lope_train.training.objective import CROSS_ENTROPY, objective_of
 from lope_train.training.pooling import check_pooling
 from lope_train.training.progress import Progress
@@ -109,7 +110,8 @@ def train(settings: TrainSettings) -> Path:
     if classes is not None:
         check_trained(versions[stages[-1].reads].ref, last_read, classes, settings.max_length)
     transition = _transition(settings, classes)
-    _check_selection(settings, last_read.counts.rows - last_read.counts.unusable - last_read.counts.too_long)
+    if settings.noise_rate is not None:
+        _check_rate(settings.noise_rate, last_read.counts.rows - last_read.counts.unusable - last_read.counts.too_long)
     steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
     plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model.config)) | {
@@ -122,6 +124,14 @@ def train(settings: TrainSettings) -> Path:
         if classes is not None:
             reset_head(model, settings.seed, "1")
             check_pooling(model, tokenizer, f"method {settings.method!r} on {settings.model}")
+        rate = settings.noise_rate
+        estimated = None
+        if needs_estimate(settings):
+            assert classes is not None
+            last_rows = rows[-1]
+            estimated = estimate(last_rows.rows, last_rows.ref, classes, settings, folder.folds)
+            transition, rate = estimated.transition, estimated.noise_rate
+            _check_rate(rate, len(last_rows.rows))
         reports = []
         with Progress(steps, quiet=not world.main) as progress:
             if resumes:
@@ -146,7 +156,7 @@ def train(settings: TrainSettings) -> Path:
                         collator,
                         alpha,
                         objective_of(settings, transition) if last else CROSS_ENTROPY,
-                        selection_of(settings, classes) if last else None,
+                        selection_of(settings, rate, classes) if last else None,
                         settings,
                         folder,
                         progress,
@@ -154,7 +164,7 @@ def train(settings: TrainSettings) -> Path:
                 )
         world.wait()  # until all have read what is now moved
         if world.main:
-            _finish(folder, settings, plan, reports)
+            _finish(folder, settings, plan | ({"estimated": estimated.named(classes)} if estimated else {}), reports)
             for line in ending(reports[-1]):
                 print(one_line(line), file=sys.stderr)
         world.wait()
@@ -176,6 +186,11 @@ def _done(folder: RunFolder, number: int) -> dict[str, Any] | None:
 
 
 def _check_world(world: World, settings: TrainSettings) -> None:
+    if needs_estimate(settings) and world.size > 1:
+        raise SettingsError(
+            f"loss {settings.loss!r} estimates {'transition' if settings.loss == 'forward' else 'noise_rate'} in one "
+            "process; give it, or train in one"
+        )
     if settings.batch_size % (world.size * settings.gradient_accumulation):
         raise SettingsError(
             f"batch_size {settings.batch_size} cannot be shared by {world.size} processes "
@@ -210,19 +225,21 @@ def _check_model(model: Any, settings: TrainSettings, head: str) -> None:
 
 
 def _transition(settings: TrainSettings, classes: tuple[str, ...] | None) -> list[list[float]] | None:
-    if settings.transition is None:
-        return None
-    if classes is None:
+    if classes is None and settings.loss == "forward":
         raise SettingsError(
             f"loss 'forward' needs classes, and {settings.model} learns to write answers: give --head classification, "
             "or --loss gce, which goes by tokens"
         )
-    return read_transition(settings.transition, classes)
+    if classes is None and needs_estimate(settings):
+        raise SettingsError(
+            "loss 'small-loss' needs noise_rate: only of a model with a head for classes can it be estimated"
+        )
+    return None if settings.transition is None else read_transition(settings.transition, classes or ())
 
 
-def _check_selection(settings: TrainSettings, rows: int) -> None:
-    if settings.noise_rate is not None and round(settings.noise_rate * rows) >= rows:
-        raise SettingsError(f"noise_rate {settings.noise_rate} of {rows} rows leaves none to train on; lower it")
+def _check_rate(rate: float, rows: int) -> None:
+    if round(rate * rows) >= rows:
+        raise SettingsError(f"noise_rate {rate:.3g} of {rows} rows leaves none to train on; lower it")
 
 
 def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:

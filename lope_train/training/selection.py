@@ -93,10 +93,10 @@ class Select(TrainerCallback):
         self._decide(int(state.epoch or 0))
 
 
-def selection_of(settings: TrainSettings, classes: Sequence[str] | None) -> Selection | None:
+def selection_of(settings: TrainSettings, rate: float | None, classes: Sequence[str] | None) -> Selection | None:
     """That of a run's last stage; None where it trains on all rows."""
     if settings.loss != "small-loss":
         return None
-    assert settings.noise_rate is not None
+    assert rate is not None
     warmup = WARMUP_EPOCHS if settings.warmup_epochs is None else settings.warmup_epochs
-    return Selection(settings.noise_rate, warmup, classes)
+    return Selection(rate, warmup, classes)

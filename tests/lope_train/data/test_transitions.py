@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from lope_train.data.transitions import read_transition
+from lope_train.data.transitions import estimate_transition, read_transition
 from lope_train.errors import SettingsError
 
 CLASSES = ("a", "b", "c")
@@ -59,3 +61,34 @@ def test_a_table_with_a_ragged_or_double_line_is_refused(tmp_path: Path) -> None
     path.write_text("")
     with pytest.raises(SettingsError, match="lacks the class 'a'"):
         read_transition(path, CLASSES)
+
+
+TRUE = np.array([[0.7, 0.2, 0.1, 0.0], [0.05, 0.9, 0.0, 0.05], [0.0, 0.4, 0.6, 0.0], [0.1, 0.1, 0.1, 0.7]])
+
+
+def given(rows: int, spread: float) -> tuple[Any, Any, float]:
+    """Labels given by `TRUE`, what models that know the classes (but for `spread`) say, and the share that is wrong."""
+    rng = np.random.default_rng(3)
+    true = rng.choice(4, rows, p=[0.4, 0.3, 0.2, 0.1])
+    labels = np.array([rng.choice(4, p=TRUE[one]) for one in true])
+    logits = np.log(TRUE[true] + 1e-3) + spread * rng.normal(size=(rows, 4))
+    said = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return labels, said, float((labels != true).mean())
+
+
+@pytest.mark.parametrize(("spread", "within"), [(0.0, 0.02), (0.3, 0.06)])
+def test_a_transition_is_found_again(spread: float, within: float) -> None:
+    labels, said, wrong = given(20_000, spread)
+    matrix, rate = estimate_transition(labels, said)
+    assert np.abs(np.array(matrix) - TRUE).max() < within
+    assert rate == pytest.approx(wrong, abs=within)
+    assert np.array(matrix).sum(1) == pytest.approx(1)
+
+
+def test_without_noise_it_is_the_identity_and_a_class_that_is_never_sure_too() -> None:
+    labels = np.array([0, 0, 1, 1, 2])
+    said = np.eye(3)[labels] * 0.9 + 0.1 / 3
+    assert np.array(estimate_transition(labels, said)[0]) == pytest.approx(np.eye(3))
+    matrix, rate = estimate_transition(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]))
+    assert np.array(matrix).sum(1) == pytest.approx(1)
+    assert 0 <= rate < 1

@@ -80,9 +80,7 @@ def test_gce_goes_by_tokens_too(tiny_settings: Make, tmp_path: Path) -> None:
         ({"loss": "gce", "gce_q": 0.0}, "setting 'gce_q' is 0"),
         ({"loss": "gce", "gce_q": 1.1}, "setting 'gce_q' is 1.1"),
         ({"gce_q": 0.7}, "gce_q is for loss 'gce', and loss is 'cross-entropy'"),
-        ({"loss": "forward"}, "loss 'forward' needs transition"),
         ({"loss": "gce", "transition": "t.json"}, "transition is for loss 'forward'"),
-        ({"loss": "small-loss"}, "loss 'small-loss' needs noise_rate"),
         ({"loss": "small-loss", "noise_rate": 1.0, "epochs": 3}, "setting 'noise_rate' is 1"),
         ({"loss": "small-loss", "noise_rate": 0.2}, "leaves rows out after 1 epochs, and there are 1: raise epochs"),
         ({"loss": "small-loss", "noise_rate": 0.2, "epochs": 3, "warmup_epochs": 3}, "after 3 epochs"),
@@ -126,4 +124,56 @@ def test_a_transition_of_other_classes_is_refused(class_settings: Make, tmp_path
     path.write_text(json.dumps({"animal": {"animal": 1}, "color": {"color": 1}}))
     with pytest.raises(SettingsError, match="unknown class 'color'; did you mean 'colour'"):
         train(class_settings(tmp_path / "run", method="lora", loss="forward", transition=path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_not_given_is_estimated_and_recorded(
+    class_settings: Make, labelled: Callable[..., None], tmp_path: Path
+) -> None:
+    wrong = {3: "colour", 14: "animal", 25: "number", 33: "number", 40: "animal", 52: "colour", 59: "animal"}
+    labelled(tmp_path / "store", "rows", [wrong.get(number, CLASSES[number % 3]) for number in range(60)])
+    values: dict[str, Any] = {"method": "lora", "on": "noisy", "epochs": 6, "data": "rows", "store": tmp_path / "store"}
+    forward = train(class_settings(tmp_path / "forward", loss="forward", **values))
+    small = train(class_settings(tmp_path / "small", loss="small-loss", **values))
+    said = [json.loads((run / "run.json").read_text())["estimated"] for run in (forward, small)]
+    assert said[0] == said[1]  # the same rows, folds and settings
+    assert said[0]["noise_rate"] == pytest.approx(len(wrong) / 60, abs=0.06)
+    assert all(sum(row.values()) == pytest.approx(1) for row in said[0]["transition"].values())
+    kept = [json.loads(line).get("kept_rows") for line in (small / "metrics.jsonl").read_text().splitlines()]
+    assert {*kept} - {None} == {60 - round(60 * said[1]["noise_rate"])}
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps(said[0]["transition"]))
+    again = train(class_settings(tmp_path / "again", loss="forward", transition=given, **values))
+    assert all(value.equal(weights(again)[name]) for name, value in weights(forward).items())
+    assert not [path for run in (forward, small) for path in run.iterdir() if path.name == "folds"]
+
+
+def test_an_estimate_that_is_stopped_resumes(
+    class_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lope_train.training import folds
+
+    def settings(name: str) -> TrainSettings:
+        return class_settings(tmp_path / name, method="lora", on="noisy", loss="forward")
+
+    whole = train(settings("whole"))
+    fit, calls = folds._fit, []
+
+    def stopped(*arguments: Any) -> Any:
+        calls.append(arguments[5])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*arguments)
+
+    monkeypatch.setattr(folds, "_fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings("run"))
+    run = train(settings("run"))
+    assert calls == [1, 2, 2, 3]
+    assert all(value.equal(weights(whole)[name]) for name, value in weights(run).items())
+
+
+def test_only_of_classes_can_a_rate_be_estimated(tiny_settings: Make, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="loss 'small-loss' needs noise_rate: only of a model with a head"):
+        train(tiny_settings(tmp_path / "run", method="lora", loss="small-loss", epochs=3))
     assert not (tmp_path / "run").exists()
