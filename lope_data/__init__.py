@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
-    from lope_data.api import build, build_splits, ingest, ingest_splits, open, preview  # noqa: A004
+    from lope_data.api import build, build_splits, curate, ingest, ingest_splits, open, preview  # noqa: A004
     from lope_data.errors import LopeDataError
     from lope_data.inject.texts import ShortfallWarning, corrupt
     from lope_data.noise.catalogue import list_ops
@@ -30,6 +30,7 @@ __all__ = [
     "build",
     "build_splits",
     "corrupt",
+    "curate",
     "ingest",
     "ingest_splits",
     "list_ops",
@@ -47,6 +48,7 @@ __getattr__ = lazy(
         "build": "api",
         "build_splits": "api",
         "corrupt": "inject.texts",
+        "curate": "api",
         "ingest": "api",
         "ingest_splits": "api",
         "list_ops": "noise.catalogue",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from lope_data.builds.preview import Preview
 
+    ListLike: TypeAlias = str | os.PathLike[str] | pa.Table | polars.DataFrame | Sequence[Mapping[str, Any]]
     SourceLike: TypeAlias = (
         str
         | os.PathLike[str]
@@ -238,6 +239,46 @@ def build(
             )
         assert parent is not None
         return obtain.build(parent, checked, name, options, allow_shortfall=allow_shortfall)
+
+
+def curate(
+    ref: Version | str,
+    *,
+    drop: ListLike | None = None,
+    relabel: ListLike | None = None,
+    name: str | None = None,
+    store: Path | str | None = None,
+    workers: int | None = None,
+    shard_rows: int | None = None,
+    progress: Progress = silent,
+    notice: Notice = silent,
+) -> Version:
+    """A version without some of its rows, or with other targets in some: a clean version of its own, made now, or the
+    one that is there (`existed`). Noise is built on it as on any other.
+
+    Args:
+        ref: the version, or a reference to it, clean or noisy.
+        drop: a list with the column `row_id`: a file (csv, jsonl, json, parquet), a table, a frame, a list of dicts.
+            Other columns are ignored, so that the list of `lope_train score` will do.
+        relabel: a list with `row_id` and `target`, the new target as text: a label that the version has, the number
+            of a choice, or a response.
+        name: by default the version's with `-curated`.
+
+    The other arguments are those of `build`.
+
+    Raises:
+        LopeDataError: a list cannot be followed, or nothing would change; says what and where.
+    """
+    from lope_data.builds.curation import curate as curated
+    from lope_data.builds.curation import read_curation
+
+    if drop is None and relabel is None:
+        raise SourceError("a version is curated by a list: give drop (--drop), relabel (--relabel) or both")
+    options, name = _options(store, workers, shard_rows, progress, notice), _name(name)
+    with in_use(options.store, options.notice):
+        found = Version.at(ref.folder) if isinstance(ref, Version) else None
+        source = found or options.store.resolve(_text("ref", ref, StoreError))
+        return curated(read_curation(source, drop, relabel), name, options)
 
 
 def build_splits(

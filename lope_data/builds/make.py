@@ -89,7 +89,7 @@ def make_clean(clean: Clean, options: Options) -> Version:
             **more,
         )
 
-    made = _written(wanted, "ingest", len(rows), layout, options, shard, facts)
+    made = written(wanted, "ingest", len(rows), layout, options, shard, facts)
     rows.canonical.say(clean.notice)  # not before: what is refused is one line
     if rows.skipped:
         clean.notice(_told(opened.where, rows.skipped))
@@ -138,7 +138,7 @@ def make_noisy(parent: Version, recipe: Recipe, wanted: Wanted, options: Options
             libraries=libraries(),
         )
 
-    return _written(wanted, "build", len(rows), lambda _: Layout.of(rows), options, shard, facts)
+    return written(wanted, "build", len(rows), lambda _: Layout.of(rows), options, shard, facts)
 
 
 def _told(where: str, skipped: Sequence[BrokenRow]) -> str:
@@ -148,7 +148,7 @@ def _told(where: str, skipped: Sequence[BrokenRow]) -> str:
     return f"{where}: {len(skipped):,} broken row{'s' * (len(skipped) != 1)} skipped: {first}{more}"
 
 
-def _written(
+def written(
     wanted: Wanted,
     kind: str,
     rows: int,

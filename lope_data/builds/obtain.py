@@ -78,7 +78,7 @@ def obtain(clean: Clean, options: Options) -> Version:
         clean.check_holder(options.store)  # again: it may have taken long, and another process the name
         return made
 
-    found = _obtained(clean.wanted.name, clean.wanted.version, options, make)
+    found = obtained(clean.wanted.name, clean.wanted.version, options, make)
     clean.remember(options.store)
     return found
 
@@ -111,14 +111,14 @@ def build(
             f"{found.ref} exists and falls {missing:,} rows short of what was asked; lower the "
             "ratio, add ops that apply to more rows, or take it with --allow-shortfall"
         )
-    made = _obtained(name, version, options, make)
+    made = obtained(name, version, options, make)
     hints, said = {"embedding_alpha": recipe.embedding.alpha}, made.manifest.hints.plain
     if said != hints:  # outside the id, so the version is the same and cannot say both
         raise StoreError(f"{made.ref} exists with the hints {said}, not {hints}; give another --name")
     return made
 
 
-def _obtained(name: str, version: str, options: Options, make: Callable[[], Version]) -> Version:
+def obtained(name: str, version: str, options: Options, make: Callable[[], Version]) -> Version:
     """The version: the one that is there, or the one that another process is making, or else what `make` makes."""
     store = options.store
     found = store.find(name, version)

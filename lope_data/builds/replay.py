@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lope_common.progress import Notice, Progress, silent
+from lope_data.builds.curation import curate, derived
 from lope_data.builds.obtain import Options, build, ingest, op_versions
 from lope_data.builds.without import held_without
 from lope_data.errors import StoreError
 from lope_data.noise.registry import all_ops
 from lope_data.recipe.recipe import Recipe, validated
-from lope_data.store.manifest_model import Ingest, Manifest
+from lope_data.store.manifest_model import Curated, Ingest, Manifest
 from lope_data.store.store import Store
 from lope_data.store.verify import Finding
 from lope_data.store.version import Version
@@ -49,7 +50,11 @@ def replay(
             manifest = original.manifest
             if manifest.kind == "ingest":
                 beside = original.folder.absolute().parents[1]
-                again = _ingested(manifest, source, options, [beside, *([] if store is None else [store])])
+                stores = [beside, *([] if store is None else [store])]
+                if manifest.curated is not None:
+                    again = _curated(original, manifest.curated, options, stores)
+                else:
+                    again = _ingested(manifest, source, options, stores)
             else:
                 assert again is not None  # the model: a build has parents, and what has none is an ingested source
                 recipe = _recipe(manifest, manifest.recipe.plain)
@@ -63,6 +68,17 @@ def replay(
                 what = f"made again it is version {again.manifest.version}"
                 return [Finding(original.ref, "manifest.json", what)]
     return []
+
+
+def _curated(original: Version, link: Curated, options: Options, stores: list[Path]) -> Version:
+    """By the lists that its rows and those of the version that they are of tell, whose digest is recorded."""
+    source = held_without(link, stores)
+    if source is None:
+        raise StoreError(
+            f"cannot replay: {original.ref} is made of rows of {link.ref}, which is not in the store {stores[-1]}; "
+            "ingest, build or import that one again"
+        )
+    return curate(derived(original, source), original.manifest.name, options)
 
 
 def _ingested(manifest: Ingest, source: str, options: Options, stores: list[Path]) -> Version:

@@ -49,6 +49,8 @@ _EXAMPLES = """
 
   python -m lope_data build --import shout.py --mix word.shout   [dim]# an op of your own[/dim]
 
+  python -m lope_data build --from nois --drop worst.csv      [dim]# without the rows of a list[/dim]
+
   python -m lope_data build --recipe hynoise --json
 """
 
@@ -80,6 +82,22 @@ def build(
     edition: EditionOption = None,
     imports: ImportOption = None,
     seed: SeedOption = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --from: leave out the rows that a list names (csv, jsonl, parquet, with row_id). No noise.",
+            show_default=False,
+        ),
+    ] = None,
+    relabel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --from: give rows other targets, by a list with row_id and target. No noise.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the version; default: PARENT-RECIPE. With --split all, NAME-train and so on."),
@@ -107,6 +125,25 @@ def build(
     from lope_data.rows.columns import Columns
     from lope_data.sources import ALL
 
+    if drop is not None or relabel is not None:
+        others: dict[str, Any] = {"recipe": recipe, "ratio": ratio, "mix": mix, "level": level, "edition": edition}
+        others |= {"seed": seed, "import": imports, "allow_shortfall": allow_shortfall, "source": source}
+        others |= {"columns": columns, "split": split, "noise_splits": noise_splits, "config": config}
+        _check_lists(from_, others | {"revision": revision, "limit": limit, "without": without, **typed})
+        with bar() as shown:
+            made = api.curate(
+                str(from_),
+                drop=drop,
+                relabel=relabel,
+                name=name,
+                store=store,
+                workers=workers,
+                shard_rows=shard_rows,
+                progress=shown.progress,
+                notice=shown.notice,
+            )
+        tell({"": made}, each=False, as_json=as_json)
+        return
     import_ops(imports)
     mapped = Columns.parsed(columns)
     noise: dict[str, Any] = {"ratio": ratio, "level": level, "seed": seed, "mix": mix, "edition": edition}
@@ -136,3 +173,14 @@ def build(
         else:
             versions = {"": api.build(resolved, source=source, split=split, parent=from_, without=without, **asked)}
     tell(versions, each=each, as_json=as_json)
+
+
+def _check_lists(from_: str | None, others: dict[str, Any]) -> None:
+    """That a list acts on a version, and nothing else is asked for at the same time."""
+    if from_ is None:
+        raise RecipeError("--drop and --relabel act on a version; name it with --from")
+    if given := [name for name, value in others.items() if not (value is None or value is False or value == [])]:
+        raise RecipeError(
+            f"--{given[0].replace('_', '-')} does not go with --drop and --relabel, which make no noise: make the "
+            "version by the list first, then `build --from` that one"
+        )

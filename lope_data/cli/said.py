@@ -46,6 +46,8 @@ def _show(console: SafeConsole, version: Version) -> None:
             said += f"; {len(manifest.skipped):,} broken, skipped and listed in manifest.json"
         if manifest.without is not None:
             said += f"; {manifest.without.told}"
+        if manifest.curated is not None:
+            said += f"; {manifest.curated.told}"
     console.print(f"{version.ref}  ({said})", style="bold", markup=False)
     console.print(str(version.folder), markup=False, soft_wrap=True)
 
@@ -64,7 +66,10 @@ def _summary(version: Version) -> dict[str, Any]:
     if manifest.kind == "ingest":
         without = manifest.without
         left_out = {"ref": without.ref, "rows": without.rows, "found": without.found} if without else None
-        return said | {"shapes": manifest.shapes, "skipped": len(manifest.skipped), "without": left_out}
+        said |= {"shapes": manifest.shapes, "skipped": len(manifest.skipped), "without": left_out}
+        if (curated := manifest.curated) is not None:
+            said["curated"] = {"ref": curated.ref, "dropped": curated.dropped, "relabelled": curated.relabelled}
+        return said
     return said | {
         "parent": manifest.parents[0].ref,
         "touched": manifest.touched,

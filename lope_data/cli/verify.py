@@ -89,15 +89,16 @@ def verify(
         if replay and not findings:
             if absent:
                 raise StoreError(f"cannot replay: {absent}")
-            head = checked[-1].manifest.source
-            source = source or SourceIndex(where.root).find(head.fingerprint)
-            if source is None:
+            head = checked[-1].manifest
+            source = source or SourceIndex(where.root).find(head.source.fingerprint)
+            curated = head.kind == "ingest" and head.curated is not None  # of a version, which is in a store
+            if source is None and not curated:
                 raise StoreError(
-                    f"cannot replay: it is not known where the source {head.name!r} is; say --source, or, if it was an "
-                    "object in memory, build on it again in Python"
+                    f"cannot replay: it is not known where the source {head.source.name!r} is; say --source, or, if it "
+                    "was an object in memory, build on it again in Python"
                 )
             threads = workers or os.cpu_count() or 1
-            findings += replayed(checked[0], source, threads, shown.progress, shown.notice, where.root)
+            findings += replayed(checked[0], source or "", threads, shown.progress, shown.notice, where.root)
     for finding in findings:
         text = safe(f"{finding.ref}  {finding.where}: {finding.what}")
         console.print(text, style="red", markup=False, soft_wrap=True)

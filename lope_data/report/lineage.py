@@ -190,6 +190,8 @@ def _label(node: Node) -> Iterator[RenderableType]:
     yield Text(f"{manifest.kind}: {manifest.rows:,} rows{touched}{seed}; content {_brief(manifest.content_digest)}")
     if manifest.kind == "ingest" and manifest.without is not None:
         yield Text(manifest.without.told)
+    if manifest.kind == "ingest" and manifest.curated is not None:
+        yield Text(manifest.curated.told)
     lines = by_step(manifest.report)
     for step in manifest.steps:
         mine = lines.get(step.name, [])

@@ -60,6 +60,8 @@ def card(facts: Facts, schema: pa.Schema, rows: str = "data-*.arrow") -> str:
 def about(facts: Facts) -> str:
     """What a version is, in one sentence of plain text."""
     rows = facts.rows
+    if facts.kind == "ingest" and facts.curated is not None:
+        return f"{rows:,} rows {facts.curated.told}; as there, they may hold noise."
     if facts.kind == "ingest":
         return f"{rows:,} clean rows of the source {facts.source.name}, as lope_data reads them{_left_out(facts)}."
     parent, touched = facts.parents[0], facts.touched

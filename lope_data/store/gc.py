@@ -56,8 +56,8 @@ def find_garbage(store: Store) -> list[Garbage]:
 
 
 def _made_of(manifest: Manifest | OldManifest) -> list[Link]:
-    without = manifest.without if isinstance(manifest, Ingest) else None
-    return [*manifest.parents, *([] if without is None else [without])]
+    named = [manifest.without, manifest.curated] if isinstance(manifest, Ingest) else []
+    return [*manifest.parents, *(link for link in named if link is not None)]
 
 
 def remove_garbage(store: Store) -> list[Garbage]:

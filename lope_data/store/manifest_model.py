@@ -160,6 +160,7 @@ class IngestRecipe(_Model):
     limit: Count | None
     shape: str | None
     without: Digest | None = None
+    curated: Digest | None = None
 
 
 class Skipped(_Model):
@@ -205,6 +206,27 @@ class Without(Link):
             case 1:
                 return f"1 row left out: it stands in {self.ref}"
         return f"{self.rows:,} rows left out: they stand in {self.ref}"
+
+
+class Curated(Link):
+    """The version whose rows these are, but for those that a list took out, and for targets that another gave.
+
+    Attributes:
+        dropped: how many of its rows were left out.
+        relabelled: how many of the others have another target.
+        list: the digest of both lists.
+    """
+
+    dropped: Count
+    relabelled: Count
+    list: Digest
+
+    @property
+    def told(self) -> str:
+        """What was done, for people."""
+        done = [f"{self.dropped:,} row{'s' * (self.dropped != 1)} dropped"] if self.dropped else []
+        done += [f"{self.relabelled:,} relabelled"] if self.relabelled else []
+        return f"of {self.ref}, {', '.join(done)}"
 
 
 class Line(_Model):
@@ -265,6 +287,7 @@ class IngestFacts(_Facts):
     report: Annotated[list[Line], Field(max_length=0)]
     skipped: list[Skipped] = Field(default_factory=list)
     without: Without | None = None
+    curated: Curated | None = None
 
     @property
     def steps(self) -> list[Step]:
@@ -327,6 +350,11 @@ def as_manifest(plain: dict[str, Any], where: Path) -> Manifest:
     without = found.without if found.kind == "ingest" else None
     if found.kind == "ingest" and found.recipe.without != (without and without.content_digest):
         raise StoreError(f"{where} is not a manifest: without: it is not that of the recipe")
+    curated = found.curated if found.kind == "ingest" else None
+    if found.kind == "ingest" and found.recipe.curated != (curated and curated.list):
+        raise StoreError(f"{where} is not a manifest: curated: it is not that of the recipe")
+    if curated is not None and curated.content_digest != found.source.fingerprint:
+        raise StoreError(f"{where} is not a manifest: curated: it is not the source")
     if found.touched > found.rows:
         raise StoreError(f"{where} is not a manifest: touched: {found.touched} of {found.rows} rows")
     return found

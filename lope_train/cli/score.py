@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,8 +30,11 @@ _EXAMPLES = """
 
   python -m lope_data build --from nois --drop worst/rows.jsonl   [dim]# without those rows[/dim]
 
+  python -m lope_train score --model minilm --data imdb-flipped       [dim]# labels, with the likeliest other one[/dim]
+
   python -m lope_train score --run runs/lope --data nois     [dim]# its base judges; its router is one column[/dim]
 """
+LABELS = "Models that judge labels"
 _SHOWN = 10
 """Rows in the terminal."""
 
@@ -67,6 +71,19 @@ def score(
     dtype: Annotated[
         str | None, typer.Option(help="Of the model: float32, bfloat16. Default: float32.", rich_help_panel=SETS)
     ] = None,
+    head: Annotated[
+        Literal["lm", "classification"] | None,
+        typer.Option(
+            help="lm: judge responses. classification: judge labels, by models with a head. Default: as in train.",
+            rich_help_panel=SETS,
+        ),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(help="Parts of the rows, each judged by a model of the others.", rich_help_panel=LABELS)
+    ] = 5,
+    epochs: Annotated[int, typer.Option(help="Passes over its rows, of each model.", rich_help_panel=LABELS)] = 6,
+    lr: Annotated[float, typer.Option(help="Its learning rate.", rich_help_panel=LABELS)] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Keys folds and training.", rich_help_panel=LABELS)] = 614,
     top: Annotated[int | None, typer.Option(help="List that many rows. Default: all.", rich_help_panel=OUTPUT)] = None,
     to: Annotated[
         Literal["csv", "parquet", "jsonl"], typer.Option(help="Format of the list.", rich_help_panel=OUTPUT)
@@ -81,12 +98,17 @@ def score(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ranks rows by how likely their response is wrong. Needs no training.
+    """Ranks rows by how likely their response or label is wrong. Needs no run.
 
-    Three scores of a language model, on a common scale, of which the largest counts: how little the instruction helps
-    to predict the response's first tokens, the surprisal of its end, and the largest surprisal of a digit in it.
-    Where the version has edit records, the table says how well they find the rows with noise, by op: AUROC with 95 %
-    intervals by a bootstrap over rows, beside the mean surprisal.
+    [bold]Responses[/bold], by a language model as it is: how little the instruction helps to predict the response's
+    first tokens, the surprisal of its end, and the largest surprisal of a digit in it.
+
+    [bold]Labels[/bold] of classification rows, by models with a head that are trained on the version's own rows: the
+    probability of the label out of fold, the loss of one trained with gce, and the area under the margin.
+
+    The largest counts, on a common scale. Where the version has edit records, the table says how well that finds the
+    rows with noise, by op: AUROC with 95 % intervals by a bootstrap over rows, beside the mean surprisal or the loss
+    in training.
 
     Writes the list (rank, row_id, score, reason, measures), scores.json, and report.html with the worst rows. Killed,
     it resumes; with another --top or --to, a finished folder is only listed again.
@@ -95,12 +117,16 @@ def score(
     from lope_train.detector import output
     from lope_train.detector import scores as detector
     from lope_train.detector.folder import REPORT, ScoreFolder
+    from lope_train.detector.request import Fitting, ask
 
     output.check_top(top)
-    request = detector.ask(data, model, run, store, limit, max_length, dtype)
+    fitting = Fitting(folds, epochs, lr, seed)
+    request = ask(data, model, run, store, head=head, fitting=fitting, limit=limit, max_length=max_length, dtype=dtype)
     folder = ScoreFolder(out or Path(f"scores-{request.data.name}"), request.plain)
     with folder.opened():
-        with counted("scoring rows", request.rows) as advance:
+        # models that are trained show their own progress
+        bar = counted("scoring rows", request.rows) if request.head == "lm" else nullcontext(lambda _: None)
+        with bar as advance:
             scored = detector.score(request, folder, advance)
         record = output.write(folder, request, scored, to, top)
     console = SafeConsole(stderr=as_json)
@@ -123,7 +149,7 @@ def _show(console: Console, scored: Scored, record: dict[str, Any]) -> None:
     table.add_column("why")
     for rank, row in enumerate(scored.ranking.order[:_SHOWN].tolist(), start=1):
         score = f"{scored.ranking.score[row]:.2f}"
-        table.add_row(str(rank), brief(scored.ids[row], 16), score, Text(scored.ranking.reasons[row]))
+        table.add_row(str(rank), brief(scored.ids[row], 16), score, Text(scored.reasons[row]))
     console.print(table)
     if scored.groups:
         console.print(_areas(scored))

@@ -11,21 +11,34 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
+    from lope_train.data.classified import ClassifiedCollator, load_classified
     from lope_train.data.collate import Collator
     from lope_train.data.prompts import PromptTemplate
     from lope_train.data.rows import Layout
     from lope_train.data.tokens import load_tokens
     from lope_train.data.versions import Version, parent, resolve
 
-__all__ = ["Collator", "Layout", "PromptTemplate", "Version", "load_tokens", "parent", "resolve"]
+__all__ = [
+    "ClassifiedCollator",
+    "Collator",
+    "Layout",
+    "PromptTemplate",
+    "Version",
+    "load_classified",
+    "load_tokens",
+    "parent",
+    "resolve",
+]
 
 __getattr__ = lazy(
     __name__,
     {
+        "ClassifiedCollator": "classified",
         "Collator": "collate",
         "Layout": "rows",
         "PromptTemplate": "prompts",
         "Version": "versions",
+        "load_classified": "classified",
         "load_tokens": "tokens",
         "parent": "versions",
         "resolve": "versions",

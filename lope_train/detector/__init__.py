@@ -8,15 +8,17 @@ from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_train.detector.folder import ScoreFolder
-    from lope_train.detector.scores import ask, score
+    from lope_train.detector.request import Fitting, ask
+    from lope_train.detector.scores import score
 
-__all__ = ["ScoreFolder", "ask", "score"]
+__all__ = ["Fitting", "ScoreFolder", "ask", "score"]
 
 __getattr__ = lazy(
     __name__,
     {
         "ScoreFolder": "folder",
-        "ask": "scores",
+        "Fitting": "request",
+        "ask": "request",
         "score": "scores",
     },
 )

@@ -12,7 +12,8 @@ from lope_train.detector.auroc import RESAMPLES, SEED
 from lope_train.detector.folder import REPORT, ScoreFolder
 from lope_train.detector.judge import WEAK, sentences
 from lope_train.detector.report import report
-from lope_train.detector.scores import RANKING, Request, Scored
+from lope_train.detector.request import Request
+from lope_train.detector.scores import RANKING, Scored
 from lope_train.errors import SettingsError
 
 ListFormat = Literal["csv", "parquet", "jsonl"]
@@ -43,7 +44,8 @@ def ranked(scored: Scored, top: int | None = None) -> pl.DataFrame:
         "rank": np.arange(1, len(order) + 1),
         "row_id": [scored.ids[row] for row in order],
         RANKING: scored.ranking.score[order],
-        "reason": [scored.ranking.reasons[row] for row in order],
+        "reason": [scored.reasons[row] for row in order],
+        **{name: [texts[row] for row in order] for name, texts in scored.texts.items()},
         **{
             name: [None if np.isnan(values[row]) else values[row] for row in order]
             for name, values in scored.values.items()
@@ -57,6 +59,7 @@ def summary(request: Request, scored: Scored) -> dict[str, Any]:
     return {
         "data": request.data.ref,
         "model": request.subject.model,
+        "head": request.head,
         "run": None if request.subject.run is None else request.subject.run.name,
         "rows": len(scored.ids),
         "left_out": scored.left_out,

@@ -11,7 +11,8 @@ import numpy as np
 from lope_common.page import environment
 from lope_common.shown import brief
 from lope_train.data.prompts import spoken
-from lope_train.detector.scores import RANKING, Request, Scored
+from lope_train.detector.request import Request
+from lope_train.detector.scores import RANKING, Scored
 
 _WORST = 50
 _MOST = 1200
@@ -52,7 +53,7 @@ def _shown(request: Request, scored: Scored, rank: int, row: int, view: dict[str
     return Shown(
         rank,
         scored.ids[row],
-        scored.ranking.reasons[row],
+        scored.reasons[row],
         [(scored.labels[name], f"{value:.2f}") for name, value in values.items() if np.isfinite(value)],
         tuple(request.ops.get(scored.ids[row], ())),
         brief(prompt, _MOST),

@@ -69,10 +69,16 @@ class RunFolder:
             self._begin(plan)
             yield resumes
         finally:
-            kept = self.path.glob(f"{_STAGES}/*/*/{WHOLE}"), self.path.glob(f"{_STAGES}/*/*/*/{WHOLE}")
+            kept = [self.path.glob(f"{_STAGES}/*/*/{WHOLE}"), self.path.glob(f"{_STAGES}/*/*/*/{WHOLE}")]
+            kept.append(self.folds.glob("*.safetensors"))
             if self.path.is_dir() and not any(chain(*kept)):
                 shutil.rmtree(self.path)  # there is nothing to resume from
             lock.give_back()
+
+    @property
+    def folds(self) -> Path:
+        """Where models that are trained for an estimate leave what they say."""
+        return self.path / "folds"
 
     def checkpoints(self, number: int) -> Path:
         """Where stage `number`, from 1, keeps its checkpoints."""
@@ -88,6 +94,7 @@ class RunFolder:
             self.place.rmdir()  # raises OSError where something was put into it meanwhile
         self.path.rename(self.place)
         shutil.rmtree(self.place / _STAGES)
+        shutil.rmtree(self.place / self.folds.name, ignore_errors=True)
         (self.place / PLAN).unlink()
         return self.out
 

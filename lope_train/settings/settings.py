@@ -15,6 +15,14 @@ from lope_train.errors import SettingsError
 from lope_train.methods import METHODS, Noise, Stage, having
 from lope_train.tuner.inference import STAGE2, Inference, Stage2, stage2_and_inference
 
+_OF_LOSS = {
+    "gce_q": "gce",
+    "transition": "forward",
+    "noise_rate": "small-loss",
+    "warmup_epochs": "small-loss",
+    "label_smoothing": "cross-entropy",
+}
+"""Settings that one loss has, by their names."""
 NO_PACKING = "it gives one class a sequence, and rows in one could not be kept apart"
 
 if TYPE_CHECKING:
@@ -90,6 +98,31 @@ class TrainSettings(BaseModel):
     )
     seed: int = Field(614, ge=0, lt=2**32, description="Keys initial values, order and noise.")
 
+    loss: Literal["cross-entropy", "gce", "forward", "small-loss"] = Field(
+        "cross-entropy",
+        json_schema_extra=_panel("Wrong labels"),
+        description="Of the last stage; stage I of two keeps cross-entropy. gce: unlikely labels count for less. "
+        "forward: by --transition, for classes. small-loss: without the rows of the largest losses.",
+    )
+    gce_q: float | None = Field(
+        None, gt=0, le=1, description="Of gce: near 0 as cross-entropy, 1 as the mean absolute error. Default: 0.7."
+    )
+    transition: Path | None = Field(
+        None,
+        description="Of forward: a JSON {true: {given: probability}} or CSV file of how often each class is given as "
+        "each. Default: estimated out of fold.",
+    )
+    noise_rate: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Of small-loss: the share of rows to leave out. Default: estimated out of fold, for classes.",
+    )
+    warmup_epochs: int | None = Field(
+        None, ge=1, description="Of small-loss: epochs on all rows, before the first decision. Default: 1."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="With cross-entropy alone.")
+
     max_length: int = Field(
         512,
         ge=8,
@@ -162,6 +195,7 @@ class TrainSettings(BaseModel):
             raise SettingsError(one_line(error, cls)) from None
         settings._check_method()
         settings._check_noise()
+        settings._check_loss()
         if METHODS[settings.method].poisoning and settings.num_poisoning >= settings.num_experts:
             raise SettingsError(
                 f"num_poisoning is {settings.num_poisoning} of num_experts {settings.num_experts}: "
@@ -192,6 +226,16 @@ class TrainSettings(BaseModel):
                     f"{name} is for method {having(lambda m: m.poisoning)}; {self.method!r} has one stage and no "
                     "poisoning expert; leave it out"
                 )
+
+    def _check_loss(self) -> None:
+        for name, loss in _OF_LOSS.items():
+            if getattr(self, name) and self.loss != loss:
+                raise SettingsError(f"{name} is for loss {loss!r}, and loss is {self.loss!r}; leave it out")
+        if self.loss == "small-loss" and self.epochs <= (self.warmup_epochs or 1):
+            raise SettingsError(
+                f"small-loss leaves rows out after {self.warmup_epochs or 1} epochs, and there are {self.epochs:g}: "
+                "raise epochs"
+            )
 
     def _check_noise(self) -> None:
         method = METHODS[self.method]

@@ -1,30 +1,42 @@
-"""The loss of a batch: completion-only with logits only where a label is, or of the classes of a head."""
+"""What of a batch the loss is of: completion-only with logits only where a label is, or the classes of a head."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from peft import PeftModel
 from torch import Tensor
-from torch.nn import functional as F
 
 from lope_train.data.tokens import IGNORED
+from lope_train.training.objective import CROSS_ENTROPY, Objective
 from lope_train.tuner.head import has_head
+
+
+class Predicted(NamedTuple):
+    """The n predictions that a batch's loss is of."""
+
+    logits: Tensor
+    """(n, classes or vocabulary), float32."""
+    targets: Tensor
+    """(n,): the labels."""
+    labelled: Tensor
+    """Which places of the labels that were read they are: a mask of n places."""
 
 
 @dataclass(frozen=True)
 class CompletionLoss:
-    """Cross-entropy of the labelled tokens: what a model of transformers computes from `labels`, in less memory."""
+    """The loss of the labelled tokens: with cross-entropy what a model of transformers computes, in less memory."""
 
     encoder_decoder: bool
     selects_logits: bool
     """Whether the model takes `logits_to_keep`."""
     virtual_tokens: int
     """How many positions an adapter puts before those of the batch."""
+    objective: Objective = CROSS_ENTROPY
     unit: ClassVar[str] = "token"
     """What the loss is counted by."""
 
@@ -34,7 +46,7 @@ class CompletionLoss:
         return not self.encoder_decoder
 
     @classmethod
-    def of(cls, model: PeftModel) -> CompletionLoss:
+    def of(cls, model: PeftModel, objective: Objective = CROSS_ENTROPY) -> CompletionLoss:
         """The loss that fits a model and its adapter."""
         base: Any = model.get_base_model()
         encoder_decoder = bool(base.config.is_encoder_decoder)
@@ -44,44 +56,60 @@ class CompletionLoss:
             encoder_decoder,
             not encoder_decoder and "logits_to_keep" in inspect.signature(base.forward).parameters,
             int(config.num_virtual_tokens) if before else 0,
+            objective,
         )
 
     def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed loss and the number of tokens in it, of a batch of `collate.Collator` without `row`."""
+        return _sum(self.objective, self.predicted(model, inputs))
+
+    def predicted(self, model: Any, inputs: dict[str, Tensor]) -> Predicted:
+        """The tokens of such a batch; a decoder's labels are read without the first of each row."""
         labels = inputs["labels"]
         if self.encoder_decoder:
             # given the labels, for the model makes its decoder's input of them; an adapter may put positions before
-            return _sum(model(**inputs).logits[:, -labels.shape[1] :], labels)
+            return _picked(model(**inputs).logits[:, -labels.shape[1] :], labels)
         rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
         targets = labels[:, 1:]
         if not self.selects_logits:
             logits = model(**rest, use_cache=False).logits[:, -labels.shape[1] :]
-            return _sum(logits[:, :-1], targets)
+            return _picked(logits[:, :-1], targets)
         kept = (targets != IGNORED).any(0).nonzero().flatten()
         logits = model(**rest, logits_to_keep=kept + self.virtual_tokens, use_cache=False).logits
-        return _sum(logits, targets[:, kept])
+        picked = _picked(logits, targets[:, kept])
+        return picked._replace(labelled=targets != IGNORED)
 
 
+@dataclass(frozen=True)
 class ClassLoss:
-    """Cross-entropy of the classes of rows, by a model with a classification head."""
+    """The loss of the classes of rows, by a model with a classification head."""
 
-    shifts_labels = False
+    objective: Objective = CROSS_ENTROPY
+    shifts_labels: ClassVar[bool] = False
     unit: ClassVar[str] = "row"
 
     def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed loss and the number of rows in it, of a batch of `classified.ClassifiedCollator` without `row`."""
+        return _sum(self.objective, self.predicted(model, inputs))
+
+    def predicted(self, model: Any, inputs: dict[str, Tensor]) -> Predicted:
+        """The rows of such a batch."""
         rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-        return _sum(model(**rest).logits, inputs["labels"])
+        return _picked(model(**rest).logits, inputs["labels"])
 
 
-def loss_of(model: PeftModel) -> CompletionLoss | ClassLoss:
+def loss_of(model: PeftModel, objective: Objective = CROSS_ENTROPY) -> CompletionLoss | ClassLoss:
     """The loss that fits a model and its adapter."""
-    return ClassLoss() if has_head(model) else CompletionLoss.of(model)
+    return ClassLoss(objective) if has_head(model) else CompletionLoss.of(model, objective)
 
 
-def _sum(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _picked(logits: Tensor, targets: Tensor) -> Predicted:
     labelled = targets != IGNORED
-    return F.cross_entropy(logits[labelled].float(), targets[labelled], reduction="sum"), labelled.sum()
+    return Predicted(logits[labelled].float(), targets[labelled], labelled)
+
+
+def _sum(objective: Objective, predicted: Predicted) -> tuple[Tensor, Tensor]:
+    return objective(predicted.logits, predicted.targets), predicted.labelled.sum()
 
 
 def split_by_length(inputs: dict[str, Tensor], rows: int) -> Iterator[dict[str, Tensor]]:

@@ -15,6 +15,7 @@ from lope_common.shown import one_line
 from lope_train.data.classified import ClassifiedCollator, check_trained, classes_of, load_classified
 from lope_train.data.collate import Collator
 from lope_train.data.tokens import Tokens, load_tokens, notice
+from lope_train.data.transitions import read_transition
 from lope_train.data.versions import Version, parent, resolve
 from lope_train.errors import RunError, SettingsError
 from lope_train.keyed import global_seed
@@ -26,8 +27,11 @@ from lope_train.runs.folder import METRICS, RunFolder, kept_stage
 from lope_train.settings.recipes import dump
 from lope_train.settings.settings import NO_PACKING, TrainSettings
 from lope_train.training.deployed import ending
+from lope_train.training.estimate import estimate, needs_estimate
+from lope_train.training.objective import CROSS_ENTROPY, objective_of
 from lope_train.training.pooling import check_pooling
 from lope_train.training.progress import Progress
+from lope_train.training.selection import selection_of
 from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
 from lope_train.tuner.head import reset_head
 from lope_train.world import World
@@ -102,20 +106,32 @@ def train(settings: TrainSettings) -> Path:
         )
         for stage in stages
     ]
+    last_read = read[stages[-1].reads]
     if classes is not None:
-        last = stages[-1].reads
-        check_trained(versions[last].ref, read[last], classes, settings.max_length)
+        check_trained(versions[stages[-1].reads].ref, last_read, classes, settings.max_length)
+    transition = _transition(settings, classes)
+    if settings.noise_rate is not None:
+        _check_rate(settings.noise_rate, last_read.counts.rows - last_read.counts.unusable - last_read.counts.too_long)
     steps = [steps_of(len(stage_rows.rows), settings) for stage_rows in rows]
     alpha = next(a for a in (settings.embedding_alpha, noisy.embedding_alpha, EMBEDDING_ALPHA) if a is not None)
     plan = _plan(settings, noisy, held_out, fingerprint(settings.model, model.config)) | {
         "head": head,
         "classes": classes and [*classes],
+        "transition": transition,
     }
     with folder.opened(plan, world.main) as resumes, global_seed(settings.seed):
         model = method.attach(model, settings, steps[-1])
         if classes is not None:
             reset_head(model, settings.seed, "1")
             check_pooling(model, tokenizer, f"method {settings.method!r} on {settings.model}")
+        rate = settings.noise_rate
+        estimated = None
+        if needs_estimate(settings):
+            assert classes is not None
+            last_rows = rows[-1]
+            estimated = estimate(last_rows.rows, last_rows.ref, classes, settings, folder.folds)
+            transition, rate = estimated.transition, estimated.noise_rate
+            _check_rate(rate, len(last_rows.rows))
         reports = []
         with Progress(steps, quiet=not world.main) as progress:
             if resumes:
@@ -130,12 +146,25 @@ def train(settings: TrainSettings) -> Path:
                 if classes is not None:
                     reset_head(model, settings.seed, str(number))  # nothing of the noise goes on through the head
                 collator = Collator(tokenizer, encoder_decoder) if classes is None else ClassifiedCollator(tokenizer)
+                last = stage is stages[-1]
                 reports.append(
-                    run_stage(model, number, stage, rows[number - 1], collator, alpha, settings, folder, progress)
+                    run_stage(
+                        model,
+                        number,
+                        stage,
+                        rows[number - 1],
+                        collator,
+                        alpha,
+                        objective_of(settings, transition) if last else CROSS_ENTROPY,
+                        selection_of(settings, rate, classes) if last else None,
+                        settings,
+                        folder,
+                        progress,
+                    )
                 )
         world.wait()  # until all have read what is now moved
         if world.main:
-            _finish(folder, settings, plan, reports)
+            _finish(folder, settings, plan | ({"estimated": estimated.named(classes)} if estimated else {}), reports)
             for line in ending(reports[-1]):
                 print(one_line(line), file=sys.stderr)
         world.wait()
@@ -157,6 +186,11 @@ def _done(folder: RunFolder, number: int) -> dict[str, Any] | None:
 
 
 def _check_world(world: World, settings: TrainSettings) -> None:
+    if needs_estimate(settings) and world.size > 1:
+        raise SettingsError(
+            f"loss {settings.loss!r} estimates {'transition' if settings.loss == 'forward' else 'noise_rate'} in one "
+            "process; give it, or train in one"
+        )
     if settings.batch_size % (world.size * settings.gradient_accumulation):
         raise SettingsError(
             f"batch_size {settings.batch_size} cannot be shared by {world.size} processes "
@@ -188,6 +222,24 @@ def _check_model(model: Any, settings: TrainSettings, head: str) -> None:
         raise SettingsError("fsdp does not go with an encoder: accelerate shards its embeddings twice; leave it out")
     if settings.packing and config.is_encoder_decoder:
         raise SettingsError("packing does not go with an encoder-decoder: rows in one sequence could not be kept apart")
+
+
+def _transition(settings: TrainSettings, classes: tuple[str, ...] | None) -> list[list[float]] | None:
+    if classes is None and settings.loss == "forward":
+        raise SettingsError(
+            f"loss 'forward' needs classes, and {settings.model} learns to write answers: give --head classification, "
+            "or --loss gce, which goes by tokens"
+        )
+    if classes is None and needs_estimate(settings):
+        raise SettingsError(
+            "loss 'small-loss' needs noise_rate: only of a model with a head for classes can it be estimated"
+        )
+    return None if settings.transition is None else read_transition(settings.transition, classes or ())
+
+
+def _check_rate(rate: float, rows: int) -> None:
+    if round(rate * rows) >= rows:
+        raise SettingsError(f"noise_rate {rate:.3g} of {rows} rows leaves none to train on; lower it")
 
 
 def _plan(settings: TrainSettings, noisy: Version, held_out: Version | None, model_fingerprint: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -30,7 +30,9 @@ from lope_train.runs.folder import METRICS, RunFolder, discard_broken, newest_ch
 from lope_train.settings.settings import TrainSettings
 from lope_train.training.deployed import measured
 from lope_train.training.embedding_noise import embedding_noise, noise_strength, told
+from lope_train.training.objective import Objective
 from lope_train.training.progress import Progress
+from lope_train.training.selection import Selection
 from lope_train.training.trainer import StageTrainer, load_state
 from lope_train.world import World
 
@@ -60,14 +62,20 @@ def run_stage(
     reads: StageRows,
     collator: Collator | ClassifiedCollator,
     alpha: float,
+    objective: Objective,
+    selection: Selection | None,
     settings: TrainSettings,
     folder: RunFolder,
     progress: Progress,
+    watch: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Train stage `number`, from 1, in place; returns its entry of run.json, and leaves adapter and entry in `folder`.
 
-    Goes on from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
-    stage has it. Raises RunError where the loss or the gradient is not finite, or memory does not suffice.
+    Resumes from the newest whole checkpoint in `folder`. `alpha` is the strength of the embedding noise, where the
+    stage has it; `objective` is what is minimised, on the rows of the `selection` where there is one. `watch` is called
+    at the end of each epoch, and must not change what trains. Raises RunError
+    where the loss or the gradient is not finite, where the selection leaves a class without rows, or memory does not
+    suffice.
     """
     method = METHODS[settings.method]
     trained = method.enter(model, stage)
@@ -85,6 +93,8 @@ def run_stage(
         load_state(model, checkpoint)
         if allocation is not None:
             allocation.load(checkpoint, read_json(checkpoint / CONFIG))
+        if selection is not None:
+            selection.load(checkpoint)
         progress.say(f"{stage.name}: going on after step {checkpoint.name.rpartition('-')[2]}")
     with ExitStack() as stack:
         noise = None
@@ -105,11 +115,13 @@ def run_stage(
             progress,
             moved,
             settings.inference,
+            objective,
+            selection,
             args=_arguments(settings, checkpoints, reads, stage.name),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
             data_collator=collator,
-            callbacks=_callbacks(settings, folder, stage, reads.held_out is not None),
+            callbacks=_callbacks(settings, folder, stage, reads.held_out is not None, watch),
         )
         start = time.monotonic()
         if checkpoint is None or not trainer.take_end(checkpoint):
@@ -175,8 +187,20 @@ def check_reporters(settings: TrainSettings) -> None:
         check_installed(f"report_to {name!r} needs", [name], SettingsError)
 
 
-def _callbacks(settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool) -> list[TrainerCallback]:
+class _Watch(TrainerCallback):
+    def __init__(self, watch: Callable[[], None]) -> None:
+        self._watch = watch
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        self._watch()
+
+
+def _callbacks(
+    settings: TrainSettings, folder: RunFolder, stage: Stage, held_out: bool, watch: Callable[[], None] | None
+) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = []
+    if watch is not None:
+        callbacks.append(_Watch(watch))
     if settings.patience is not None and held_out:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     if "tensorboard" in settings.report_to and World.here().main:

@@ -15,6 +15,7 @@ from accelerate.utils import DistributedType, gather_object
 from peft import PeftModel
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
@@ -27,7 +28,9 @@ from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal
 from lope_train.training.embedding_noise import EmbeddingNoise
 from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
+from lope_train.training.objective import Objective
 from lope_train.training.progress import Progress
+from lope_train.training.selection import Select, Selection
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import inferring, lope_experts, without_adapter
 
@@ -79,12 +82,16 @@ class StageTrainer(Trainer):
         progress: Progress,
         moved: Moved | None,
         deployed: Inference | None,
+        objective: Objective,
+        selection: Selection | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, **kwargs)
         self.remove_callback(PrinterCallback)
         if allocation is not None:
             self.add_callback(_Allocate(allocation))
+        if selection is not None:
+            self.add_callback(Select(self._select))
         self.best: Path | None = None
         self._adapted = model
         self._folder = Path(self.args.output_dir or ".")
@@ -96,6 +103,9 @@ class StageTrainer(Trainer):
         self._progress = progress
         self._moved = moved
         self._loss = loss_of(model)
+        """That of measurements, cross-entropy."""
+        self._trained = loss_of(model, objective)
+        self._selection = selection
         self._deployed = deployed
         self._untrained: dict[str, float] | None = None
         self._tokens = 0
@@ -128,10 +138,11 @@ class StageTrainer(Trainer):
         for part in split_by_length(inputs, _PART_ROWS) if in_parts else [inputs]:
             if self._noise is not None:
                 self._noise.next_batch(self.state.global_step, part)
-            summed, _ = self._loss(model, {name: tensor for name, tensor in part.items() if name != "row"})
+            summed, _ = self._trained(model, {name: tensor for name, tensor in part.items() if name != "row"})
             total = total + summed
         # Gradients are averaged over the processes, and num_items_in_batch is of all of them.
-        loss = total / num_items_in_batch * self.accelerator.num_processes
+        least = 1 if self._selection is not None else 0  # of a step whose rows are all left out
+        loss = total / max(num_items_in_batch, least) * self.accelerator.num_processes
         if self._allocation is not None:
             loss = loss + self._allocation.penalty() / self.args.gradient_accumulation_steps
         return loss
@@ -151,6 +162,9 @@ class StageTrainer(Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         if batch_samples:
             self._drop_repeats(batch_samples[-1], self.train_dataset)
+            if self._selection is not None:
+                for batch in batch_samples:
+                    self._selection.apply(batch)
         return super()._get_num_items_in_batch(batch_samples, device)
 
     def _drop_repeats(self, batch: dict[str, Tensor], rows: Any) -> None:
@@ -172,6 +186,47 @@ class StageTrainer(Trainer):
         if "loss" in logs:
             speed = self._tokens * self.accelerator.num_processes / max(time.monotonic() - self._began, 1e-9)
             self._progress.show(self.state.global_step, logs["loss"], speed)
+
+    def _select(self, epoch: int) -> None:
+        assert self._selection is not None
+        classified = isinstance(self._loss, ClassLoss)
+        kept = self._selection.decide(epoch, self._row_losses, self._row_labels() if classified else None, self._name)
+        if kept is not None:
+            self.log({"kept_rows": kept})
+
+    @torch.no_grad()
+    def _row_losses(self) -> Tensor:
+        """The mean cross-entropy of each row's labels, by its number; NaN for numbers that are no rows.
+
+        Every process reads all rows, so that all decide the same.
+        """
+        size = self.args.per_device_train_batch_size
+        loader: DataLoader[Any] = DataLoader(self.train_dataset, size, collate_fn=self.data_collator)  # type: ignore[arg-type]
+        model: Any = self.model
+        sums: dict[int, tuple[float, int]] = {}
+        model.eval()
+        with torch.random.fork_rng(devices=[]), self.accelerator.autocast():
+            for batch in loader:
+                inputs = {name: tensor.to(self.args.device) for name, tensor in batch.items()}
+                rows = inputs.pop("row")
+                logits, targets, places = self._loss.predicted(model, inputs)
+                nats = F.cross_entropy(logits, targets, reduction="none")
+                # packed rows have a number at each token, of which the first has no label
+                owners = rows[:, 1:] if rows.ndim > 1 else rows[:, None] if places.ndim > 1 else rows
+                for row, value in zip(owners.expand_as(places)[places].tolist(), nats.tolist(), strict=True):
+                    total, count = sums.get(row, (0.0, 0))
+                    sums[row] = total + value, count + 1
+        means = torch.full((max(sums) + 1,), torch.nan, dtype=torch.float64)
+        for row, (total, count) in sums.items():
+            means[row] = total / count
+        return means
+
+    def _row_labels(self) -> Tensor:
+        rows: Any = self.train_dataset
+        numbers, labels = (torch.from_numpy(np.asarray(rows[name])) for name in ("row", "labels"))
+        found = torch.full((int(numbers.max()) + 1,), IGNORED)
+        found[numbers] = labels
+        return found
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """What `measure` finds on the held-out rows; `eval_loss` is of the model as it will be used."""
@@ -270,6 +325,8 @@ class StageTrainer(Trainer):
             (folder / STATE).write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in state.items()}))
             if self._allocation is not None:
                 self._allocation.save(folder)
+            if self._selection is not None:
+                self._selection.save(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -77,7 +77,7 @@ class LopeLM(HFLM):  # type: ignore[misc]
         queries = [Query([*prompt], [[*option] for option in options]) for prompt, options in parts]
         for (prompt, options), scored in zip(parts, score_options(self.model, queries, self.advance), strict=True):
             self._known.setdefault(prompt, {}).update(zip(options, scored, strict=True))
-        return [self._known[prompt][option] for prompt, option in asked]
+        return [self._known[prompt][option][:2] for prompt, option in asked]
 
     def _model_generate(self, context: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         answers: Tensor = super()._model_generate(context, *args, **kwargs)

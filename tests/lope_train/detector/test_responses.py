@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lope_train.detector.responses import FIRST, Reader, Response, measure
+from lope_train.detector.responses import FIRST, Reader, Response, measures, reason
 from lope_train.models import load_base, load_tokenizer
 
 
@@ -61,7 +61,7 @@ def test_each_score_is_its_formula(kind: str, tiny_model: Path, tiny_t5: Path) -
     reader = Reader(tokenizer)
     asked = [response for row in ROWS if (response := reader.read(row)) is not None]
     assert len(asked) == len(ROWS)
-    for row, one, found in zip(ROWS, asked, measure(model, asked, reader.neutral), strict=True):
+    for row, one, found in zip(ROWS, asked, measures(model, asked, reader.neutral), strict=True):
         each = nats(model, one.prompt, one.completion)
         alone = nats(model, reader.neutral, one.completion)
         said = len(each) - one.end
@@ -88,3 +88,10 @@ def test_a_row_without_prompt_or_response_is_not_read(tiny_model: Path) -> None:
     assert reader.read(empty) is None
     assert reader.read({**empty, "output": "it", "instruction": None}) is None
     assert isinstance(reader.read({**empty, "output": "it"}), Response)
+
+
+def test_the_reason_is_in_words_with_what_is_usual() -> None:
+    row = {"instruction": 0.5, "end": 7.0, "digit": 3.0}
+    assert "first tokens are 0.61 times as likely as without; usual 4.5" in reason("instruction", row, -1.5)
+    assert reason("end", row, 1.0) == "the response does not end where it stops: p(end) 0.0009, usual 0.37"
+    assert reason("digit", row, 2.0) == "a number in the response is unlikely: p 0.05, usual 0.14"

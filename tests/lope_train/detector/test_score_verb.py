@@ -13,7 +13,7 @@ import pytest
 
 from lope_train.cli import main
 from lope_train.data import resolve
-from lope_train.detector import ScoreFolder, ask, responses, score
+from lope_train.detector import Fitting, ScoreFolder, ask, responses, score
 from lope_train.detector.output import summary
 from lope_train.detector.report import report
 from lope_train.errors import ModelError, RunError, SettingsError, VersionError
@@ -84,17 +84,17 @@ def test_a_killed_scoring_resumes_to_the_same_list(
     asked = ["--model", str(tiny_model), "--data", "tiny-noisy", "--store", str(tiny_store)]
     monkeypatch.setattr(responses, "ROWS", 5)
     scored(tmp_path / "whole", asked)
-    measure, left = responses.measure, 2
+    measures, left = responses.measures, 2
 
     def stopped(*arguments: Any) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        return measure(*arguments)
+        return measures(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(responses, "measure", stopped)
+        patch.setattr(responses, "measures", stopped)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             scored(tmp_path / "killed", asked)
     kept = (tmp_path / ".killed.partial" / "measured.jsonl").read_text().splitlines()
@@ -103,9 +103,9 @@ def test_a_killed_scoring_resumes_to_the_same_list(
 
     def counted(model: Any, asked: Any, neutral: Any) -> Any:
         read.append(len(asked))
-        return measure(model, asked, neutral)
+        return measures(model, asked, neutral)
 
-    monkeypatch.setattr(responses, "measure", counted)
+    monkeypatch.setattr(responses, "measures", counted)
     scored(tmp_path / "killed", asked)
     assert sum(read) <= 24 - 10
     for name in ("rows.csv", "measured.jsonl", "report.html"):
@@ -152,6 +152,10 @@ def test_what_cannot_be_scored(tiny_model: Path, tiny_runs: dict[str, Path], tin
         asked(run=tmp_path / "none")
     with pytest.raises(ModelError, match="no model folder at"):
         asked(model="./none")
+    with pytest.raises(SettingsError, match="folds is 1; it must be at least 2"):
+        asked(fitting=Fitting(folds=1))
+    with pytest.raises(SettingsError, match="--run is a language model's"):
+        asked(model=None, run=tiny_runs["lope"], head="classification")
 
 
 def test_rows_that_are_too_long_are_counted_and_all_of_them_refused(

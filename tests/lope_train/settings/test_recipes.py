@@ -36,6 +36,7 @@ def test_all_recipes_are_there() -> None:
     assert {path.relative_to(FOLDER).with_suffix("").as_posix() for path in COMMITTED} == {
         *(f"ablations/{name}" for name in ablations),
         *METHODS,
+        "neftune",
         "table4",
     }
 
@@ -66,6 +67,12 @@ def test_the_paper_s_controls() -> None:
         "discrete-only": Noise(discrete=True, continuous=False),
         "continuous-only": Noise(discrete=False, continuous=True),
     }
+
+
+def test_neftune_is_that_of_its_paper() -> None:
+    settings = read(FOLDER / "neftune.toml")
+    assert (settings.method, settings.embedding_scale, settings.embedding_alpha) == ("lora", "neftune", 5)
+    assert settings.noise == Noise(discrete=False, continuous=True)
 
 
 # reading and writing

@@ -1,0 +1,242 @@
+"""A version without some of its rows, or with other targets in some, by lists of row ids: what was found is acted on.
+
+The result is a clean version of its own (FORMAT.md, Curated versions): its source is the version that it was made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lope_common.errors import shown, suggest
+from lope_common.files import canonical
+from lope_data.builds.obtain import Options, obtained
+from lope_data.builds.row_lists import ID, TARGET, read_list
+from lope_data.builds.wanted import Wanted
+from lope_data.errors import SourceError, StoreError
+from lope_data.inject.apply import EDITS
+from lope_data.names import check_name
+from lope_data.rows.canonical import count_shapes
+from lope_data.rows.fields import put_targets, targets_of
+from lope_data.rows.layout import Layout
+from lope_data.rows.shapes import OPS as ROW_OPS
+from lope_data.rows.shapes import ROW_ID, SHAPES
+from lope_data.store.draft import Shard
+from lope_data.store.manifest import FORMAT, INGEST, libraries, version_id
+from lope_data.store.manifest_model import Curated, Facts, Hints, IngestFacts, IngestRecipe
+from lope_data.store.manifest_model import Layout as LayoutFacts
+from lope_data.store.manifest_model import Source as Origin
+from lope_data.store.verify import check_files
+from lope_data.store.version import Version
+from lope_data.text.draws import I64
+
+_KINDS = tuple(dict.fromkeys(shape.target_kind for shape in SHAPES.values() if shape.target_kind is not None))
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What is done to the rows of a version: `dropped` ids, and new `targets` (their texts) by id."""
+
+    source: Version
+    dropped: frozenset[str]
+    targets: dict[str, str]
+    same: int = 0
+    """How many rows were listed with the target that they have."""
+
+    @property
+    def digest(self) -> str:
+        """Of what the lists say, whatever they were written in."""
+        said = {"drop": sorted(self.dropped), "relabel": self.targets}
+        return f"sha256:{hashlib.sha256(canonical(said)).hexdigest()}"
+
+    @property
+    def kept(self) -> I64:
+        """The rows of the source that stay, by their numbers."""
+        return np.flatnonzero(~_listed(self.source.rows, self.dropped))
+
+
+def read_curation(source: Version, drop: Any, relabel: Any) -> Curation:
+    """The curation that lists ask for; new targets that a row has already are left out of it.
+
+    Raises:
+        SourceError: a list cannot be read, names rows that the version lacks, drops all, or gives a row a target that
+            it cannot have; or nothing would change.
+        StoreError: the version is not as it was written.
+    """
+    check_files(source)
+    dropped = frozenset(() if drop is None else _ids(source, drop, "drop (--drop)", (ID,))[ID])
+    if len(dropped) == len(source.rows):
+        raise SourceError(f"drop (--drop): lists all {len(dropped):,} rows of {source.ref}, so none is left")
+    targets: dict[str, str] = {}
+    same = 0
+    if relabel is not None:
+        option = "relabel (--relabel)"
+        listed = _ids(source, relabel, option, (ID, TARGET))
+        targets = dict(zip(listed[ID], listed[TARGET], strict=True))
+        if both := [row for row in targets if row in dropped]:
+            raise SourceError(f"{option}: row {shown(both[0])} is dropped too; list it once")
+        listed_targets, targets = targets, _changed(source, targets, option)
+        same = len(listed_targets) - len(targets)
+        if not targets and not dropped:
+            raise SourceError(f"{option}: all of its rows have these targets in {source.ref}; nothing would change")
+    return Curation(source, dropped, targets, same)
+
+
+def curate(curation: Curation, name: str | None, options: Options) -> Version:
+    """The curated version: the one that is there, or made now.
+
+    Args:
+        name: by default the source's with `-curated`.
+
+    Raises:
+        StoreError: the name is the source's, or the store cannot be written.
+    """
+    source = curation.source.manifest
+    called = check_name(f"{source.name}-curated" if name is None else name)
+    if called == source.name:
+        raise StoreError(f"{called!r} is the name of the version that rows are taken from; choose another --name")
+    how: dict[str, Any] = {"ingest": INGEST, "shape": None, "columns": {}, "limit": None, "curated": curation.digest}
+    version = version_id("ingest", how, 0, {}, source.content_digest, 0)
+    wanted = Wanted(called, version, 0, how)
+    made = obtained(called, version, options, lambda: _made(curation, wanted, options))
+    if curation.same:
+        options.notice(f"{curation.same:,} of the rows to relabel have these targets already")
+    return made
+
+
+def derived(version: Version, source: Version) -> Curation:
+    """What was done to the source to make a curated version of it, from their rows.
+
+    Raises:
+        StoreError: the rows are not those of the source in another way than a curation makes.
+    """
+    kept = version.rows[ROW_ID]
+    there = set(kept.to_pylist())
+    dropped = frozenset(row for row in source.rows[ROW_ID].to_pylist() if row not in there)
+    rows = _rows(source.rows, np.flatnonzero(~_listed(source.rows, dropped)))
+    if not rows[ROW_ID].equals(kept):
+        raise StoreError(f"{version.ref}: its rows are not rows of {source.ref}, in order")
+    targets: dict[str, str] = {}
+    for kind in _KINDS:
+        before, after = targets_of(rows, kind).table, targets_of(version.rows, kind).table
+        for row, old, new in zip(*(before[ROW_ID], before["target"], after["target"]), strict=True):
+            if old.as_py() != new.as_py():
+                targets[row.as_py()] = new.as_py()
+    return Curation(source, dropped, targets)
+
+
+def _made(curation: Curation, wanted: Wanted, options: Options) -> Version:
+    from lope_data.builds.make import written
+
+    source, kept = curation.source, curation.kept
+
+    def shard(low: int, high: int) -> Iterator[Shard]:
+        part = _relabelled(_rows(source.rows, kept[low:high]), curation.targets)
+        untouched = pa.array([[]] * len(part), part.schema.field(ROW_OPS).type)
+        part = part.set_column(part.column_names.index(ROW_OPS), part.schema.field(ROW_OPS), untouched)
+        yield Shard(part, EDITS.empty_table(), dict(count_shapes(part)))
+
+    def facts(digest: str, said: Sequence[Any]) -> Facts:
+        shapes: Counter[str] = Counter()
+        for (counts,) in said:
+            shapes.update(counts)
+        return IngestFacts(
+            format=FORMAT,
+            kind="ingest",
+            name=wanted.name,
+            version=wanted.version,
+            rows=len(kept),
+            touched=0,
+            shapes=dict(shapes),
+            layout=LayoutFacts.model_validate(source.manifest.layout.plain),
+            content_digest=digest,
+            depth=0,
+            parents=[],
+            source=Origin(name=source.manifest.name, fingerprint=source.manifest.content_digest),
+            seed=0,
+            recipe=IngestRecipe.model_validate(wanted.recipe),
+            ops={},
+            report=[],
+            hints=Hints(),
+            libraries=libraries(),
+            curated=Curated(
+                **vars(source.link),
+                dropped=len(curation.dropped),
+                relabelled=len(curation.targets),
+                list=curation.digest,
+            ),
+        )
+
+    return written(wanted, "curate", len(kept), lambda _: Layout.of(source.rows), options, shard, facts)
+
+
+def _ids(source: Version, given: Any, option: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
+    """The list, of whose ids all are of the source."""
+    listed = read_list(given, option, columns)
+    known = np.asarray(pc.is_in(pa.array(listed[ID], pa.string()), value_set=source.rows[ROW_ID]))
+    if not known.all():
+        first = int(np.flatnonzero(~known)[0])
+        raise SourceError(
+            f"{option}: {np.count_nonzero(~known):,} of {len(known):,} rows are not in {source.ref}, the first of them "
+            f"{shown(listed[ID][first])} (row {first + 1} of the list); is the list of another version?"
+        )
+    return listed
+
+
+def _listed(rows: pa.Table, ids: frozenset[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.asarray(pc.is_in(rows[ROW_ID], value_set=pa.array(sorted(ids), pa.string())), np.bool_)
+
+
+def _rows(rows: pa.Table, numbers: I64) -> pa.Table:
+    """Some rows, with the layout."""
+    return rows.take(pa.array(numbers)).combine_chunks()
+
+
+def _changed(source: Version, targets: dict[str, str], option: str) -> dict[str, str]:
+    """Those that differ from what the rows have, checked."""
+    rows = _rows(source.rows, np.flatnonzero(_listed(source.rows, frozenset(targets))))
+    changed: dict[str, str] = {}
+    seen: set[str] = set()
+    for kind in _KINDS:
+        found = targets_of(rows, kind).table
+        known = set(targets_of(source.rows, kind).table["target"].to_pylist()) if kind == "class" else set()
+        for number, row in enumerate(found[ROW_ID].to_pylist()):
+            old, new = found["target"][number].as_py(), targets[row]
+            if old is None:
+                continue
+            seen.add(row)
+            choices = found["choices"][number].as_py() if kind == "choice" else None
+            if (why := _unfit(kind, new, known, choices)) is not None:
+                raise SourceError(f"{option}: row {shown(row)}: {why}")
+            if new != old:
+                changed[row] = new
+    if without := [row for row in targets if row not in seen]:
+        raise SourceError(f"{option}: row {shown(without[0])} has no target to replace")
+    return changed
+
+
+def _unfit(kind: str, new: str, known: set[str | None], choices: Sequence[str] | None) -> str | None:
+    """Why a row cannot have the target; None if it can."""
+    if kind == "class" and new not in known:
+        return f"no row has the label {shown(new)}{suggest(new, [one for one in known if one is not None])}"
+    if choices is not None and not (new.isascii() and new.isdigit() and len(new) < 10 and int(new) < len(choices)):
+        return f"the answer {shown(new)} is not the number of a choice, 0 to {len(choices) - 1}"
+    return "an empty target" if not new.strip() else None
+
+
+def _relabelled(rows: pa.Table, targets: dict[str, str]) -> pa.Table:
+    for kind in _KINDS if targets else ():
+        found = targets_of(rows, kind)
+        own = found.table[ROW_ID].to_pylist()
+        hit = [number for number, row in enumerate(own) if row in targets]
+        if hit:
+            new = pa.array([targets[own[number]] for number in hit], pa.large_string())
+            rows = put_targets(rows, kind, found.places[hit], new)
+    return rows
