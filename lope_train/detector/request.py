@@ -9,7 +9,7 @@ from typing import Any
 
 from lope_common.files import sha256_of
 from lope_train.data.versions import Version, resolve
-from lope_train.detector.token_edits import read_marks
+from lope_train.detector.edits import ops_by_row
 from lope_train.errors import RunError, SettingsError
 from lope_train.inference.subjects import Subject, find_subjects
 from lope_train.methods import METHODS, having
@@ -35,7 +35,6 @@ class Request:
     """What is scored; made by `ask`."""
 
     data: Version
-    store: Path | None
     subject: Subject
     head: Head
     fitting: Fitting
@@ -105,6 +104,4 @@ def ask(
         raise SettingsError("--run is a language model's; with --head classification name the base with --model")
     found = resolve_head(subject.model, head)
     version = resolve(data, store)
-    marks = read_marks(version, store)
-    ops = {row: tuple(dict.fromkeys(mark.op for mark in own)) for row, own in marks.items()}
-    return Request(version, store, subject, found, fitting, limit, max_length, ops)
+    return Request(version, subject, found, fitting, limit, max_length, ops_by_row(version, store))
