@@ -1,4 +1,4 @@
-"""Which ops touched each row of a version, by its edit records and those of the noisy versions that it was made from."""
+"""Which ops touched each row of a version, by its edit records and those of the versions that it was made from."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class ScoreFolder:
 
     @property
     def work(self) -> Path:
-        """Where what is needed for measuring may be kept until it is done; within `opened` alone."""
+        """Where what is needed for measuring may be kept until it is done, in files of safetensors; within `opened`."""
         return self._partial / "work"
 
     @contextmanager
@@ -66,6 +66,9 @@ class ScoreFolder:
             except VersionError:  # of rows that cannot be scored: there is nothing to resume
                 shutil.rmtree(self._partial, ignore_errors=True)
                 raise
+            finally:
+                if self._partial.is_dir() and not (self._partial / _MEASURED).is_file() and not self._begun_work():
+                    shutil.rmtree(self._partial, ignore_errors=True)
         except OSError as error:
             raise RunError(f"{self.out}: cannot be written: {error}") from error
         finally:
@@ -119,6 +122,9 @@ class ScoreFolder:
             return
         if not self.finished or read_json(out / SCORES).get(REQUEST) != self._request:
             raise RunError(f"{out}: is there, and not of this request; name another folder with --out")
+
+    def _begun_work(self) -> bool:
+        return any(self.work.glob("*.safetensors"))
 
     def _begin(self) -> None:
         plan = self._partial / _PLAN

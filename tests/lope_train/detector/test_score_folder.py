@@ -73,6 +73,13 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
         one.finish({}, {})
 
 
+def test_one_that_fails_before_its_first_row_leaves_nothing(tmp_path: Path) -> None:
+    folder = ScoreFolder(tmp_path / "scores", REQUEST)
+    with pytest.raises(KeyboardInterrupt), folder.opened():
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rows_that_cannot_be_scored_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(VersionError):
         measure_and_raise(ScoreFolder(tmp_path / "scores", REQUEST), ROWS, VersionError("no row to score"))

@@ -121,6 +121,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "held-out": {"held_out": "tiny", "patience": 1, "epochs": 4},
     "recomputed": {"activation_checkpointing": True},
     "few-rows": {"batch_size": 48},
+    "gce": {"method": "lora", "loss": "gce"},
+    "small-loss": {"loss": "small-loss", "noise_rate": 0.3},
+    "small-loss-packed": {"method": "lora", "loss": "small-loss", "noise_rate": 0.3, "packing": True, "batch_size": 4},
 }
 COPIED = {method: {"method": method} for method in ("adalora", "prefix", "ptuning")}
 CASES = [*(("ddp", name) for name in [*OPTIONS, *COPIED, "encoder-decoder"]), *(("fsdp", name) for name in OPTIONS)]
