@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from lope_common.shown import one_line
 from lope_train.data.classified import classes_of, load_classified
 from lope_train.detector.folder import ScoreFolder
 from lope_train.detector.ranking import Score
@@ -66,7 +68,10 @@ def measure(
         save_every=10**9,  # a model that was killed is trained again
     )
     tokenizer = load_tokenizer(subject.model, "classification")
-    tokens = load_classified(request.data, tokenizer, names, max_length=limit, truncate=True).dataset
+    loaded = load_classified(request.data, tokenizer, names, max_length=limit, truncate=True)
+    if loaded.counts.truncated:
+        print(one_line(f"{request.data.ref}: {loaded.counts.truncated} texts cut to {limit} tokens"), file=sys.stderr)
+    tokens = loaded.dataset
     ids = request.data.dataset()["lope_row_id"][:]
     picked = pick(ids, request.limit)
     place_of = {number: place for place, number in enumerate(np.asarray(tokens["row"]).tolist())}

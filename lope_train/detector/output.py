@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,6 @@ from lope_train.detector.scores import RANKING, Scored
 from lope_train.errors import SettingsError
 
 ListFormat = Literal["csv", "parquet", "jsonl"]
-FORMATS: tuple[ListFormat, ...] = get_args(ListFormat)
 
 
 def write(folder: ScoreFolder, request: Request, scored: Scored, to: ListFormat, top: int | None) -> dict[str, Any]:
