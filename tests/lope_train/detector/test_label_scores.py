@@ -61,8 +61,8 @@ def test_rows_of_which_nothing_can_be_learned_are_counted(
 ) -> None:
     asked = ["score", "--model", str(tiny_of("bert")), "--store", str(tmp_path), "--epochs", "1", "--folds", "2"]
     labelled(tmp_path, "single", ["a", "b", "a", "b", "rare", "a"])
-    main([*asked, "--data", "single", "--out", str(tmp_path / "one"), "--max-length", "8"])
-    assert re.search(r"single@\w+: \d texts cut to 8 tokens", capsys.readouterr().err)
+    main([*asked, "--data", "single", "--out", str(tmp_path / "one"), "--max-length", "3"])
+    assert re.search(r"single@\w+: \d texts cut to 3 tokens", capsys.readouterr().err)
     assert json.loads((tmp_path / "one" / "scores.json").read_text())["left_out"] == {"of a class with one row": 1}
     labelled(tmp_path, "all", ["a", "b", "c"])
     labelled(tmp_path, "same", ["a", "a", "a"])
