@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+import lope_data
 from lope_train.cli import main
 from lope_train.data import resolve
 from lope_train.detector.classes import reason
@@ -61,8 +62,7 @@ def test_rows_of_which_nothing_can_be_learned_are_counted(
 ) -> None:
     asked = ["score", "--model", str(tiny_of("bert")), "--store", str(tmp_path), "--epochs", "1", "--folds", "2"]
     labelled(tmp_path, "single", ["a", "b", "a", "b", "rare", "a"])
-    main([*asked, "--data", "single", "--out", str(tmp_path / "one"), "--max-length", "3"])
-    assert re.search(r"single@\w+: \d texts cut to 3 tokens", capsys.readouterr().err)
+    main([*asked, "--data", "single", "--out", str(tmp_path / "one")])
     assert json.loads((tmp_path / "one" / "scores.json").read_text())["left_out"] == {"of a class with one row": 1}
     labelled(tmp_path, "all", ["a", "b", "c"])
     labelled(tmp_path, "same", ["a", "a", "a"])
@@ -72,6 +72,14 @@ def test_rows_of_which_nothing_can_be_learned_are_counted(
         error = capsys.readouterr().err.splitlines()[-1]
         assert said in error
         assert not [path for path in tmp_path.iterdir() if path.name.endswith(("x", "x.partial", "x.lock"))]
+
+
+def test_texts_that_are_cut_are_counted(tiny_of: Families, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"text": "cat dog " * (1 + 4 * (number == 3)), "label": "ab"[number % 2]} for number in range(6)]
+    lope_data.ingest(rows, name="long", store=tmp_path)
+    asked = ["score", "--model", str(tiny_of("bert")), "--store", str(tmp_path), "--epochs", "1", "--folds", "2"]
+    main([*asked, "--data", "long", "--out", str(tmp_path / "one"), "--max-length", "8"])
+    assert re.search(r"long@\w+: 1 texts cut to 8 tokens", capsys.readouterr().err)
 
 
 def test_the_reason_names_both_classes() -> None:
