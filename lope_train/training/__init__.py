@@ -12,12 +12,14 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.training.embedding_noise import EmbeddingNoise
     from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
+    from lope_train.training.objective import CROSS_ENTROPY
     from lope_train.training.progress import Progress
     from lope_train.training.run import train
     from lope_train.training.stage import StageRows, run_stage
     from lope_train.training.trainer import StageTrainer
 
 __all__ = [
+    "CROSS_ENTROPY",
     "ClassLoss",
     "CompletionLoss",
     "EmbeddingNoise",
@@ -33,6 +35,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "CROSS_ENTROPY": "objective",
         "ClassLoss": "loss",
         "CompletionLoss": "loss",
         "EmbeddingNoise": "embedding_noise",

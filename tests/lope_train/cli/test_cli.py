@@ -133,6 +133,15 @@ def another(name: str, field: FieldInfo) -> Any:
     return kinds[0]("another")
 
 
+OF_LOSS: dict[str, tuple[str, Any]] = {
+    "gce_q": ("gce", 0.5),
+    "transition": ("forward", Path("t.json")),
+    "noise_rate": ("small-loss", 0.25),
+    "warmup_epochs": ("small-loss", 2),
+    "label_smoothing": ("cross-entropy", 0.25),
+}
+
+
 def words(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [flag(name) if value else flag(name).replace("--", "--no-")]
@@ -159,7 +168,8 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
     given = {
         name: another(name, field)
         for name, field in TrainSettings.model_fields.items()
-        if name not in {"data", "model", "out", "stage2", "inference"}  # the last two are not of another method
+        # the last ones are not of another method, or of one loss each
+        if name not in {"data", "model", "out", "stage2", "inference", "loss", *OF_LOSS}
     }
     ran = shell.train(*(word for name, value in given.items() for word in words(name, value)))
     assert ran.code == 0, ran.err
@@ -170,13 +180,16 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
     assert shell.train("--stage2", "frozen", "--inference", "unmasked").code == 0
     assert (default.stage2, default.inference) == ("compensated", "compensated")
     assert (seen[-1].stage2, seen[-1].inference) == ("frozen", "unmasked")
+    for name, (loss, value) in OF_LOSS.items():
+        assert shell.train("--loss", loss, "--epochs", "3", flag(name), str(value)).code == 0
+        assert (seen[-1].loss, getattr(seen[-1], name)) == (loss, value)
     off = shell.train("--recipe", shell.recipe("truncate = true\n"), "--no-truncate")
     assert (off.code, seen[-1].truncate) == (0, False)
 
 
 def test_every_option_says_its_default(shell: Shell) -> None:
     text = " ".join(shell("train", "--help").out.replace("\u2502", " ").split())
-    for panel in ("Data and model", "Schedule", "Rows", "Adapter", "Embedding noise", "Machine"):
+    for panel in ("Data and model", "Schedule", "Wrong labels", "Rows", "Adapter", "Embedding noise", "Machine"):
         assert f" {panel} " in text
     for name, field in TrainSettings.model_fields.items():
         assert f"{flag(name)} " in text

@@ -19,7 +19,7 @@ from lope_train.methods import METHODS
 from lope_train.models import load_base, load_tokenizer
 from lope_train.runs import RunFolder
 from lope_train.settings import TrainSettings
-from lope_train.training import EmbeddingNoise, Progress, StageRows, run_stage
+from lope_train.training import CROSS_ENTROPY, EmbeddingNoise, Progress, StageRows, run_stage
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import TRAINED
 from lope_train.tuner.inference import Inference
@@ -54,6 +54,8 @@ class Training:
                 StageRows(version.ref, tokens.dataset, 0, None),
                 Collator(self.tokenizer),
                 alpha,
+                CROSS_ENTROPY,
+                None,
                 self.settings,
                 RunFolder(next(self._folders)),
                 progress,
