@@ -41,6 +41,19 @@ print(json.dumps(programs))
 """
 WHERE = "import sys; print(*(__import__(name).__file__ for name in sys.argv[1:]), sep='\\n')"
 NEEDS = "import json, lope_train.libraries; print(json.dumps(lope_train.libraries.NEEDS))"
+WORST = "worst/rows.csv"
+SCORED = f"""
+import csv, pathlib
+import lope_data
+path = pathlib.Path("{WORST}")
+path.parent.mkdir()
+with path.open("w", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerow(["rank", "row_id", "target"])
+    for rank, row in enumerate(lope_data.open("imdb-flipped").rows.to_pylist()[:5], start=1):
+        writer.writerow([rank, row["lope_row_id"], "b" if row["label"] == "a" else "a"])
+"""
+"""The list that `score` would have written, which needs torch."""
 
 
 class FailedError(Exception):
@@ -182,6 +195,8 @@ def _readme(shell: Shell) -> None:
         if words[:2] != ["python", "-m"] or words[2] not in PACKAGES:
             continue
         package, verb = words[2:4]
+        if WORST in words and not (shell.folder / WORST).exists():
+            shell.run("python", "-c", SCORED)
         if verb in LEFT_OUT:
             print(f"  left out: $ {shlex.join(words)}  ({LEFT_OUT[verb]})")
         elif package == "pipelines" or (package == "lope_train" and needs[verb]):
