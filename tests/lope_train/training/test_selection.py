@@ -141,6 +141,21 @@ def test_rows_that_are_left_out_teach_nothing(class_settings: Make, tmp_path: Pa
     assert sum(lines["part"][steps:]) < 0.8 * sum(lines["all"][steps:])
 
 
+@pytest.mark.parametrize("head", ["lm", "classification"])
+def test_a_step_whose_rows_are_all_left_out_trains_nothing(
+    head: str, tiny_settings: Make, class_settings: Make, tmp_path: Path
+) -> None:
+    """A row a step, of which a tenth are left out."""
+    make = tiny_settings if head == "lm" else class_settings
+    small: dict[str, Any] = {"loss": "small-loss", "noise_rate": 0.1, "epochs": 4, "warmup_epochs": 3}
+    run = train(make(tmp_path / "run", method="lora", batch_size=1, **small))
+    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in read if "loss" in line]
+    (kept,) = [line["kept_rows"] for line in read if "kept_rows" in line]
+    last = steps[len(steps) // 4 * 3 :]
+    assert sum(line["loss"] == 0 == line["grad_norm"] for line in last) == len(last) - kept > 0
+
+
 def test_what_leaves_none_is_refused(class_settings: Make, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"noise_rate 0\.999 of \d+ rows leaves none to train on"):
         train(class_settings(tmp_path / "run", method="lora", epochs=2, loss="small-loss", noise_rate=0.999))
