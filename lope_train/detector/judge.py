@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lope_train.data.edits import level_of
 from lope_train.detector.auroc import F64, Areas, Mask, areas
-from lope_train.detector.edits import level_of
 
 LEAST = 10
 """Fewer rows than these, with noise or without, give no figure."""

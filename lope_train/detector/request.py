@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lope_common.files import sha256_of
+from lope_train.data.edits import ops_by_row
 from lope_train.data.versions import Version, resolve
-from lope_train.detector.edits import ops_by_row
 from lope_train.errors import RunError, SettingsError
 from lope_train.inference.subjects import Subject, find_subjects
 from lope_train.methods import METHODS, having

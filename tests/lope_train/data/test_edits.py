@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lope_train.data import Version, parent, resolve
-from lope_train.detector.edits import level_of, ops_by_row
+from lope_train.data.edits import level_of, ops_by_row
 from lope_train.errors import VersionError
 
 STORE = Path(__file__).parents[2] / "golden" / "store"
@@ -41,7 +41,7 @@ def test_of_two_noisy_versions_the_older_one_s_ops_come_first(tmp_path: Path, mo
         pq.write_table(pa.table({"row_id": ["r"] * len(ops), "op": ops}), folder / "edits" / "0.parquet")
         made.append(Version(folder, {"kind": "build", "parents": [{}] * (number + 1)}))
     older, newer = made
-    monkeypatch.setattr("lope_train.detector.edits.parent", lambda one, _: {newer.path: older}[one.path])
+    monkeypatch.setattr("lope_train.data.edits.parent", lambda one, _: {newer.path: older}[one.path])
     assert ops_by_row(newer) == {"r": ("char.b", "char.a", "word.c")}
 
 
