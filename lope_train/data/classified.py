@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lope_common.places import cache_folder
 from lope_train.data import cache as token_cache
 from lope_train.data.collate import padded
 from lope_train.data.prompts import around
 from lope_train.data.rows import SHAPE
-from lope_train.data.tokens import BATCH_ROWS, Counts, Tokens, fingerprint, lists, progress, stream
+from lope_train.data.tokens import BATCH_ROWS, Counts, Tokens, fingerprint, lists, only_rows, progress, stream
 from lope_train.data.versions import Version
 from lope_train.errors import VersionError
 
@@ -134,6 +135,7 @@ def load_classified(
     *,
     max_length: int,
     truncate: bool = False,
+    only: npt.NDArray[np.int64] | None = None,
     cache: Path | None = None,
 ) -> Tokens:
     """As `tokens.load_tokens`, of the version's classification rows alone; `labels` is an index into `classes`.
@@ -157,7 +159,8 @@ def load_classified(
         return asdict(_write_rows(path, version, tokenizer, classes, max_length, truncate))
 
     data, counts = token_cache.entry(cache or cache_folder() / "tokens", key, make)
-    return Tokens(datasets.Dataset.from_file(str(data)).with_format("numpy"), Counts(**counts))
+    tokens = Tokens(datasets.Dataset.from_file(str(data)).with_format("numpy"), Counts(**counts))
+    return tokens if only is None else only_rows(version, tokens, only)
 
 
 def _write_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,27 @@ class Collator:
             batch["attention_mask"] = padded([np.ones(len(row), np.int64) for row in ids], 0)
             batch["row"] = np.array([row["row"] for row in rows], np.int64)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+class Places(NamedTuple):
+    """Of each token of a batch, which one it is; all (b, l)."""
+
+    rows: torch.Tensor
+    """Row numbers in the version."""
+    positions: torch.Tensor
+    """Of each token in its row."""
+    mask: torch.Tensor
+    """1 where there is a token, 0 where there is a pad."""
+
+
+def places(batch: Mapping[str, torch.Tensor]) -> Places:
+    """Of a batch of `Collator`, packed or not, or of `classified.ClassifiedCollator`."""
+    rows = batch["row"]
+    if "position_ids" in batch:
+        return Places(rows, batch["position_ids"], (rows >= 0).long())
+    mask = batch["attention_mask"]
+    positions = mask.cumsum(1) - 1  # counted from the first token kept, on whichever side the pads are
+    return Places(rows.unsqueeze(1).expand_as(mask), positions, mask)
 
 
 def padded(rows: Sequence[Any], value: int | None) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -67,6 +67,7 @@ def load_tokens(
     truncate: bool = False,
     packing: bool = False,
     encoder_decoder: bool = False,
+    only: npt.NDArray[np.int64] | None = None,
     cache: Path | None = None,
 ) -> Tokens:
     """The version's tokens, from `cache` (None: `tokens` in the cache folder), made now where it lacks them.
@@ -79,8 +80,9 @@ def load_tokens(
     With `packing` a row of the dataset holds several examples, of at most `max_length` together: `position_ids` count
     from 0 in each, `row` has the number for every token, and no example's first token is learned.
 
-    A row longer than `max_length` is left out; with `truncate` it loses its right end. Raises VersionError where no
-    row is left, SettingsError for packing with an encoder-decoder, RunError where nothing can be written anywhere.
+    A row longer than `max_length` is left out; with `truncate` it loses its right end. With `only`, numbers of rows,
+    the dataset has no others, while the counts are of all. Raises VersionError where no row is left, SettingsError for
+    packing with an encoder-decoder, RunError where nothing can be written anywhere.
     """
     import datasets
 
@@ -96,16 +98,30 @@ def load_tokens(
         "packing": packing,
         "encoder_decoder": encoder_decoder,
     }
+    if packing and only is not None:
+        key["only"] = token_cache.digest(only.tolist())
 
     def make(path: Path, folder: Path) -> dict[str, int]:
         if packing:
-            rows = load_tokens(version, tokenizer, max_length=max_length, truncate=truncate, cache=folder)
+            rows = load_tokens(version, tokenizer, max_length=max_length, truncate=truncate, only=only, cache=folder)
             _write_packed(path, rows.dataset, max_length)
             return asdict(rows.counts)
         return asdict(_write_rows(path, version, tokenizer, max_length, truncate, encoder_decoder))
 
     data, counts = token_cache.entry(cache or cache_folder() / "tokens", key, make)
-    return Tokens(datasets.Dataset.from_file(str(data)).with_format("numpy"), Counts(**counts))
+    tokens = Tokens(datasets.Dataset.from_file(str(data)).with_format("numpy"), Counts(**counts))
+    return tokens if packing or only is None else only_rows(version, tokens, only)
+
+
+def only_rows(version: Version, tokens: Tokens, only: npt.NDArray[np.int64]) -> Tokens:
+    """The unpacked `tokens` of the rows with these numbers; raises VersionError where there are none."""
+    kept = np.flatnonzero(np.isin(np.asarray(tokens.dataset["row"]), only))
+    if not len(kept):
+        raise VersionError(
+            f"{version.ref}: none of its {len(only)} rows with an edit record can be trained on; raise --max-length, "
+            "give --truncate, or leave out --stage1"
+        )
+    return Tokens(tokens.dataset.select(kept), tokens.counts)
 
 
 def notice(version: Version, counts: Counts, max_length: int, needed: str = "a prompt or target") -> str | None:
@@ -200,7 +216,7 @@ def _write_packed(path: Path, rows: datasets.Dataset, max_length: int) -> None:
     import pyarrow.compute as pc
 
     rows = rows.with_format("arrow")
-    lengths = pc.list_value_length(rows.data.column("input_ids")).to_numpy()
+    lengths = pc.list_value_length(rows[:]["input_ids"]).to_numpy()
     members, offsets = pack(lengths, max_length)
     ids = pa.list_(pa.int32())
     columns = {"input_ids": ids, "labels": ids, "position_ids": ids, "row": pa.list_(pa.int64())}

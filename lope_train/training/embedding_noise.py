@@ -6,10 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from lope_train.data.collate import Places, places
 
 NEFTUNE_TOKENS = 100
 """The length of row for which the strength of noise of scale `neftune` is told, which depends on it."""
@@ -51,18 +53,6 @@ def _shift(x: Tensor, bits: int) -> Tensor:
     return torch.bitwise_and(x >> bits, 2 ** (64 - bits) - 1)
 
 
-class Batch(NamedTuple):
-    """What the noise of one forward pass is keyed by; all (b, l)."""
-
-    step: int
-    rows: Tensor
-    """Row numbers in the version."""
-    positions: Tensor
-    """Of each token in its row."""
-    mask: Tensor
-    """1 where there is a token, 0 where there is a pad."""
-
-
 class EmbeddingNoise:
     """Adds the noise to the input embeddings of the next forward pass; made by `embedding_noise`."""
 
@@ -71,17 +61,11 @@ class EmbeddingNoise:
         self.seed = seed
         self._scale = scale
         self._encoder_decoder = encoder_decoder
-        self._batch: Batch | None = None
+        self._batch: tuple[int, Places] | None = None
 
     def next_batch(self, step: int, inputs: dict[str, Tensor]) -> None:
         """Key the next forward pass by the optimizer step and a batch of `collate.Collator`, packed or not."""
-        rows = inputs["row"]
-        if "position_ids" in inputs:
-            self._batch = Batch(step, rows, inputs["position_ids"], (rows >= 0).long())
-            return
-        mask = inputs["attention_mask"]
-        positions = mask.cumsum(1) - 1  # counted from the first token kept, on whichever side the pads are
-        self._batch = Batch(step, rows.unsqueeze(1).expand_as(mask), positions, mask)
+        self._batch = step, places(inputs)
 
     def _hook(self, module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
         batch, self._batch = self._batch, None
@@ -91,11 +75,12 @@ class EmbeddingNoise:
             if self._encoder_decoder:
                 return output  # an embedding shared with the decoder, which runs second and stays clean
             raise RuntimeError("embedding noise: next_batch() must be called before each forward pass")
-        noise = self.alpha * uniform(self.seed, batch.step, batch.rows, batch.positions, output.shape[-1])
+        step, (rows, positions, mask) = batch
+        noise = self.alpha * uniform(self.seed, step, rows, positions, output.shape[-1])
         if self._scale == "neftune":
-            lengths = (batch.rows.unsqueeze(1) == batch.rows.unsqueeze(2)).float() @ batch.mask.float().unsqueeze(-1)
+            lengths = (rows.unsqueeze(1) == rows.unsqueeze(2)).float() @ mask.float().unsqueeze(-1)
             noise = noise / (lengths * output.shape[-1]).clamp_min(1).sqrt()
-        return output + (noise * batch.mask.unsqueeze(-1)).to(output.dtype)
+        return output + (noise * mask.unsqueeze(-1)).to(output.dtype)
 
 
 @contextmanager
