@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +13,22 @@ from lope_train.tuner.compensation import Grams, compensate, gram_matrices, simi
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.inference import Inference
 
-Mode = Literal["stage1", "stage2", "inference"]
+if TYPE_CHECKING:
+    from lope_train.tuner.routing import Routing
+
+Mode = Literal["stage1", "stage1_router", "routed", "stage2", "inference"]
 
 TRAINED: dict[Mode, frozenset[str]] = {
     "stage1": frozenset({"A", "B_poison"}),
+    "stage1_router": frozenset({"A", "B_poison", "router"}),
+    "routed": frozenset({"A", "B", "B_poison", "router"}),
     "stage2": frozenset({"A", "B", "router"}),
     "inference": frozenset(),
 }
-"""Who trains when (Sec. 3.2): the parameters of `LopeExperts` that a mode trains."""
+"""Who trains when: the parameters of `LopeExperts` that a mode trains. `stage1`, `stage2` and `inference` are of the
+paper (Sec. 3.2), `stage1_router` is stage I with the router; in `routed` positions decide (`routing`)."""
+POISONED: frozenset[Mode] = frozenset({"stage1", "stage1_router", "routed"})
+"""The modes that train the poisoning experts: these take part in the forward pass, whatever `inference` says."""
 
 
 class _Prepared(NamedTuple):
@@ -42,7 +50,8 @@ class LopeExperts(nn.Module):
     `config.normal_columns[i]`, of `B_poison` `config.poison_columns[i]`.
 
     Input (..., d_in), output (..., d_out) in the dtype of the parameters. In the modes `stage2` and `inference`,
-    `inference` says what is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate.
+    `inference` says what is done with the poisoning experts, and `compensation_experts` is K of DyCompEnSate. In the
+    mode `routed`, `routing` says where noise was injected; needed wherever there are gradients.
     """
 
     A: nn.Parameter
@@ -65,6 +74,7 @@ class LopeExperts(nn.Module):
         self.mode: Mode = "inference" if config.inference_mode else "stage1" if config.num_poisoning else "stage2"
         self.inference: Inference = config.inference
         self.compensation_experts = config.compensation_experts
+        self.routing: Routing | None = None
         self._kept: tuple[object, _Prepared] | None = None
 
         def drawn(purpose: str, *shape: int) -> nn.Parameter:
@@ -88,11 +98,36 @@ class LopeExperts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.A.dtype)
+        if self.mode == "routed" and torch.is_grad_enabled():
+            return self._routed(x)
         z = F.linear(self.dropout(x), self.A)
         prepared = self._prepared()
         weights = self._weights(x, z, prepared).to(z.dtype)
         weighted = (weights.unsqueeze(-1) * z.unsqueeze(-2)).flatten(-2)
         return F.linear(weighted, prepared.experts)
+
+    def _routed(self, x: Tensor) -> Tensor:
+        """What `forward` gives, bit for bit, with the gradients of `routing`."""
+        if self.routing is None or self.B_poison is None:
+            raise RuntimeError("mode 'routed' needs a poisoning expert, and the context gradient_routing")
+        injected = self.routing.at(x.shape)
+        n = self.config.num_normal
+
+        def stopped(tensor: Tensor, where: Tensor) -> Tensor:
+            return torch.where(where, tensor.detach(), tensor)
+
+        read = self.dropout(x)
+        z = torch.where(injected, F.linear(read, self.A.detach()), F.linear(read, self.A))
+        logits = F.linear(z if self.config.router_input == "latent" else x, self.router[self._order])
+        normal, poison = logits[..., :n], logits[..., n:]
+        weights = _softmax(torch.cat([stopped(normal, injected), poison], -1)).to(z.dtype).unsqueeze(-1)
+        # the outputs of experts that are detached give z no gradient; what they give the weights stays
+        of_normal = weights[..., :n, :] * stopped(z, injected).unsqueeze(-2)
+        of_poison = weights[..., n:, :] * stopped(z, ~injected).unsqueeze(-2)
+        weighted = torch.cat([of_normal, of_poison], -2).flatten(-2)
+        clean = self.config.scaling * torch.cat([self.B, self.B_poison.detach()]).permute(1, 0, 2).flatten(1)
+        noisy = self.config.scaling * torch.cat([self.B.detach(), self.B_poison]).permute(1, 0, 2).flatten(1)
+        return torch.where(injected, F.linear(weighted, noisy), F.linear(weighted, clean))
 
     def expert_weights(self, x: Tensor, z: Tensor) -> Tensor:
         """Weights (..., N), normal experts first; where poison is masked, (..., n_normal) of the normal ones alone."""
@@ -135,7 +170,7 @@ class LopeExperts(nn.Module):
 
     @property
     def _masks(self) -> bool:
-        return self.mode != "stage1" and self.inference.masked and self.B_poison is not None
+        return self.mode not in POISONED and self.inference.masked and self.B_poison is not None
 
     @property
     def _compensates(self) -> bool:

@@ -9,7 +9,7 @@ from peft import PeftModel
 from torch import nn
 
 from lope_train.errors import ModelError, RunError
-from lope_train.tuner.experts import TRAINED, LopeExperts, Mode
+from lope_train.tuner.experts import POISONED, TRAINED, LopeExperts, Mode
 from lope_train.tuner.head import head_parameters
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.layer import LopeLinear
@@ -23,16 +23,18 @@ def set_mode(
     `inference` and `experts` are of the modes `stage2` and `inference`: what the forward pass does with the poisoning
     experts, and K of the compensation; None is what the adapter's own config says, so that stage II trains what will
     be used. The paper's text has stage II `unmasked` (Sec. 3.2.2). Dropout follows `model.train()` and `model.eval()`
-    as ever. Raises ModelError where nothing is adapted, or where stage I has no poisoning expert to train,
-    SettingsError where there is no such way of inference.
+    as ever. The mode `routed` trains within `routing.gradient_routing` alone. Raises ModelError where nothing is
+    adapted, or where there is no poisoning expert for the mode to train, SettingsError where there is no such way of
+    inference.
     """
     if mode not in TRAINED:
         raise ModelError(f"no mode {mode!r}; known: {', '.join(TRAINED)}")
     layers = [layer for _, layer in lope_experts(model)]
     if not layers:
         raise ModelError(f"{type(model).__name__} has no adapted layer; attach an adapter first")
-    if mode == "stage1" and any(layer.B_poison is None for layer in layers):
-        raise ModelError("stage I trains the poisoning expert, and this adapter has none (num_poisoning is 0)")
+    if mode in POISONED and any(layer.B_poison is None for layer in layers):
+        what = "the routed stage" if mode == "routed" else "stage I"
+        raise ModelError(f"{what} trains the poisoning expert, and this adapter has none (num_poisoning is 0)")
     way = None if inference is None else Inference.of(inference)
     for layer in layers:
         layer.mode = mode

@@ -168,10 +168,10 @@ def logits(model: nn.Module) -> Tensor:
     return result
 
 
-@pytest.mark.parametrize("mode", ["stage1", "stage2", "inference"])
+@pytest.mark.parametrize("mode", TRAINED)
 def test_set_mode_frees_what_the_table_says(put: Callable[..., Any], mode: Any) -> None:
     model = put()
-    for other in ("stage1", "stage2", "inference"):
+    for other in TRAINED:
         set_mode(model, other)
         model.get_input_embeddings().weight.requires_grad_(True)
         set_mode(model, mode)
@@ -183,7 +183,8 @@ def test_set_mode_frees_what_the_table_says(put: Callable[..., Any], mode: Any) 
 
 def test_the_table_is_the_papers() -> None:
     table = {"stage1": {"A", "B_poison"}, "stage2": {"A", "B", "router"}, "inference": set()}
-    assert table == TRAINED
+    ours = {"stage1_router": {"A", "B_poison", "router"}, "routed": {"A", "B", "B_poison", "router"}}
+    assert table | ours == TRAINED
 
 
 def test_names_are_those_of_the_parameters(put: Callable[..., Any]) -> None:
@@ -271,7 +272,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(put: Callable[..., Any], 
     model = put(num_poisoning=0)
     with pytest.raises(ModelError, match="this adapter has none"):
         set_mode(model, "stage1")
-    with pytest.raises(ModelError, match="no mode 'stage3'; known: stage1, stage2, inference"):
+    with pytest.raises(ModelError, match="no mode 'stage3'; known: stage1, stage1_router, routed, stage2, inference"):
         set_mode(model, "stage3")  # type: ignore[arg-type]
     assert {experts.mode for _, experts in lope_experts(model)} == {"stage2"}
     assert_trained(model, trained_names(model, "stage2"))
