@@ -14,9 +14,9 @@ from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules
 
-from lope_train.methods.method import HEAD, Allocation, Method, Noise, Reads, Stage
+from lope_train.methods.method import HEAD, Allocation, Method, Noise, Reads, Stage, StageChoices
 
-__all__ = ["HEAD", "METHODS", "Allocation", "Method", "Noise", "Reads", "Stage", "having"]
+__all__ = ["HEAD", "METHODS", "Allocation", "Method", "Noise", "Reads", "Stage", "StageChoices", "having"]
 
 _FILES = [module.name for module in iter_modules(__path__) if module.name != "method"]
 METHODS: dict[str, Method] = {

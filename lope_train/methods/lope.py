@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lope_train.methods.method import AdapterSettings, Method, Noise, Stage, reads_of
-from lope_train.tuner.inference import STAGE2, Stage2
+from lope_train.methods.method import AdapterSettings, Method, Stage, StageChoices, reads_of
+from lope_train.tuner.inference import STAGE2
 
 if TYPE_CHECKING:
     from lope_train.tuner.config import LopeConfig
+    from lope_train.tuner.experts import Mode
 
 
 def experts(settings: AdapterSettings, num_poisoning: int) -> LopeConfig:
@@ -40,10 +41,14 @@ def _config(_model: Any, settings: AdapterSettings, _steps: int) -> LopeConfig:
     return experts(settings, settings.num_poisoning)
 
 
-def _stages(noise: Noise, stage2: Stage2) -> tuple[Stage, ...]:
+def _stages(choices: StageChoices) -> tuple[Stage, ...]:
+    if choices.routed:
+        return (Stage("routed stage", "noisy", "routed"),)
+    noise = choices.noise
+    mode: Mode = "stage1_router" if choices.train_router else "stage1"
     return (
-        Stage("stage I", reads_of(noise), "stage1", noise.continuous),
-        Stage("stage II", "parent", "stage2", forward=stage2.forward),
+        Stage("stage I", reads_of(noise), mode, noise.continuous, injected=choices.injected),
+        Stage("stage II", "parent", "stage2", forward=choices.stage2.forward),
     )
 
 

@@ -42,6 +42,19 @@ class Noise(NamedTuple):
     """The input embeddings get noise."""
 
 
+class StageChoices(NamedTuple):
+    """What decides the stages of a method; all but `noise` is of methods with a poisoning expert."""
+
+    noise: Noise
+    stage2: Stage2 = STAGE2
+    routed: bool = False
+    """One stage, whose gradients go by where noise was injected."""
+    injected: bool = False
+    """Stage I of two reads the rows that noise came to alone."""
+    train_router: bool = False
+    """Stage I of two trains the router too."""
+
+
 class AdapterSettings(Protocol):
     """What a method may read of the settings of a training; `TrainSettings` says what each is."""
 
@@ -100,11 +113,18 @@ class Stage:
     embedding_noise: bool = False
     forward: Inference = Inference.UNMASKED
     """What its forward pass does with the poisoning experts, where there are any."""
+    injected: bool = False
+    """It reads the rows that noise came to alone."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether its gradients go by where noise was injected."""
+        return self.mode == "routed"
 
 
-def one_stage(mode: Mode | None = None) -> Callable[[Noise, Stage2], tuple[Stage, ...]]:
+def one_stage(mode: Mode | None = None) -> Callable[[StageChoices], tuple[Stage, ...]]:
     """The stages of a method that trains once, on what the noise says."""
-    return lambda noise, _: (Stage("training", reads_of(noise), mode, noise.continuous),)
+    return lambda choices: (Stage("training", reads_of(choices.noise), mode, choices.noise.continuous),)
 
 
 def reads_of(noise: Noise) -> Reads:
@@ -129,8 +149,8 @@ class Method:
     """What `adapter_config.json` says."""
     config: Callable[[Any, AdapterSettings, int], PeftConfig]
     """The adapter: of a base model, the settings, and the number of steps of its last stage. Raises ModelError."""
-    stages: Callable[[Noise, Stage2], tuple[Stage, ...]]
-    """What is trained one after the other, under these parts of HyNoIse, and with this in stage II."""
+    stages: Callable[[StageChoices], tuple[Stage, ...]]
+    """What is trained one after the other."""
     parameters: Mapping[str, str]
     """The parameters of its adapter: what counts call them, and the pattern (fnmatch) of their full names. All train,
     unless the mode of a stage says otherwise."""
@@ -169,7 +189,7 @@ class Method:
 
     @property
     def _usual(self) -> tuple[Stage, ...]:
-        return self.stages(Noise(discrete=True, continuous=True), STAGE2)
+        return self.stages(StageChoices(Noise(discrete=True, continuous=True)))
 
     def attach(self, model: Any, settings: AdapterSettings, steps: int) -> PeftModel:
         """The base `model` with the adapter on it, as peft has it; `steps` are those of the last stage.

@@ -20,6 +20,8 @@ RECIPES = Recipes("train", ("**/*.toml",))
 
 _LINKED = ("stage2", "inference")
 """Settings of which each follows from the other."""
+_UNROUTED = ("stage2", "hynoise")
+"""Settings that a recipe states and routing has none of."""
 SHORT = {"learning_rate": "lr", "r": "rank"}
 """Settings that the command line calls otherwise."""
 
@@ -60,6 +62,8 @@ def settings_from(recipe: Mapping[str, Any], typed: Mapping[str, Any]) -> TrainS
     for one, other in (_LINKED, _LINKED[::-1]):
         if one in typed and other not in typed:
             given.pop(other, None)  # it follows from what was typed
+    if typed.get("route", "none") != "none":
+        given = {name: value for name, value in given.items() if name not in _UNROUTED or name in typed}
     required = [name for name, field in TrainSettings.model_fields.items() if field.is_required()]
     if missing := [f"--{name}" for name in required if name not in given]:
         raise SettingsError(f"missing: {', '.join(missing)}; type what is missing, or name a recipe that has it")

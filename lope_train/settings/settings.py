@@ -12,7 +12,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from lope_common.errors import did_you_mean, suggest
 from lope_common.places import STORE_HELP
 from lope_train.errors import SettingsError
-from lope_train.methods import METHODS, Noise, Stage, having
+from lope_train.methods import METHODS, Noise, Stage, StageChoices, having
 from lope_train.tuner.inference import STAGE2, Inference, Stage2, stage2_and_inference
 
 _OF_LOSS = {
@@ -23,6 +23,16 @@ _OF_LOSS = {
     "label_smoothing": "cross-entropy",
 }
 """Settings that one loss has, by their names."""
+_NOT_ROUTED = {
+    "stage1": "it has one stage, which reads all rows",
+    "train_router": "it trains the router anyway",
+    "stage2": "it has no stage II",
+    "on": "it reads the noisy version",
+    "embedding_alpha": "noise in the embeddings comes to every token, and would leave none clean",
+    "embedding_scale": "it has no noise in the embeddings",
+    "loss": "it knows where the noise is, and other losses are for where nobody does",
+}
+"""Settings that do not go with routing unless they are as by default, and why not."""
 NO_PACKING = "it gives one class a sequence, and rows in one could not be kept apart"
 
 if TYPE_CHECKING:
@@ -162,6 +172,15 @@ class TrainSettings(BaseModel):
         description="What is done with the poisoning expert once trained. Default: as stage2 has it; of frozen "
         f"{Stage2.FROZEN.deployed.value}.",
     )
+    route: Literal["none", "edits"] = Field(
+        "none",
+        description=f"Of {having(lambda m: m.poisoning)}. edits: one stage on the noisy version, in which tokens with "
+        "an edit record train the poisoning expert alone, and all others all else.",
+    )
+    stage1: Literal["all", "injected"] = Field(
+        "all", description="The rows of stage I: all, or those with an edit record."
+    )
+    train_router: bool = Field(False, description="In stage I too, not in stage II alone.")
     num_virtual_tokens: int = Field(20, ge=1, le=10_000, description=f"Of {having(lambda m: m.virtual_tokens)}.")
 
     embedding_alpha: float | None = Field(
@@ -194,6 +213,7 @@ class TrainSettings(BaseModel):
         except ValidationError as error:
             raise SettingsError(one_line(error, cls)) from None
         settings._check_method()
+        settings._check_route()
         settings._check_noise()
         settings._check_loss()
         if METHODS[settings.method].poisoning and settings.num_poisoning >= settings.num_experts:
@@ -211,7 +231,8 @@ class TrainSettings(BaseModel):
         if METHODS[settings.method].poisoning:
             ways = stage2_and_inference(settings.stage2, settings.inference)
             for name, way in zip(("stage2", "inference"), ways, strict=True):
-                object.__setattr__(settings, name, way)  # frozen for all but its own making
+                if name != "stage2" or settings.route == "none":
+                    object.__setattr__(settings, name, way)  # frozen for all but its own making
         return settings
 
     def _check_method(self) -> None:
@@ -226,6 +247,30 @@ class TrainSettings(BaseModel):
                     f"{name} is for method {having(lambda m: m.poisoning)}; {self.method!r} has one stage and no "
                     "poisoning expert; leave it out"
                 )
+
+    def _check_route(self) -> None:
+        fields = type(self).model_fields
+        for name in ("route", "stage1", "train_router"):
+            if getattr(self, name) != fields[name].default and not METHODS[self.method].poisoning:
+                raise SettingsError(
+                    f"{name} is for method {having(lambda m: m.poisoning)}; {self.method!r} has no poisoning expert; "
+                    "leave it out"
+                )
+        if self.stage1 == "injected" and not self.noise.discrete:
+            raise SettingsError(
+                f"stage1 'injected' contradicts hynoise {self.hynoise!r}: stage I would read the clean version; leave "
+                "one out"
+            )
+        if self.route == "none":
+            return
+        for name, why in _NOT_ROUTED.items():
+            if getattr(self, name) not in (fields[name].default, 0):
+                raise SettingsError(f"{name} does not go with route 'edits': {why}; leave it out")
+        if self.hynoise not in (None, "discrete"):
+            raise SettingsError(
+                f"hynoise {self.hynoise!r} contradicts route 'edits': noise is read in the text, where edits say what "
+                "it is, and there is none in the embeddings; leave it out"
+            )
 
     def _check_loss(self) -> None:
         for name, loss in _OF_LOSS.items():
@@ -254,11 +299,16 @@ class TrainSettings(BaseModel):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """What is trained one after the other."""
-        return METHODS[self.method].stages(self.noise, self.stage2 or STAGE2)
+        return METHODS[self.method].stages(
+            StageChoices(
+                self.noise, self.stage2 or STAGE2, self.route == "edits", self.stage1 == "injected", self.train_router
+            )
+        )
 
     @property
     def noise(self) -> Noise:
         """The parts of HyNoIse: of the first stage, where there are two."""
-        read = "both" if METHODS[self.method].reads_both else "discrete" if self.on == "noisy" else "none"
+        both = METHODS[self.method].reads_both and self.route == "none"
+        read = "both" if both else "discrete" if self.on == "noisy" or self.route == "edits" else "none"
         chosen = self.hynoise or read
         return Noise(chosen in ("both", "discrete"), chosen in ("both", "continuous"))

@@ -16,19 +16,23 @@ _HALF = 0.5
 
 
 def measured(
-    trainer: StageTrainer, rows: datasets.Dataset, held_out: datasets.Dataset | None, deployed: Inference | None
+    trainer: StageTrainer,
+    rows: datasets.Dataset,
+    what: str,
+    held_out: datasets.Dataset | None,
+    deployed: Inference | None,
 ) -> dict[str, Any]:
     """Entries of the last stage's report, of the weights that are kept: `losses`, of `trainer.Measured` in `nats`, with
     the rows and the unit that they are of; with a poisoning expert `deployed`, the way in which they will be used, and
     `poison_share` unless it has no effect.
 
-    On `held_out`, with `held_out_loss` and `best_step`, or on the first of the training `rows`.
+    On `held_out`, with `held_out_loss` and `best_step`, or on the first of the `rows`; `what` these are.
     """
     report: dict[str, Any] = {} if deployed is None else {"deployed": deployed.value}
     if held_out is None:
         some = rows.select(range(min(_ROWS, len(rows))))
         nats, share = trainer.measure(some)
-        on, number = "training rows", len(some)
+        on, number = what, len(some)
     else:
         best = trainer.state.best_global_step
         entry = next(e for e in trainer.state.log_history if "eval_loss" in e and e["step"] == best)
@@ -62,6 +66,8 @@ def ending(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _advice(report: Mapping[str, Any]) -> str:
     deployed = report.get("deployed")
+    if "injected" in report:
+        return "train longer, at another --lr, or in two stages (without --route)"
     if deployed is not None and deployed != report["trained_as"]:
         return f"train stage II as the adapter is used (--stage2 {deployed})"
     return "train longer, or at another --lr"

@@ -14,6 +14,7 @@ from lope_common.places import typed_path
 from lope_common.shown import one_line
 from lope_train.data.classified import ClassifiedCollator, check_trained, classes_of, load_classified
 from lope_train.data.collate import Collator
+from lope_train.data.injected import edited_rows, find_injected
 from lope_train.data.tokens import Tokens, load_tokens, notice
 from lope_train.data.transitions import read_transition
 from lope_train.data.versions import Version, parent, resolve
@@ -31,6 +32,7 @@ from lope_train.training.estimate import estimate, needs_estimate
 from lope_train.training.objective import CROSS_ENTROPY, objective_of
 from lope_train.training.pooling import check_pooling
 from lope_train.training.progress import Progress
+from lope_train.training.routing import learned_rows
 from lope_train.training.selection import selection_of
 from lope_train.training.stage import REPORT, StageRows, check_reporters, run_stage, steps_of
 from lope_train.tuner.head import reset_head
@@ -74,10 +76,13 @@ def train(settings: TrainSettings) -> Path:
     _check_model(model, settings, head)
     encoder_decoder = bool(model.config.is_encoder_decoder)
 
+    only, shares = edited_rows(noisy, settings.store) if any(stage.injected for stage in stages) else (None, {})
+
     def tokens(version: Version) -> Tokens:
         max_length, truncate, needed = settings.max_length, settings.truncate, "a prompt or target"
+        some = only if version is noisy else None
         if classes is not None:
-            loaded = load_classified(version, tokenizer, classes, max_length=max_length, truncate=truncate)
+            loaded = load_classified(version, tokenizer, classes, max_length=max_length, truncate=truncate, only=some)
             needed = "a text and a label"
         else:
             loaded = load_tokens(
@@ -87,6 +92,7 @@ def train(settings: TrainSettings) -> Path:
                 truncate=truncate,
                 packing=settings.packing,
                 encoder_decoder=encoder_decoder,
+                only=some,
             )
         if world.main and (line := notice(version, loaded.counts, max_length, needed)):
             print(one_line(line), file=sys.stderr)
@@ -96,6 +102,12 @@ def train(settings: TrainSettings) -> Path:
     with world.main_first():
         read = {name: tokens(version) for name, version in versions.items() if any(s.reads == name for s in stages)}
         measured = tokens(held_out).dataset if held_out else None
+    injected = None
+    if settings.route == "edits":
+        injected = find_injected(noisy, read["noisy"], tokenizer, settings.store, classified=classes is not None)
+        if world.main and injected.unaligned:
+            line = f"{noisy.ref}: {injected.unaligned} rows whose texts the chat template changes count as noise, whole"
+            print(one_line(line), file=sys.stderr)
     rows = [
         StageRows(
             versions[stage.reads].ref,
@@ -103,12 +115,15 @@ def train(settings: TrainSettings) -> Path:
             read[stage.reads].counts.unusable + read[stage.reads].counts.too_long,
             measured if stage is stages[-1] else None,
             last=stage is stages[-1],
+            injected=injected,
+            shares={"rows": shares} if stage.injected else {},
         )
         for stage in stages
     ]
     last_read = read[stages[-1].reads]
     if classes is not None:
-        check_trained(versions[stages[-1].reads].ref, last_read, classes, settings.max_length)
+        learned = last_read if injected is None else learned_rows(last_read, injected)
+        check_trained(versions[stages[-1].reads].ref, learned, classes, settings.max_length)
     transition = _transition(settings, classes)
     if settings.noise_rate is not None:
         _check_rate(settings.noise_rate, last_read.counts.rows - last_read.counts.unusable - last_read.counts.too_long)
@@ -220,6 +235,11 @@ def _check_model(model: Any, settings: TrainSettings, head: str) -> None:
         raise SettingsError("fsdp does not go with an encoder-decoder: its halves share embeddings; leave it out")
     if settings.fsdp and is_encoder(config):
         raise SettingsError("fsdp does not go with an encoder: accelerate shards its embeddings twice; leave it out")
+    if settings.route == "edits" and config.is_encoder_decoder:
+        raise SettingsError(
+            "route 'edits' does not go with an encoder-decoder: its decoder runs over other tokens than its encoder; "
+            "leave it out"
+        )
     if settings.packing and config.is_encoder_decoder:
         raise SettingsError("packing does not go with an encoder-decoder: rows in one sequence could not be kept apart")
 

@@ -6,9 +6,9 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from lope_common.extras import check_installed
 from lope_common.files import new_folder
 from lope_train.data.classified import ClassifiedCollator
 from lope_train.data.collate import Collator
+from lope_train.data.injected import Injected
 from lope_train.errors import RunError, SettingsError
 from lope_train.inspection.moves import Moved
 from lope_train.methods import METHODS, Stage
@@ -32,6 +33,8 @@ from lope_train.training.deployed import measured
 from lope_train.training.embedding_noise import embedding_noise, noise_strength, told
 from lope_train.training.objective import Objective
 from lope_train.training.progress import Progress
+from lope_train.training.routing import clean_rows, routed
+from lope_train.training.routing import told as noise_told
 from lope_train.training.selection import Selection
 from lope_train.training.trainer import StageTrainer, load_state
 from lope_train.world import World
@@ -48,6 +51,17 @@ class StageRows:
     left_out: int
     held_out: datasets.Dataset | None = None
     last: bool = False
+    injected: Injected | None = None
+    """Of a routed stage: which of the tokens are noise."""
+    shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Of a stage that reads injected rows alone: how much of the version they are."""
+
+    @property
+    def noise(self) -> dict[str, Any]:
+        """What its report has of the noise: shares, by level of the ops."""
+        if self.injected is not None:
+            return {"injected": {**self.injected.shares, "unaligned_rows": self.injected.unaligned}}
+        return {"injected": dict(self.shares)} if self.shares else {}
 
 
 def steps_of(rows: int, settings: TrainSettings) -> int:
@@ -100,9 +114,14 @@ def run_stage(
         noise = None
         if alpha:
             noise = stack.enter_context(embedding_noise(model, alpha, settings.seed, settings.embedding_scale))
+        batches = None
+        if reads.injected is not None:
+            batches = stack.enter_context(routed(model, reads.injected, settings.activation_checkpointing))
         about = f"{reads.ref}, {len(reads.rows)} rows, {trained} parameters"
         if method.poisoning and stage.mode == "stage2":
             about += f", the poisoning expert {stage.forward.treatment}"
+        if reads.injected is not None:
+            about += f", {noise_told(reads.injected)}"
         progress.enter(number - 1, stage.name, ", ".join(filter(None, (about, told(strength)))))
         stack.enter_context(_advised(settings))
         trainer = StageTrainer(
@@ -110,6 +129,7 @@ def run_stage(
             stage.name,
             reads.ref,
             noise,
+            batches,
             method,
             allocation,
             progress,
@@ -117,7 +137,7 @@ def run_stage(
             settings.inference,
             objective,
             selection,
-            args=_arguments(settings, checkpoints, reads, stage.name),
+            args=_arguments(settings, checkpoints, reads, stage),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
             data_collator=collator,
@@ -131,7 +151,8 @@ def run_stage(
     if method.poisoning:
         report["trained_as"] = stage.forward.value
     if reads.last:
-        report |= measured(trainer, reads.rows, reads.held_out, settings.inference)
+        rows, what = (reads.rows, "training rows") if reads.injected is None else clean_rows(reads.rows, reads.injected)
+        report |= measured(trainer, rows, what, reads.held_out, settings.inference)
     _leave_result(trainer, model, folder.result(number), report)
     if "wandb" in settings.report_to and World.here().main:
         import wandb
@@ -158,6 +179,7 @@ def _report(
         "final_loss": sum(losses[-tenth:]) / tenth,
         "trained_parameters": trained,
         **strength,
+        **reads.noise,
     }
     return report
 
@@ -238,9 +260,10 @@ def _out_of_memory(settings: TrainSettings) -> RunError:
     return RunError(f"out of memory; try {', '.join(filter(None, advice))}")
 
 
-def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, stage: str) -> TrainingArguments:
+def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, stage: Stage) -> TrainingArguments:
     world = World.here()
     held_out = reads.held_out is not None
+    recomputes = settings.activation_checkpointing and not stage.routed  # else `routed` switches it on
     every = min(settings.save_every, steps_of(len(reads.rows), settings))  # a short stage is measured once
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
@@ -257,8 +280,8 @@ def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, sta
         data_seed=settings.seed,
         bf16=settings.bf16,
         # not fsdp_config's own, which would draw other dropout when it recomputes
-        activation_checkpointing=settings.activation_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False} if settings.activation_checkpointing else None,
+        activation_checkpointing=recomputes,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recomputes else None,
         fsdp=settings.fsdp or None,  # type: ignore[arg-type]
         use_cpu=world.on_cpu,
         ddp_find_unused_parameters=False,
@@ -275,7 +298,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path, reads: StageRows, sta
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to=["wandb"] if "wandb" in settings.report_to else "none",
-        run_name=f"{settings.out.name} {stage}",
+        run_name=f"{settings.out.name} {stage.name}",
         disable_tqdm=True,
         log_level_replica="error",
         label_names=["labels"],

@@ -30,6 +30,7 @@ from lope_train.training.embedding_noise import EmbeddingNoise
 from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
 from lope_train.training.objective import Objective
 from lope_train.training.progress import Progress
+from lope_train.training.routing import InjectedBatches
 from lope_train.training.selection import Select, Selection
 from lope_train.tuner.inference import Inference
 from lope_train.tuner.modes import inferring, lope_experts, without_adapter
@@ -77,6 +78,7 @@ class StageTrainer(Trainer):
         name: str,
         ref: str,
         noise: EmbeddingNoise | None,
+        injected: InjectedBatches | None,
         method: Method,
         allocation: Allocation | None,
         progress: Progress,
@@ -98,6 +100,7 @@ class StageTrainer(Trainer):
         self._name = name
         self._ref = ref
         self._noise = noise
+        self._injected = injected
         self._method = method
         self._allocation = allocation
         self._progress = progress
@@ -138,6 +141,8 @@ class StageTrainer(Trainer):
         for part in split_by_length(inputs, _PART_ROWS) if in_parts else [inputs]:
             if self._noise is not None:
                 self._noise.next_batch(self.state.global_step, part)
+            if self._injected is not None:
+                self._injected.next_batch(part)
             summed, _ = self._trained(model, {name: tensor for name, tensor in part.items() if name != "row"})
             total = total + summed
         # Gradients are averaged over the processes, and num_items_in_batch is of all of them.

@@ -97,6 +97,14 @@ def test_what_is_typed_of_stage_2_and_inference_decides_about_the_recipe_s(
     assert (settings.stage2, settings.inference) == (stage2, inference)
 
 
+def test_routing_takes_a_recipe_without_its_stage_2_and_its_noise() -> None:
+    settings = settings_from(load_recipe(FOLDER / "lope.toml"), REQUIRED | {"route": "edits"})
+    assert (settings.route, settings.stage2, settings.inference) == ("edits", None, "compensated")
+    assert settings.noise == Noise(discrete=True, continuous=False)
+    with pytest.raises(SettingsError, match="stage2 does not go with route"):
+        settings_from(load_recipe(FOLDER / "lope.toml"), REQUIRED | {"route": "edits", "stage2": "masked"})
+
+
 def test_what_is_typed_goes_before_the_recipe(recipe: Path) -> None:
     recipe.write_text('data = "a"\nmodel = "m"\nout = "o"\nr = 8\nepochs = 2\ntarget_modules = ["q_proj", "o_proj"]\n')
     settings = settings_from(load_recipe(recipe), {"r": 2, "data": "b"})

@@ -65,6 +65,21 @@ def test_defaults_are_those_of_the_paper() -> None:
             "fsdp does not go with method 'adalora': it needs its adapter whole in every process; leave it out",
         ),
         ({"method": "lora", "hynoise": "both"}, "hynoise 'both' contradicts on 'parent'"),
+        ({"route": "edit"}, "'none' or 'edits'; did you mean 'edits'?"),
+        ({"method": "lora", "route": "edits"}, "route is for method lope; 'lora' has no poisoning expert"),
+        ({"method": "hydralora", "train_router": True}, "train_router is for method lope"),
+        ({"method": "lora", "stage1": "injected"}, "stage1 is for method lope"),
+        ({"stage1": "injected", "hynoise": "continuous"}, "stage1 'injected' contradicts hynoise 'continuous'"),
+        ({"route": "edits", "stage1": "injected"}, "stage1 does not go with route 'edits': it has one stage"),
+        ({"route": "edits", "train_router": True}, "train_router does not go with route 'edits'"),
+        ({"route": "edits", "stage2": "frozen"}, "stage2 does not go with route 'edits': it has no stage II"),
+        ({"route": "edits", "stage2": "compensated"}, "stage2 does not go with route 'edits'"),
+        ({"route": "edits", "on": "noisy"}, "on does not go with route 'edits': it reads the noisy version"),
+        ({"route": "edits", "embedding_alpha": 0.1}, "embedding_alpha does not go with route 'edits': noise in the"),
+        ({"route": "edits", "embedding_scale": "neftune"}, "embedding_scale does not go with route 'edits'"),
+        ({"route": "edits", "loss": "gce"}, "loss does not go with route 'edits': it knows where the noise is"),
+        ({"route": "edits", "hynoise": "both"}, "hynoise 'both' contradicts route 'edits'"),
+        ({"route": "edits", "hynoise": "none"}, "hynoise 'none' contradicts route 'edits'"),
     ],
 )
 def test_bad_settings_are_one_clear_line(values: dict[str, Any], message: str) -> None:
@@ -93,6 +108,23 @@ def test_stage_2_and_inference_follow_from_each_other(given: dict[str, str], sta
     forward = {"frozen": "unmasked"}.get(stage2, stage2)
     assert [stage.forward for stage in settings.stages] == ["unmasked", forward]
     assert TrainSettings(**REQUIRED, method="lora").stage2 is None
+
+
+def test_variants_of_the_stages() -> None:
+    def stages(**values: Any) -> list[tuple[Any, ...]]:
+        found = TrainSettings(**REQUIRED, **values).stages
+        return [(stage.reads, stage.mode, stage.embedding_noise, stage.forward, stage.injected) for stage in found]
+
+    second = ("parent", "stage2", False, "compensated", False)
+    assert stages() == [("noisy", "stage1", True, "unmasked", False), second]
+    assert stages(stage1="injected") == [("noisy", "stage1", True, "unmasked", True), second]
+    assert stages(train_router=True) == [("noisy", "stage1_router", True, "unmasked", False), second]
+    for hynoise in (None, "discrete"):
+        assert stages(route="edits", hynoise=hynoise) == [("noisy", "routed", False, "unmasked", False)]
+    routed = TrainSettings(**REQUIRED, route="edits", embedding_alpha=0)
+    assert (routed.stage2, routed.inference) == (None, "compensated")
+    assert TrainSettings(**REQUIRED, route="edits", inference="masked").inference == "masked"
+    assert TrainSettings.model_validate(routed.model_dump()) == routed
 
 
 def test_every_method_that_may_be_asked_for_exists() -> None:

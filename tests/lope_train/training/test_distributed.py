@@ -121,6 +121,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "held-out": {"held_out": "tiny", "patience": 1, "epochs": 4},
     "recomputed": {"activation_checkpointing": True},
     "few-rows": {"batch_size": 48},
+    "routed": {"route": "edits"},
+    "routed-recomputed": {"route": "edits", "packing": True, "batch_size": 4, "activation_checkpointing": True},
     "gce": {"method": "lora", "loss": "gce"},
     "small-loss": {"loss": "small-loss", "noise_rate": 0.3},
     "small-loss-packed": {"method": "lora", "loss": "small-loss", "noise_rate": 0.3, "packing": True, "batch_size": 4},
