@@ -13,6 +13,8 @@ from lope_common.faces import lazy
 if TYPE_CHECKING:
     from lope_train.data.classified import ClassifiedCollator, load_classified
     from lope_train.data.collate import Collator
+    from lope_train.data.edits import Mark
+    from lope_train.data.injected import find_injected
     from lope_train.data.prompts import PromptTemplate
     from lope_train.data.rows import Layout
     from lope_train.data.tokens import load_tokens
@@ -22,8 +24,10 @@ __all__ = [
     "ClassifiedCollator",
     "Collator",
     "Layout",
+    "Mark",
     "PromptTemplate",
     "Version",
+    "find_injected",
     "load_classified",
     "load_tokens",
     "parent",
@@ -36,8 +40,10 @@ __getattr__ = lazy(
         "ClassifiedCollator": "classified",
         "Collator": "collate",
         "Layout": "rows",
+        "Mark": "edits",
         "PromptTemplate": "prompts",
         "Version": "versions",
+        "find_injected": "injected",
         "load_classified": "classified",
         "load_tokens": "tokens",
         "parent": "versions",

@@ -133,6 +133,7 @@ def another(name: str, field: FieldInfo) -> Any:
     return kinds[0]("another")
 
 
+OF_LOPE: dict[str, Any] = {"route": "edits", "stage1": "injected", "train_router": True}
 OF_LOSS: dict[str, tuple[str, Any]] = {
     "gce_q": ("gce", 0.5),
     "transition": ("forward", Path("t.json")),
@@ -169,7 +170,7 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
         name: another(name, field)
         for name, field in TrainSettings.model_fields.items()
         # the last ones are not of another method, or of one loss each
-        if name not in {"data", "model", "out", "stage2", "inference", "loss", *OF_LOSS}
+        if name not in {"data", "model", "out", "stage2", "inference", *OF_LOPE, "loss", *OF_LOSS}
     }
     ran = shell.train(*(word for name, value in given.items() for word in words(name, value)))
     assert ran.code == 0, ran.err
@@ -183,6 +184,9 @@ def test_every_setting_has_its_option(shell: Shell, seen: list[TrainSettings]) -
     for name, (loss, value) in OF_LOSS.items():
         assert shell.train("--loss", loss, "--epochs", "3", flag(name), str(value)).code == 0
         assert (seen[-1].loss, getattr(seen[-1], name)) == (loss, value)
+    for name, value in OF_LOPE.items():
+        assert shell.train(*words(name, value)).code == 0
+        assert getattr(seen[-1], name) == value != getattr(default, name)
     off = shell.train("--recipe", shell.recipe("truncate = true\n"), "--no-truncate")
     assert (off.code, seen[-1].truncate) == (0, False)
 

@@ -16,8 +16,15 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
 import lope_data
 from lope_train.cli import main
-from lope_train.data import ClassifiedCollator, Collator, load_classified, load_tokens, resolve
-from lope_train.data.injected import find_injected
+from lope_train.data import (
+    ClassifiedCollator,
+    Collator,
+    Mark,
+    find_injected,
+    load_classified,
+    load_tokens,
+    resolve,
+)
 from lope_train.errors import LopeTrainError, ModelError, SettingsError
 from lope_train.methods import METHODS
 from lope_train.models import load_base, load_tokenizer
@@ -340,12 +347,10 @@ def test_layers_that_run_over_other_things_than_tokens_are_refused(class_setting
 def test_a_class_of_which_only_noise_is_left_is_refused(
     class_settings: Make, topics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lope_train.data import edits
-
     monkeypatch.setattr(
         "lope_train.data.injected.read_marks",
         lambda version, _: {
-            row["lope_row_id"]: [edits.Mark("label", "label.flip", 0, 6)]
+            row["lope_row_id"]: [Mark("label", "label.flip", 0, 6)]
             for row in version.dataset()
             if row["label"] == "number"
         },
