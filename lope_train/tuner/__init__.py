@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lope_train.tuner.layer import LopeLinear, features, is_linear
     from lope_train.tuner.model import LopeModel, attach
     from lope_train.tuner.modes import lope_experts, set_mode, trained_names
+    from lope_train.tuner.routing import Routing, gradient_routing
     from lope_train.tuner.targets import matches, target_modules
 
 __all__ = [
@@ -42,9 +43,11 @@ __all__ = [
     "LopeExperts",
     "LopeLinear",
     "LopeModel",
+    "Routing",
     "Stage2",
     "attach",
     "features",
+    "gradient_routing",
     "has_head",
     "head_modules",
     "head_parameters",
@@ -71,11 +74,13 @@ __getattr__ = lazy(
         "LopeLinear": "layer",
         "LopeModel": "model",
         "NO_EXPERT": "inference",
+        "Routing": "routing",
         "STAGE2": "inference",
         "Stage2": "inference",
         "TRAINED": "experts",
         "attach": "model",
         "features": "layer",
+        "gradient_routing": "routing",
         "has_head": "head",
         "head_modules": "head",
         "head_parameters": "head",

@@ -30,9 +30,9 @@ from lope_train.methods import METHODS
 from lope_train.models import load_base, load_tokenizer
 from lope_train.settings import TrainSettings, load_recipe
 from lope_train.training import loss_of, split_by_length
-from lope_train.training.routing import routed
+from lope_train.training.routing import InjectedBatches, routed
 from lope_train.training.run import train
-from lope_train.tuner import head_parameters, lope_experts, reset_head
+from lope_train.tuner import Routing, head_parameters, lope_experts, reset_head
 
 Make = Callable[..., TrainSettings]
 Stop = Callable[[int, TrainSettings], None]
@@ -143,16 +143,31 @@ def test_padding_parts_and_packing_change_no_gradient(tiny_settings: Make, tmp_p
     assert_alike(packed.gradients([*range(len(packed.rows))]), every)
 
 
+def test_pads_are_no_noise(tiny_settings: Make, tmp_path: Path) -> None:
+    """Also of a row whose last token is noise, and of packs, whose pads are of no row."""
+    for packing in (False, True):
+        trained = Trained(tiny_settings(tmp_path / "run", route="edits"), packing=packing)
+        every = [len(row["input_ids"]) for row in trained.rows]
+        numbers = [*range(len(every))] if packing else [WHOLE[0], int(np.argmax(every))]
+        sizes = [every[number] for number in numbers]
+        assert sizes[0] < max(sizes)
+        batch = trained.collator([trained.rows[number] for number in numbers])
+        routing = Routing()
+        InjectedBatches(routing, trained.injected).next_batch(batch)
+        injected = routing.at(torch.Size([*batch["input_ids"].shape, 1]))[..., 0]
+        assert injected.any()
+        assert all(not row[size:].any() for row, size in zip(injected, sizes, strict=True))
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "llama", "gpt2"])
 def test_a_head_learns_from_clean_rows_alone(family: str, class_settings: Make, tmp_path: Path) -> None:
     trained = Trained(class_settings(tmp_path / "run", family, route="edits"), classified=True)
     assert trained.learns(trained.gradients([0])) == NOISE
     assert trained.learns(trained.gradients([1])) == ALL | {"head"}
     alone = [trained.gradients([number]) for number in range(8)]
-    assert_alike(
-        trained.gradients([*range(8)], part_rows=3),
-        {name: torch.stack([one[name] for one in alone]).sum(0) for name in alone[0]},
-    )
+    total = {name: torch.stack([one[name] for one in alone]).sum(0) for name in alone[0]}
+    assert_alike(trained.gradients([*range(8)]), total)
+    assert_alike(trained.gradients([*range(8)], part_rows=3), total)
 
 
 def test_a_head_that_reads_a_token_of_noise_does_not_learn_from_it(class_settings: Make, tmp_path: Path) -> None:

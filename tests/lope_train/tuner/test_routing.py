@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lope_train.errors import ModelError
 from lope_train.tuner.config import LopeConfig
 from lope_train.tuner.experts import LopeExperts
+from lope_train.tuner.inference import Inference
 from lope_train.tuner.routing import Routing
 
 NAMES = ("A", "B", "B_poison", "router")
@@ -109,6 +110,24 @@ def test_the_forward_pass_is_that_of_stage_1_bit_for_bit(values: dict[str, Any])
     experts.mode = "stage1"
     torch.manual_seed(3)
     assert found.equal(experts(x))
+
+
+def test_stage_1_with_the_router_computes_what_stage_1_does() -> None:
+    """Whatever the way of inference is, which is of other modes."""
+    experts = made()
+    x, given, _ = batch()
+    outputs = {}
+    for mode in ("stage1", "stage1_router", "routed"):
+        experts.mode = mode  # type: ignore[assignment]
+        for way in Inference:
+            experts.inference = way
+            with torch.no_grad():
+                outputs[mode, way] = experts(x)
+    first, *others = outputs.values()
+    assert first.any()
+    assert all(output.equal(first) for output in others)
+    experts.mode = "stage1_router"
+    assert all(gradient.any() for gradient in gradients(experts, x, experts(x), given).values())
 
 
 @pytest.mark.parametrize("values", SIZES)
