@@ -76,6 +76,8 @@ def train(
     poisoning expert; stage II reads its parent and trains A, the normal
     experts and the router, in the way in which the adapter is used (--stage2;
     the paper's text is --stage2 frozen).
+    With --route edits one stage reads the noisy version, and its noise trains
+    the poisoning expert alone.
 
     The other methods: one stage on the parent, or with --on noisy on the noisy
     version.

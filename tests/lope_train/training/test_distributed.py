@@ -123,6 +123,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "few-rows": {"batch_size": 48},
     "routed": {"route": "edits"},
     "routed-recomputed": {"route": "edits", "packing": True, "batch_size": 4, "activation_checkpointing": True},
+    "stage-1-injected": {"stage1": "injected", "train_router": True},
     "gce": {"method": "lora", "loss": "gce"},
     "small-loss": {"loss": "small-loss", "noise_rate": 0.3},
     "small-loss-packed": {"method": "lora", "loss": "small-loss", "noise_rate": 0.3, "packing": True, "batch_size": 4},
