@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from os import PathLike, fspath
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from lope_common.errors import shown, suggest
 from lope_common.places import typed_path
 from lope_data.errors import SourceError
-
-if TYPE_CHECKING:
-    import polars
+from lope_data.rows.json_type import is_json, loads
+from lope_data.rows.values import text_of
+from lope_data.sources import InMemory, in_memory, open_source
+from lope_data.text.buffers import whole
 
 ID = "row_id"
 TARGET = "target"
-_READERS = {".csv": "read_csv", ".jsonl": "read_ndjson", ".ndjson": "read_ndjson", ".json": "read_json"}
-_READERS[".parquet"] = "read_parquet"
+_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 def read_list(given: Any, option: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
-    """The columns of a list as texts; others that it has are ignored.
+    """The columns of a list as texts, as a version has the texts of targets; others that it has are ignored.
 
     Args:
-        given: a file (csv, jsonl, json, parquet), or a table of Arrow, a frame of polars, a list of dicts.
+        given: a file (csv, jsonl, json, parquet), or a table of Arrow, a frame of polars or pandas, a list of dicts.
         option: what asks for it, for messages: `drop (--drop)`.
         columns: those that it must have; the first holds the ids.
 
     Raises:
         SourceError: it cannot be read, is empty, lacks a column, has no value in a row, or an id twice; says where.
     """
-    where, frame = _frame(given, option)
-    if frame.is_empty():
+    where, table = _table(given, option)
+    if not len(table):
         raise SourceError(f"{option}: {where} lists no row")
-    if missing := [name for name in columns if name not in frame.columns]:
-        raise SourceError(f"{option}: {where} has no column {missing[0]!r}{suggest(missing[0], frame.columns)}")
-    found = {name: [None if value is None else _text(value) for value in frame[name].to_list()] for name in columns}
+    if missing := [name for name in columns if name not in table.column_names]:
+        raise SourceError(f"{option}: {where} has no column {missing[0]!r}{suggest(missing[0], table.column_names)}")
+    found = {name: _texts(whole(table[name])) for name in columns}
     for name, values in found.items():
-        if None in values:
-            raise SourceError(f"{option}: {where}, row {values.index(None) + 1}: has no {name!r}")
+        absent = (None, "") if name == ID else (None,)  # an empty field of csv is a text
+        if (row := next((number for number, value in enumerate(values, start=1) if value in absent), None)) is not None:
+            raise SourceError(f"{option}: {where}, row {row}: has no {name!r}")
     ids = found[columns[0]]
     if len(set(ids)) < len(ids):
         first: dict[str | None, int] = {}
@@ -51,29 +53,32 @@ def read_list(given: Any, option: str, columns: tuple[str, ...]) -> dict[str, li
     return {name: [str(value) for value in values] for name, values in found.items()}
 
 
-def _frame(given: Any, option: str) -> tuple[str, polars.DataFrame]:
-    """What messages call the list, and the list."""
-    import polars
-
-    if not isinstance(given, str | PathLike):
+def _table(given: Any, option: str) -> tuple[str, pa.Table]:
+    """What messages call the list, and the list, read as a source is."""
+    source: str | InMemory
+    if isinstance(given, str | PathLike):
+        path = typed_path(fspath(given))
+        if path.suffix.lower() not in _SUFFIXES:
+            raise SourceError(f"{option}: {shown(str(given))} is not a .csv, .jsonl, .json or .parquet file")
+        if not path.is_file():  # a folder, a pattern and a URL could be sources
+            raise SourceError(f"{option}: there is no file {shown(str(path))}")
+        source = where = str(path)
+    else:
         try:
-            return "the list", polars.DataFrame(given)
-        except Exception as error:  # of any kind that the object's own interface raises
-            raise SourceError(f"{option}: must be a file or a table, not {shown(given)}") from error
-    path = typed_path(fspath(given))
-    reader = _READERS.get(Path(path).suffix.lower())
-    if reader is None:
-        raise SourceError(f"{option}: {shown(str(given))} is not a .csv, .jsonl, .json or .parquet file")
-    more: dict[str, Any] = {"infer_schema": False} if reader == "read_csv" else {}
+            source, where = in_memory(given), "the list"
+        except SourceError:
+            raise SourceError(
+                f"{option}: must be a file, a table, a frame or a list of dicts, not {shown(given)}"
+            ) from None
     try:
-        return str(path), getattr(polars, reader)(path, **more)
-    except polars.exceptions.NoDataError:
-        raise SourceError(f"{option}: {path} lists no row") from None
-    except (OSError, polars.exceptions.PolarsError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceError(f"{option}: cannot read {path}: {why}") from error
+        return where, open_source(source).read()
+    except SourceError as error:
+        raise SourceError(f"{option}: {error}") from error
 
 
-def _text(value: Any) -> str:
-    """As a version has the text of a target: numbers and truth as JSON writes them."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _texts(column: pa.Array) -> list[str | None]:
+    """The texts of values; a string is its own text in a column of several types too."""
+    if not is_json(column.type):
+        return text_of(column).to_pylist()  # type: ignore[no-any-return]
+    texts: list[str | None] = text_of(column).to_pylist()
+    return [text if text is None or not text.startswith('"') else str(loads(text)) for text in texts]

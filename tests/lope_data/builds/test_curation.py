@@ -194,12 +194,14 @@ def test_a_manifest_that_says_two_things_is_refused() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"drop": []}, "drop (--drop): the list lists no row"),
+        ({"drop": []}, "drop (--drop): the list: is empty, and has no rows"),
         ({"drop": [{"id": "a"}]}, "drop (--drop): the list has no column 'row_id'; known: id"),
         ({"drop": [{"row_id": None}]}, "drop (--drop): the list, row 1: has no 'row_id'"),
-        ({"drop": 7}, "drop (--drop): must be a file or a table, not 7"),
+        ({"drop": 7}, "drop (--drop): must be a file, a table, a frame or a list of dicts, not 7"),
         ({"drop": "rows.txt"}, "'rows.txt' is not a .csv, .jsonl, .json or .parquet file"),
-        ({"drop": "none.csv"}, "cannot read none.csv: No such file"),
+        ({"drop": "none.csv"}, "drop (--drop): there is no file 'none.csv'"),
+        ({"drop": "https://lope.test/rows.csv"}, "drop (--drop): there is no file 'https:/lope.test/rows.csv'"),
+        ({"drop": [{"row_id": ""}]}, "drop (--drop): the list, row 1: has no 'row_id'"),
         ({"drop": [0, 1, 0]}, "the list, row 3: the id '"),
         ({"drop": range(30)}, "lists all 30 rows of some@"),
         ({"relabel": [0]}, "relabel (--relabel): the list has no column 'target'"),
@@ -225,6 +227,49 @@ def test_a_list_that_cannot_be_followed_is_one_line(asked: dict[str, Any], said:
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
     assert sorted(path.name for path in own_store.iterdir() if not path.name.startswith(".")) == ["some"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("l.csv", "", "drop (--drop): l.csv: the file is empty"),
+        ("l.csv", "row_id\n", "drop (--drop): l.csv lists no row"),
+        ("l.csv", "row_id,score\na,1\nb,2,3\n", "drop (--drop): l.csv, line 3: 3 fields, where the header has 2"),
+        ("l.jsonl", '{"row_id": "a"}\n{"row_id"\n', "drop (--drop): l.jsonl, line 2: not valid JSON"),
+        ("l.parquet", "nothing", "drop (--drop): l.parquet: cannot be read as parquet"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(
+    name: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = library.ingest(CLASSES, name="some")
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    with pytest.raises(SourceError) as raised:
+        library.curate(source, drop=name)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_other_columns_may_hold_anything_and_a_name_is_no_pattern(tmp_path: Path) -> None:
+    """Of a ranked list the scores may be whole for hundreds of rows, and then not; texts may come late."""
+    rows = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(300)]
+    source = library.ingest(rows, name="many")
+    ranked = listed(source, [*range(250)])
+    for number, row in enumerate(ranked):
+        row |= {"score": 1 if number < 200 else 0.5, "reason": None if number < 200 else "why"}
+    path = tmp_path / "worst[1].jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ranked))
+    made = library.curate(source, drop=path)
+    assert ids(made) == ids(source)[250:]
+    assert library.curate(source, drop=ranked).existed
+
+
+def test_a_label_that_is_a_list_is_given_as_one_or_as_its_text(tmp_path: Path) -> None:
+    source = library.ingest([{"text": f"t {n}", "label": [["a", "b"], ["c"]][n % 2]} for n in range(6)], name="some")
+    made = library.curate(source, relabel=listed(source, [0], target=[["c"]]))
+    assert made.rows["label"].to_pylist()[0] == ["c"]
+    assert library.curate(source, relabel=listed(source, [0], target=['["c"]'])).existed
 
 
 def test_rows_of_another_version_are_counted_and_the_first_named() -> None:
