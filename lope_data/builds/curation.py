@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import OPS as ROW_OPS
 from lope_data.rows.shapes import ROW_ID, SHAPES
 from lope_data.store.draft import Shard
-from lope_data.store.manifest import FORMAT, INGEST, libraries, version_id
+from lope_data.store.manifest import BLOCK, FORMAT, INGEST, libraries, version_id
 from lope_data.store.manifest_model import Curated, Facts, Hints, IngestFacts, IngestRecipe
 from lope_data.store.manifest_model import Layout as LayoutFacts
 from lope_data.store.manifest_model import Source as Origin
@@ -37,6 +38,7 @@ from lope_data.store.verify import check_files
 from lope_data.store.version import Version
 from lope_data.text.draws import I64
 
+_SPAN = BLOCK  # rows that are looked at or made at once
 _KINDS = tuple(dict.fromkeys(shape.target_kind for shape in SHAPES.values() if shape.target_kind is not None))
 
 
@@ -117,18 +119,23 @@ def derived(version: Version, source: Version) -> Curation:
     Raises:
         StoreError: the rows are not those of the source in another way than a curation makes.
     """
-    kept = version.rows[ROW_ID]
-    there = set(kept.to_pylist())
-    dropped = frozenset(row for row in source.rows[ROW_ID].to_pylist() if row not in there)
-    rows = _rows(source.rows, np.flatnonzero(~_listed(source.rows, dropped)))
-    if not rows[ROW_ID].equals(kept):
+    own, rows = source.rows[ROW_ID], version.rows
+    found = pc.index_in(rows[ROW_ID], value_set=own)
+    numbers = np.asarray(pc.fill_null(found, -1), np.int64)
+    if (np.diff(numbers, prepend=-1) <= 0).any():  # of a row that is not there, too
         raise StoreError(f"{version.ref}: its rows are not rows of {source.ref}, in order")
+    left = np.ones(len(own), np.bool_)
+    left[numbers] = False
+    dropped = frozenset(own.filter(pa.array(left)).to_pylist())
     targets: dict[str, str] = {}
-    for kind in _KINDS:
-        before, after = targets_of(rows, kind).table, targets_of(version.rows, kind).table
-        for row, old, new in zip(*(before[ROW_ID], before["target"], after["target"]), strict=True):
-            if old.as_py() != new.as_py():
-                targets[row.as_py()] = new.as_py()
+    for low in range(0, len(rows), _SPAN):
+        pair = _rows(source.rows, numbers[low : low + _SPAN]), rows.slice(low, _SPAN).combine_chunks()
+        for kind in _KINDS:
+            before, after = (targets_of(part, kind).table for part in pair)
+            if not before[ROW_ID].equals(after[ROW_ID]):
+                raise StoreError(f"{version.ref}: some of its rows have another shape than in {source.ref}")
+            changed = after.filter(pc.fill_null(pc.not_equal(before["target"], after["target"]), False))
+            targets |= zip(changed[ROW_ID].to_pylist(), changed["target"].to_pylist(), strict=True)
     return Curation(source, dropped, targets)
 
 
@@ -138,14 +145,16 @@ def _made(curation: Curation, wanted: Wanted, options: Options) -> Version:
     source, kept = curation.source, curation.kept
 
     def shard(low: int, high: int) -> Iterator[Shard]:
-        part = _relabelled(_rows(source.rows, kept[low:high]), curation.targets)
-        untouched = pa.array([[]] * len(part), part.schema.field(ROW_OPS).type)
-        part = part.set_column(part.column_names.index(ROW_OPS), part.schema.field(ROW_OPS), untouched)
-        yield Shard(part, EDITS.empty_table(), dict(count_shapes(part)))
+        begins = [low, *range((low // _SPAN + 1) * _SPAN, high, _SPAN)]  # so that blocks of the digest are in one
+        for first, last in pairwise([*begins, high]):
+            part = _relabelled(_rows(source.rows, kept[first:last]), curation.targets)
+            untouched = pa.array([[]] * len(part), part.schema.field(ROW_OPS).type)
+            part = part.set_column(part.column_names.index(ROW_OPS), part.schema.field(ROW_OPS), untouched)
+            yield Shard(part, EDITS.empty_table(), dict(count_shapes(part)))
 
     def facts(digest: str, said: Sequence[Any]) -> Facts:
         shapes: Counter[str] = Counter()
-        for (counts,) in said:
+        for counts in (part for one in said for part in one):
             shapes.update(counts)
         return IngestFacts(
             format=FORMAT,
@@ -195,31 +204,53 @@ def _listed(rows: pa.Table, ids: frozenset[str]) -> np.ndarray[tuple[int], np.dt
 
 
 def _rows(rows: pa.Table, numbers: I64) -> pa.Table:
-    """Some rows, with the layout."""
-    return rows.take(pa.array(numbers)).combine_chunks()
+    """Rows with these ascending numbers, with the layout. Few are taken at once: `take` joins all chunks before."""
+    if not len(numbers):
+        return rows.slice(0, 0).combine_chunks()
+    begins = np.arange(numbers[0], numbers[-1] + 1, _SPAN)
+    parts = np.split(numbers, np.searchsorted(numbers, begins[1:]))
+    pieces = [
+        rows.slice(begin, _SPAN).take(pa.array(part - begin))
+        for begin, part in zip(begins.tolist(), parts, strict=True)
+        if len(part)
+    ]
+    return pa.concat_tables(pieces).combine_chunks()
 
 
 def _changed(source: Version, targets: dict[str, str], option: str) -> dict[str, str]:
     """Those that differ from what the rows have, checked."""
-    rows = _rows(source.rows, np.flatnonzero(_listed(source.rows, frozenset(targets))))
+    numbers = np.flatnonzero(_listed(source.rows, frozenset(targets)))
+    known = _classes(source)
     changed: dict[str, str] = {}
     seen: set[str] = set()
-    for kind in _KINDS:
-        found = targets_of(rows, kind).table
-        known = set(targets_of(source.rows, kind).table["target"].to_pylist()) if kind == "class" else set()
-        for number, row in enumerate(found[ROW_ID].to_pylist()):
-            old, new = found["target"][number].as_py(), targets[row]
-            if old is None:
-                continue
-            seen.add(row)
-            choices = found["choices"][number].as_py() if kind == "choice" else None
-            if (why := _unfit(kind, new, known, choices)) is not None:
-                raise SourceError(f"{option}: row {shown(row)}: {why}")
-            if new != old:
-                changed[row] = new
+    for low in range(0, len(numbers), _SPAN):
+        rows = _rows(source.rows, numbers[low : low + _SPAN])
+        for kind in _KINDS:
+            found = targets_of(rows, kind).table
+            for number, row in enumerate(found[ROW_ID].to_pylist()):
+                old, new = found["target"][number].as_py(), targets[row]
+                if old is None:
+                    continue
+                seen.add(row)
+                choices = found["choices"][number].as_py() if kind == "choice" else None
+                if (why := _unfit(kind, new, known, choices)) is not None:
+                    raise SourceError(f"{option}: row {shown(row)}: {why}")
+                if new != old:
+                    changed[row] = new
     if without := [row for row in targets if row not in seen]:
         raise SourceError(f"{option}: row {shown(without[0])} has no target to replace")
     return changed
+
+
+def _classes(source: Version) -> set[str | None]:
+    """The labels that rows have."""
+    if not any(SHAPES[shape].target_kind == "class" for shape in source.manifest.shapes):
+        return set()
+    return {
+        label
+        for low in range(0, len(source.rows), _SPAN)
+        for label in pc.unique(targets_of(source.rows.slice(low, _SPAN), "class").table["target"]).to_pylist()
+    }
 
 
 def _unfit(kind: str, new: str, known: set[str | None], choices: Sequence[str] | None) -> str | None:

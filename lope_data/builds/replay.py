@@ -78,7 +78,8 @@ def _curated(original: Version, link: Curated, options: Options, stores: list[Pa
             f"cannot replay: {original.ref} is made of rows of {link.ref}, which is not in the store {stores[-1]}; "
             "ingest, build or import that one again"
         )
-    return curate(derived(original, source), original.manifest.name, options)
+    name = "curated" if source.manifest.name != "curated" else "again"  # no name decides what comes out
+    return curate(derived(original, source), name, options)
 
 
 def _ingested(manifest: Ingest, source: str, options: Options, stores: list[Path]) -> Version:

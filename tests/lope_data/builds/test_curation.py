@@ -178,6 +178,16 @@ def test_a_replay_without_the_version_says_which_is_missing(own_store: Path) -> 
     assert not verify_version(made.folder, silent)[1]
 
 
+def test_a_replay_takes_the_same_rows_under_any_name(own_store: Path) -> None:
+    import shutil
+
+    source = library.ingest(CLASSES, name="some")
+    library.ingest(CLASSES, name="kept")
+    made = library.curate(source, drop=listed(source, [3]), name="kept")
+    shutil.rmtree(own_store / "some")
+    assert replay(made, "", 1, silent) == []
+
+
 def test_a_manifest_that_says_two_things_is_refused() -> None:
     source = library.ingest(CLASSES, name="some")
     plain = library.curate(source, drop=listed(source, [3])).manifest.plain
