@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from lope_common.shown import safe, say
 from lope_data.errors import LopeDataError
-from lope_data.report.listing import entries, size_of
+from lope_data.report.listing import entries, made_of, size_of
 from lope_data.report.rates import brief_table, by_step, remarks
 from lope_data.store.store import Store
 from lope_data.store.version import Version
@@ -96,7 +96,7 @@ def lineage(version: Version, store: Store) -> Lineage:
     children = [
         f"{entry.name}@{entry.version}"
         for entry in entries(around)
-        if entry.manifest and entry.manifest.parents and _is_of(entry.manifest.parents[0], version)
+        if entry.manifest and (link := made_of(entry.manifest)) and _is_of(link, version)
     ]
     return Lineage([*ancestors, node], children)
 

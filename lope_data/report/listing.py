@@ -22,7 +22,7 @@ from lope_data.store.manifest import NAME, read_any
 from lope_data.store.store import Store
 
 if TYPE_CHECKING:
-    from lope_data.store.manifest_model import Manifest
+    from lope_data.store.manifest_model import Link, Manifest
     from lope_data.store.old import Again, OldManifest
 
 _DIGITS = 8  # of a version in a short reference, or more where these fit several
@@ -167,8 +167,8 @@ def _entry(name: str, version: str, folder: Path, refs: dict[str, str], shortene
         if (found.name, found.version) != (name, version):
             raise StoreError(f"its manifest is that of {found.ref}")
         manifest = found
-        if manifest.parents:
-            parent = shortened(manifest.parents[0].name, manifest.parents[0].version)
+        if (link := made_of(manifest)) is not None:
+            parent = shortened(link.name, link.version)
         if isinstance(manifest, OldManifest):
             how = again(folder / NAME, manifest, read_any)
     except (LopeDataError, OSError) as error:
@@ -176,6 +176,15 @@ def _entry(name: str, version: str, folder: Path, refs: dict[str, str], shortene
     tags = sorted((ref for ref in refs if refs[ref] == version), key=lambda ref: (ref != "latest", ref))
     ref = shortened(name, version)[0]
     return Entry(name, version, ref, tags, folder, size_of(folder), manifest, damage, parent, how)
+
+
+def made_of(manifest: Manifest | OldManifest) -> Link | None:
+    """The version that one was made from: its parent, or the one whose rows a curated version has."""
+    from lope_data.store.manifest_model import Ingest
+
+    if manifest.parents:
+        return manifest.parents[0]
+    return manifest.curated if isinstance(manifest, Ingest) else None
 
 
 def size_of(folder: Path) -> int:
@@ -218,7 +227,8 @@ def show_entries(console: Console, found: Sequence[Entry]) -> None:
             say(console, f"tags: {', '.join(entry.tags)}", indent=2, style="dim")
         if entry.parent:
             ref, is_here = entry.parent
-            say(console, f"parent: {ref}" + ("" if is_here else ", not in this store"), indent=2, style="dim")
+            what = "parent" if entry.manifest and entry.manifest.parents else "rows of"
+            say(console, f"{what}: {ref}" + ("" if is_here else ", not in this store"), indent=2, style="dim")
         if entry.again:
             say(console, entry.again.last.told(), indent=2, style="dim")
         if entry.damage:

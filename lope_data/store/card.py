@@ -68,6 +68,13 @@ def about(facts: Facts) -> str:
     return f"{rows:,} rows of {parent.ref}, {touched:,} of them with noise by lope_data, every edit on record."
 
 
+def keyword(facts: Facts) -> str:
+    """What kind of version it is: `noisy`, `curated` or `clean`."""
+    if facts.kind == "build":
+        return "noisy"
+    return "clean" if facts.curated is None else "curated"
+
+
 def _left_out(facts: IngestFacts) -> str:
     many, without = len(facts.skipped), facts.without
     left_out = [f"{many:,} that are broken there (manifest.json)"] if many else []
@@ -83,7 +90,7 @@ def _front_matter(facts: Facts, rows: str) -> str:
     configs = {"default": rows} | ({"edits": "edits/*.parquet"} if noisy else {})
     # JSON's strings are YAML's
     lines = ["---", f"pretty_name: {json.dumps(facts.name)}"]
-    lines += ["tags:", "- lope", f"- {'noisy' if noisy else 'clean'}"]
+    lines += ["tags:", "- lope", f"- {keyword(facts)}"]
     lines += ["size_categories:", f"- {size}"]
     lines += ["task_categories:", *(f"- {task}" for task in tasks)] if tasks else []
     lines += ["configs:"]
@@ -105,7 +112,10 @@ def _lineage(facts: Facts) -> str:
     chain = (facts, *facts.parents)
     lines += [f"| `{one.ref}` | `{one.content_digest}` |" for one in chain]
     source = facts.source
-    lines += [f"| source {_plain(source.name)} | `{source.fingerprint}` (fingerprint of its bytes) |", ""]
+    if facts.kind == "ingest" and facts.curated is not None:
+        lines += [f"| rows of `{facts.curated.ref}` | `{facts.curated.content_digest}` |", ""]
+    else:
+        lines += [f"| source {_plain(source.name)} | `{source.fingerprint}` (fingerprint of its bytes) |", ""]
     if facts.kind == "build":
         own = {op: f" of {_plain(module)}" for op, module in facts.op_modules.items()}
         ops = ", ".join(f"{_code(op)} {_plain(version)}{own.get(op, '')}" for op, version in sorted(facts.ops.items()))
@@ -173,7 +183,9 @@ def _meaning(facts: Facts, column: str) -> str:
 
 
 def _use(facts: Facts, rows: str) -> str:
-    ref = facts.ref
+    ref, source = facts.ref, "the source"
+    if facts.kind == "ingest" and facts.curated is not None:
+        source = facts.curated.ref
     imports = "".join(f" --import {module}" for module in sorted(set(facts.op_modules.values())))
     if rows.endswith(".arrow"):
         opened = f'rows = datasets.load_from_disk("{facts.name}/{facts.version}")  # this folder'
@@ -192,7 +204,7 @@ version = lope_data.open("{ref}")  # from a store: dataset, manifest, edits, par
 
 ```console
 $ python -m lope_data verify {ref}            # every file against its hash
-$ python -m lope_data verify {ref} --replay{imports}   # built again from the source, the digests compared
+$ python -m lope_data verify {ref} --replay{imports}   # built again from {source}, the digests compared
 ```
 
 `manifest.json` says what was asked and done, `edits/` holds every edit with the text before and after, `croissant.json`

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from lope_data.rows.arrow_types import is_list
 from lope_data.rows.json_type import is_json
-from lope_data.store.card import about
-from lope_data.store.manifest_model import Facts, File, Link, Source
+from lope_data.store.card import about, keyword
+from lope_data.store.manifest_model import Facts, File, Link
 
 _TERMS = """arrayShape citeAs column containedIn equivalentProperty extract field fileProperty fileObject fileSet format
 includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
@@ -81,8 +81,8 @@ def croissant(facts: Facts, schema: pa.Schema, files: Iterable[File], rows: str 
         "version": facts.version,
         "identifier": facts.content_digest,
         "description": about(facts),
-        "keywords": ["lope", "noisy" if facts.kind == "build" else "clean"],
-        "prov:wasDerivedFrom": [*map(_parent, facts.parents), _source(facts.source)],
+        "keywords": ["lope", keyword(facts)],
+        "prov:wasDerivedFrom": [*map(_parent, facts.parents), _source(facts)],
         "distribution": [*(_file_set(name, pattern) for name, pattern in sets.items()), *map(_file, listed)],
         "recordSet": records,
     }
@@ -103,7 +103,11 @@ def _parent(link: Link) -> dict[str, Any]:
     }
 
 
-def _source(source: Source) -> dict[str, Any]:
+def _source(facts: Facts) -> dict[str, Any]:
+    """What the chain begins with: a version too, where this one is made of its rows."""
+    if facts.kind == "ingest" and facts.curated is not None:
+        return _parent(facts.curated)
+    source = facts.source
     return {
         "@id": source.fingerprint,
         "@type": "prov:Entity",

@@ -330,6 +330,41 @@ def test_the_command_line(lope_data: Callable[..., Run], tmp_path: Path, own_sto
     assert said["curated"] == {"ref": source.ref, "dropped": 2, "relabelled": 0}
     assert f"of {source.ref}, 2 rows dropped" in " ".join(lope_data("show", "some-curated", *at).out.split())
     assert "comes out the same when built again" in lope_data("verify", "some-curated", "--replay", *at).out
+    assert f"rows of: some@{source.manifest.version[:8]}" in lope_data("list", *at).out
+    assert f"{library.open('some-curated').ref}  was made from it" in lope_data("show", "some", *at).out
+
+
+def test_card_croissant_and_page_say_of_which_version_the_rows_are(
+    lope_data: Callable[..., Run], tmp_path: Path, own_store: Path
+) -> None:
+    """And not that they are clean, or that a digest of rows is one of bytes."""
+    source = library.ingest(CLASSES, name="some", store=own_store)
+    made = library.curate(source, drop=listed(source, [3]), store=own_store)
+    card = (made.folder / "README.md").read_text()
+    assert f"| rows of `{source.ref}` | `{source.manifest.content_digest}` |" in card
+    assert f"built again from {source.ref}, the digests compared" in card
+    assert "- curated\n" in card
+    assert "fingerprint" not in card
+    croissant = json.loads((made.folder / "croissant.json").read_text())
+    assert croissant["keywords"] == ["lope", "curated"]
+    (derived,) = croissant["prov:wasDerivedFrom"]
+    assert (derived["@id"], derived["identifier"]) == (source.ref, source.manifest.content_digest)
+    page = tmp_path / "page.html"
+    lope_data("report", "some-curated", "--out", page, "--store", own_store)
+    assert "A curated version, written by" in page.read_text()
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "hf"])
+def test_it_is_exported_and_imported(form: str, lope_data: Callable[..., Run], tmp_path: Path, own_store: Path) -> None:
+    source = library.ingest(CLASSES, name="some", store=own_store)
+    made = library.curate(source, drop=listed(source, [3]), store=own_store)
+    out = tmp_path / "out"
+    lope_data("export", "some-curated", "--as", "version", "--to", form, "--out", out, "--store", own_store)
+    assert lope_data("import", out, "--store", tmp_path / "other").code == 0
+    again = library.open("some-curated", store=tmp_path / "other")
+    assert again.manifest == made.manifest
+    assert again.rows.equals(made.rows)
+    assert verify_version(again.folder, silent)[1] == []
 
 
 @pytest.mark.parametrize(
