@@ -246,6 +246,7 @@ def curate(
     *,
     drop: ListLike | None = None,
     relabel: ListLike | None = None,
+    weight: ListLike | None = None,
     name: str | None = None,
     store: Path | str | None = None,
     workers: int | None = None,
@@ -253,8 +254,8 @@ def curate(
     progress: Progress = silent,
     notice: Notice = silent,
 ) -> Version:
-    """A version without some of its rows, or with other targets in some: a clean version of its own, made now, or the
-    one that is there (`existed`). Noise is built on it as on any other.
+    """A version without some of its rows, or with other targets or weights of some: a clean version of its own, made
+    now, or the one that is there (`existed`). Noise is built on it as on any other.
 
     Args:
         ref: the version, or a reference to it, clean or noisy.
@@ -262,6 +263,9 @@ def curate(
             Other columns are ignored, so that the list of `lope_train score` will do.
         relabel: a list with `row_id` and `target`, the new target as text: a label that the version has, the number
             of a choice, or a response.
+        weight: a list with `row_id` and `weight`, a number from 0 on that the row counts for in training; rows that
+            are not listed keep theirs, 1 if there is none. The version has it as `lope_weight`, float32, and so has
+            noise that is built on it.
         name: by default the version's with `-curated`.
 
     The other arguments are those of `build`.
@@ -272,13 +276,13 @@ def curate(
     from lope_data.builds.curation import curate as curated
     from lope_data.builds.curation import read_curation
 
-    if drop is None and relabel is None:
-        raise SourceError("a version is curated by a list: give drop (--drop), relabel (--relabel) or both")
+    if drop is None and relabel is None and weight is None:
+        raise SourceError("a version is curated by lists: give drop (--drop), relabel (--relabel) or weight (--weight)")
     options, name = _options(store, workers, shard_rows, progress, notice), _name(name)
     with in_use(options.store, options.notice):
         found = Version.at(ref.folder) if isinstance(ref, Version) else None
         source = found or options.store.resolve(_text("ref", ref, StoreError))
-        return curated(read_curation(source, drop, relabel), name, options)
+        return curated(read_curation(source, drop, relabel, weight), name, options)
 
 
 def build_splits(

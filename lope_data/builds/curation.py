@@ -1,4 +1,4 @@
-"""A version without some of its rows, or with other targets in some, by lists of row ids: what was found is acted on.
+"""A version without some of its rows, or with other targets or weights of some, by lists of row ids.
 
 The result is a clean version of its own (FORMAT.md, Curated versions): its source is the version that it was made of.
 """
@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from lope_common.errors import shown, suggest
 from lope_common.files import canonical
 from lope_data.builds.obtain import Options, obtained
-from lope_data.builds.row_lists import ID, TARGET, read_list
+from lope_data.builds.row_lists import ID, TARGET, WEIGHT, read_list
+from lope_data.builds.row_weights import as_weights, other_weights, weighted, weights_of
 from lope_data.builds.wanted import Wanted
 from lope_data.errors import SourceError, StoreError
 from lope_data.inject.apply import EDITS
@@ -29,6 +30,7 @@ from lope_data.rows.fields import put_targets, targets_of
 from lope_data.rows.layout import Layout
 from lope_data.rows.shapes import OPS as ROW_OPS
 from lope_data.rows.shapes import ROW_ID, SHAPES
+from lope_data.rows.shapes import WEIGHT as ROW_WEIGHT
 from lope_data.store.draft import Shard
 from lope_data.store.manifest import BLOCK, FORMAT, INGEST, libraries, version_id
 from lope_data.store.manifest_model import Curated, Facts, Hints, IngestFacts, IngestRecipe
@@ -44,18 +46,21 @@ _KINDS = tuple(dict.fromkeys(shape.target_kind for shape in SHAPES.values() if s
 
 @dataclass(frozen=True)
 class Curation:
-    """What is done to the rows of a version: `dropped` ids, and new `targets` (their texts) by id."""
+    """What is done to the rows of a version: `dropped` ids, new `targets` (their texts) and new `weights` by id."""
 
     source: Version
     dropped: frozenset[str]
     targets: dict[str, str]
+    weights: dict[str, float]
     same: int = 0
-    """How many rows were listed with the target that they have."""
+    """How many rows were listed with the target or the weight that they have."""
 
     @property
     def digest(self) -> str:
         """Of what the lists say, whatever they were written in."""
-        said = {"drop": sorted(self.dropped), "relabel": self.targets}
+        said: dict[str, Any] = {"drop": sorted(self.dropped), "relabel": self.targets}
+        if self.weights:
+            said["weight"] = self.weights
         return f"sha256:{hashlib.sha256(canonical(said)).hexdigest()}"
 
     @property
@@ -64,31 +69,42 @@ class Curation:
         return np.flatnonzero(~_listed(self.source.rows, self.dropped))
 
 
-def read_curation(source: Version, drop: Any, relabel: Any) -> Curation:
-    """The curation that lists ask for; new targets that a row has already are left out of it.
+def read_curation(source: Version, drop: Any, relabel: Any, weight: Any) -> Curation:
+    """The curation that lists ask for; targets and weights that a row has already are left out of it.
 
     Raises:
-        SourceError: a list cannot be read, names rows that the version lacks, drops all, or gives a row a target that
-            it cannot have; or nothing would change.
+        SourceError: a list cannot be read, names rows that the version lacks, drops all, or gives a row a target or
+            weight that it cannot have; or nothing would change.
         StoreError: the version is not as it was written.
     """
     check_files(source)
-    dropped = frozenset(() if drop is None else _ids(source, drop, "drop (--drop)", (ID,))[ID])
+    dropped = frozenset(() if drop is None else _ids(source, drop, "drop (--drop)", (ID,), frozenset())[ID])
     if len(dropped) == len(source.rows):
         raise SourceError(f"drop (--drop): lists all {len(dropped):,} rows of {source.ref}, so none is left")
     targets: dict[str, str] = {}
+    weights: dict[str, float] = {}
     same = 0
     if relabel is not None:
         option = "relabel (--relabel)"
-        listed = _ids(source, relabel, option, (ID, TARGET))
-        targets = dict(zip(listed[ID], listed[TARGET], strict=True))
-        if both := [row for row in targets if row in dropped]:
-            raise SourceError(f"{option}: row {shown(both[0])} is dropped too; list it once")
-        listed_targets, targets = targets, _changed(source, targets, option)
-        same = len(listed_targets) - len(targets)
-        if not targets and not dropped:
-            raise SourceError(f"{option}: all of its rows have these targets in {source.ref}; nothing would change")
-    return Curation(source, dropped, targets, same)
+        listed = _ids(source, relabel, option, (ID, TARGET), dropped)
+        targets = _changed(source, dict(zip(listed[ID], listed[TARGET], strict=True)), option)
+        same += len(listed[ID]) - len(targets)
+    if weight is not None:
+        option = "weight (--weight)"
+        listed = _ids(source, weight, option, (ID, WEIGHT), dropped)
+        given = dict(zip(listed[ID], as_weights(listed[WEIGHT], option), strict=True))
+        after = weighted(_ids_and_weights(source.rows), given)
+        weights = other_weights(source.rows, after)
+        same += len(given) - len(weights)
+    if not (dropped or targets or weights):
+        options = " and ".join(name for name, one in (("--relabel", relabel), ("--weight", weight)) if one is not None)
+        raise SourceError(f"{options}: all rows listed are in {source.ref} as the list has them; nothing would change")
+    found = Curation(source, dropped, targets, weights, same)
+    counted = weights_of(weighted(_ids_and_weights(source.rows), weights))[found.kept]
+    if not counted.any():
+        option = "drop (--drop)" if weight is None else "weight (--weight)"
+        raise SourceError(f"{option}: all {len(counted):,} rows that are left weigh 0, so none counts")
+    return found
 
 
 def curate(curation: Curation, name: str | None, options: Options) -> Version:
@@ -109,7 +125,7 @@ def curate(curation: Curation, name: str | None, options: Options) -> Version:
     wanted = Wanted(called, version, 0, how)
     made = obtained(called, version, options, lambda: _made(curation, wanted, options))
     if curation.same:
-        options.notice(f"{curation.same:,} of the rows to relabel have these targets already")
+        options.notice(f"{curation.same:,} of the rows listed have these targets or weights already")
     return made
 
 
@@ -136,7 +152,10 @@ def derived(version: Version, source: Version) -> Curation:
                 raise StoreError(f"{version.ref}: some of its rows have another shape than in {source.ref}")
             changed = after.filter(pc.fill_null(pc.not_equal(before["target"], after["target"]), False))
             targets |= zip(changed[ROW_ID].to_pylist(), changed["target"].to_pylist(), strict=True)
-    return Curation(source, dropped, targets)
+    weights: dict[str, float] = {}
+    if ROW_WEIGHT in rows.column_names:
+        weights = other_weights(_ids_and_weights(source.rows).take(pa.array(numbers)), rows)
+    return Curation(source, dropped, targets, weights)
 
 
 def _made(curation: Curation, wanted: Wanted, options: Options) -> Version:
@@ -150,6 +169,7 @@ def _made(curation: Curation, wanted: Wanted, options: Options) -> Version:
             part = _relabelled(_rows(source.rows, kept[first:last]), curation.targets)
             untouched = pa.array([[]] * len(part), part.schema.field(ROW_OPS).type)
             part = part.set_column(part.column_names.index(ROW_OPS), part.schema.field(ROW_OPS), untouched)
+            part = weighted(part, curation.weights) if curation.weights else part
             yield Shard(part, EDITS.empty_table(), dict(count_shapes(part)))
 
     def facts(digest: str, said: Sequence[Any]) -> Facts:
@@ -179,6 +199,7 @@ def _made(curation: Curation, wanted: Wanted, options: Options) -> Version:
                 **vars(source.link),
                 dropped=len(curation.dropped),
                 relabelled=len(curation.targets),
+                weighted=len(curation.weights) or None,
                 list=curation.digest,
             ),
         )
@@ -186,8 +207,10 @@ def _made(curation: Curation, wanted: Wanted, options: Options) -> Version:
     return written(wanted, "curate", len(kept), lambda _: Layout.of(source.rows), options, shard, facts)
 
 
-def _ids(source: Version, given: Any, option: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
-    """The list, of whose ids all are of the source."""
+def _ids(
+    source: Version, given: Any, option: str, columns: tuple[str, ...], dropped: frozenset[str]
+) -> dict[str, list[str]]:
+    """The list, of whose ids all are of the source, and none is dropped."""
     listed = read_list(given, option, columns)
     known = np.asarray(pc.is_in(pa.array(listed[ID], pa.string()), value_set=source.rows[ROW_ID]))
     if not known.all():
@@ -196,7 +219,13 @@ def _ids(source: Version, given: Any, option: str, columns: tuple[str, ...]) -> 
             f"{option}: {np.count_nonzero(~known):,} of {len(known):,} rows are not in {source.ref}, the first of them "
             f"{shown(listed[ID][first])} (row {first + 1} of the list); is the list of another version?"
         )
+    if (both := next((row for row in listed[ID] if row in dropped), None)) is not None:
+        raise SourceError(f"{option}: row {shown(both)} is dropped too; list it once")
     return listed
+
+
+def _ids_and_weights(rows: pa.Table) -> pa.Table:
+    return rows.select([name for name in (ROW_ID, ROW_WEIGHT) if name in rows.column_names])
 
 
 def _listed(rows: pa.Table, ids: frozenset[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

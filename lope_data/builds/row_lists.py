@@ -17,6 +17,7 @@ from lope_data.text.buffers import whole
 
 ID = "row_id"
 TARGET = "target"
+WEIGHT = "weight"
 _SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 

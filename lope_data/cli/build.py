@@ -98,6 +98,14 @@ def build(
             show_default=False,
         ),
     ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --from: what rows count for in training, by a list with row_id and weight, from 0 on. No noise.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the version; default: PARENT-RECIPE. With --split all, NAME-train and so on."),
@@ -125,7 +133,8 @@ def build(
     from lope_data.rows.columns import Columns
     from lope_data.sources import ALL
 
-    if drop is not None or relabel is not None:
+    lists = {"drop": drop, "relabel": relabel, "weight": weight}
+    if any(one is not None for one in lists.values()):
         others: dict[str, Any] = {"recipe": recipe, "ratio": ratio, "mix": mix, "level": level, "edition": edition}
         others |= {"seed": seed, "import": imports, "allow_shortfall": allow_shortfall, "source": source}
         others |= {"columns": columns, "split": split, "noise_splits": noise_splits, "config": config}
@@ -133,8 +142,7 @@ def build(
         with bar() as shown:
             made = api.curate(
                 str(from_),
-                drop=drop,
-                relabel=relabel,
+                **lists,
                 name=name,
                 store=store,
                 workers=workers,
@@ -178,9 +186,9 @@ def build(
 def _check_lists(from_: str | None, others: dict[str, Any]) -> None:
     """That a list acts on a version, and nothing else is asked for at the same time."""
     if from_ is None:
-        raise RecipeError("--drop and --relabel act on a version; name it with --from")
+        raise RecipeError("--drop, --relabel and --weight act on a version; name it with --from")
     if given := [name for name, value in others.items() if not (value is None or value is False or value == [])]:
         raise RecipeError(
-            f"--{given[0].replace('_', '-')} does not go with --drop and --relabel, which make no noise: make the "
-            "version by the list first, then `build --from` that one"
+            f"--{given[0].replace('_', '-')} does not go with --drop, --relabel and --weight, which make no "
+            "noise: make the version by the list first, then `build --from` that one"
         )

@@ -82,7 +82,7 @@ def export(
         ),
     ] = None,
     lope_columns: Annotated[
-        bool, typer.Option("--lope-columns", help="Add lope_row_id, lope_shape and lope_ops to the rows.")
+        bool, typer.Option("--lope-columns", help="Add lope_row_id, lope_shape, lope_ops and any lope_weight.")
     ] = False,
     store: StoreOption = None,
 ) -> None:

@@ -68,7 +68,8 @@ def _summary(version: Version) -> dict[str, Any]:
         left_out = {"ref": without.ref, "rows": without.rows, "found": without.found} if without else None
         said |= {"shapes": manifest.shapes, "skipped": len(manifest.skipped), "without": left_out}
         if (curated := manifest.curated) is not None:
-            said["curated"] = {"ref": curated.ref, "dropped": curated.dropped, "relabelled": curated.relabelled}
+            counts = {"dropped": curated.dropped, "relabelled": curated.relabelled, "weighted": curated.weighted or 0}
+            said["curated"] = {"ref": curated.ref, **counts}
         return said
     return said | {
         "parent": manifest.parents[0].ref,

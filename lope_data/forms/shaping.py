@@ -16,7 +16,7 @@ from lope_data.forms.form import Form, Misfit, Row
 from lope_data.forms.known import forms_of
 from lope_data.rows.json_type import dumps, is_json, is_raw, loads
 from lope_data.rows.layout import Layout, Names
-from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES
+from lope_data.rows.shapes import KEYS, OPS, OURS, ROW_ID, SHAPE, SHAPES, WEIGHT
 from lope_data.rows.values import answers, text_of
 from lope_data.sources.gathered import Reader, gather
 from lope_data.sources.objects import object_part
@@ -46,7 +46,7 @@ class Shaping:
     """The rows of a version in a form, and the count of those that it cannot hold."""
 
     def __init__(self, rows: pa.Table, form: Form, *, lope_columns: bool, what: str) -> None:
-        """`rows` carries its layout; `lope_columns` adds ids, shapes and ops; `what` is the version, for messages.
+        """`rows` carries its layout; `lope_columns` adds those that are ours; `what` is the version, for messages.
 
         Raises:
             StoreError: a column that stays has a name of the form's own.
@@ -64,7 +64,8 @@ class Shaping:
                     f"{what}: its column {name!r} would stand beside the {name!r} of {form.name}; rename it in the "
                     "source, or export --as source"
                 )
-        self._ours = [ROW_ID, SHAPE, OPS] if lope_columns else []
+        ours = [ROW_ID, SHAPE, OPS, WEIGHT] if lope_columns else []
+        self._ours = [name for name in ours if name in rows.column_names]
         self._misfits, self._first = 0, ""
 
     def has_taken(self, name: str, rest: pa.ChunkedArray) -> bool:

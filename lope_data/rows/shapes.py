@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ROW_ID, SHAPE, OPS, KEYS = "lope_row_id", "lope_shape", "lope_ops", "lope_keys"
-OURS = (ROW_ID, SHAPE, OPS, KEYS)
+WEIGHT = "lope_weight"
+OURS = (ROW_ID, SHAPE, OPS, KEYS, WEIGHT)
 """The columns that versions add to the source's."""
 
 Kind = Literal["text", "messages", "text or messages", "choices", "answer", "label", "any"]

@@ -34,6 +34,7 @@ _OURS = {
     "lope_row_id": "the row's id, the same in every version of the chain",
     "lope_shape": "the shape of the row",
     "lope_ops": "what this version did to the row, in order",
+    "lope_weight": "what the row counts for in training; 1 is what other rows count for",
     "lope_keys": "the keys that the row's object has in the source, in order",
 }
 

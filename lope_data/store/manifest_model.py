@@ -209,16 +209,19 @@ class Without(Link):
 
 
 class Curated(Link):
-    """The version whose rows these are, but for those that a list took out, and for targets that another gave.
+    """The version whose rows these are, but for those that a list took out, and for targets and weights that others
+    gave.
 
     Attributes:
         dropped: how many of its rows were left out.
         relabelled: how many of the others have another target.
-        list: the digest of both lists.
+        weighted: how many of the others have another weight; None without a list of weights.
+        list: the digest of the lists.
     """
 
     dropped: Count
     relabelled: Count
+    weighted: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     list: Digest
 
     @property
@@ -226,6 +229,7 @@ class Curated(Link):
         """What was done, for people."""
         done = [f"{self.dropped:,} row{'s' * (self.dropped != 1)} dropped"] if self.dropped else []
         done += [f"{self.relabelled:,} relabelled"] if self.relabelled else []
+        done += [f"{self.weighted:,} weighted"] if self.weighted else []
         return f"of {self.ref}, {', '.join(done)}"
 
 

@@ -124,7 +124,7 @@ class Version:
 
         Args:
             form: as `export --as` has it: `source`, `alpaca`, `messages`, `sharegpt`, `prompt-completion`, `text`.
-            lope_columns: add `lope_row_id`, `lope_shape` and `lope_ops`.
+            lope_columns: add `lope_row_id`, `lope_shape`, `lope_ops`, and `lope_weight` where there is one.
 
         Raises:
             StoreError: there is no such form, or it cannot hold some rows; says which.

@@ -32,7 +32,7 @@ def export_rows(
 
     Args:
         kind: one of FORMATS; `hf` is a folder, which `datasets.load_from_disk` opens.
-        lope_columns: add the columns of ids, shapes and ops.
+        lope_columns: add the columns of ids, shapes, ops and weights.
 
     Raises:
         StoreError: the file exists or cannot be written, the form or the format cannot hold a row, or the version's

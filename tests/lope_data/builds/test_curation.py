@@ -217,9 +217,9 @@ def test_a_manifest_that_says_two_things_is_refused() -> None:
         ({"relabel": [0]}, "relabel (--relabel): the list has no column 'target'"),
         ({"relabel": [(0, "d")]}, "no row has the label 'd'"),
         ({"relabel": [(0, None)]}, "the list, row 1: has no 'target'"),
-        ({"relabel": [(0, "a"), (1, "b")]}, "all of its rows have these targets in some@"),
+        ({"relabel": [(0, "a"), (1, "b")]}, "--relabel: all rows listed are in some@"),
         ({"drop": [0], "relabel": [(0, "b")]}, "is dropped too; list it once"),
-        ({}, "give drop (--drop), relabel (--relabel) or both"),
+        ({}, "give drop (--drop), relabel (--relabel) or weight (--weight)"),
     ],
 )
 def test_a_list_that_cannot_be_followed_is_one_line(asked: dict[str, Any], said: str, own_store: Path) -> None:
@@ -327,7 +327,7 @@ def test_the_command_line(lope_data: Callable[..., Run], tmp_path: Path, own_sto
     path.write_text("rank,row_id,score\n" + "".join(f"{n},{ids(source)[n]},1\n" for n in (4, 9)))
     at = ("--store", own_store)
     said = json.loads(lope_data("build", "--from", "some", "--drop", path, "--json", *at).out.splitlines()[-1])
-    assert said["curated"] == {"ref": source.ref, "dropped": 2, "relabelled": 0}
+    assert said["curated"] == {"ref": source.ref, "dropped": 2, "relabelled": 0, "weighted": 0}
     assert f"of {source.ref}, 2 rows dropped" in " ".join(lope_data("show", "some-curated", *at).out.split())
     assert "comes out the same when built again" in lope_data("verify", "some-curated", "--replay", *at).out
     assert f"rows of: some@{source.manifest.version[:8]}" in lope_data("list", *at).out
