@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lope_common.conversations import conversation, parsed, role_key, text_key, turns
 from lope_train.errors import VersionError
 
-ROW_ID, SHAPE = "lope_row_id", "lope_shape"
+ROW_ID, SHAPE, WEIGHT = "lope_row_id", "lope_shape", "lope_weight"
 MESSAGES, ASKED = "messages", "asked"
 Keys = tuple[str | int, ...]
 """The way from a canonical row to a text in it: `("messages", 0, "content")`."""

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from lope_common.errors import suggest
 from lope_common.files import is_sealed
 from lope_common.places import is_path, store_folder, typed_path
-from lope_train.data.rows import ROW_ID, SEVERAL, SHAPE, SHAPES, Layout
+from lope_train.data.rows import ROW_ID, SEVERAL, SHAPE, SHAPES, WEIGHT, Layout
 from lope_train.errors import VersionError
 
 if TYPE_CHECKING:
     import datasets
+    from torch import Tensor
 
 FORMAT = 2
 _MANIFEST = "manifest.json"
@@ -102,6 +103,25 @@ class Version:
         if missing:
             raise VersionError(f"{self.path}: lacks the column {missing[0]!r} that its manifest names")
         return opened
+
+    def weights(self) -> Tensor | None:
+        """What each row counts for, (rows,), float32; None where the version has no such column.
+
+        Raises VersionError where one is no number from 0 on, or all are 0.
+        """
+        import numpy as np
+        import torch
+
+        rows = self.dataset()
+        if WEIGHT not in rows.column_names:
+            return None
+        try:
+            found = np.asarray(rows.select_columns([WEIGHT]).with_format("arrow")[:][WEIGHT], np.float32)
+        except (TypeError, ValueError):
+            found = np.full(1, np.nan, np.float32)
+        if not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
+            raise VersionError(f"{self.path}: its {WEIGHT} are not numbers from 0 on, of which one is not 0")
+        return torch.from_numpy(found.copy())
 
     def views(self) -> Iterator[dict[str, Any]]:
         """The canonical view of each row, in order; raises VersionError as `dataset` and `Layout.view` do."""

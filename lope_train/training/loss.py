@@ -16,6 +16,13 @@ from lope_train.training.objective import CROSS_ENTROPY, Objective
 from lope_train.tuner.head import has_head
 
 
+def owners(rows: Tensor, labelled: Tensor) -> Tensor:
+    """The number of the row that each labelled place is of, (n,); `rows` is what a batch has as `row`: a number a row
+    or, of packed rows, a number a token, of which the first has no label."""
+    numbers = rows[:, 1:] if rows.ndim > 1 else rows[:, None] if labelled.ndim > 1 else rows
+    return numbers.expand_as(labelled)[labelled]
+
+
 class Predicted(NamedTuple):
     """The n predictions that a batch's loss is of."""
 
@@ -59,17 +66,19 @@ class CompletionLoss:
             objective,
         )
 
-    def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The summed loss and the number of tokens in it, of a batch of `collate.Collator` without `row`."""
-        return _sum(self.objective, self.predicted(model, inputs))
+    def __call__(self, model: Any, inputs: dict[str, Tensor], weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The summed loss and the number of tokens in it, of a batch of `collate.Collator`; with `weights`, by the
+        number of a row, both count its tokens for that much."""
+        return _sum(self.objective, self.predicted(model, inputs), inputs, weights)
 
     def predicted(self, model: Any, inputs: dict[str, Tensor]) -> Predicted:
         """The tokens of such a batch; a decoder's labels are read without the first of each row."""
         labels = inputs["labels"]
         if self.encoder_decoder:
             # given the labels, for the model makes its decoder's input of them; an adapter may put positions before
-            return _picked(model(**inputs).logits[:, -labels.shape[1] :], labels)
-        rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+            rest = {name: tensor for name, tensor in inputs.items() if name != "row"}
+            return _picked(model(**rest).logits[:, -labels.shape[1] :], labels)
+        rest = {name: tensor for name, tensor in inputs.items() if name not in ("labels", "row")}
         targets = labels[:, 1:]
         if not self.selects_logits:
             logits = model(**rest, use_cache=False).logits[:, -labels.shape[1] :]
@@ -88,13 +97,14 @@ class ClassLoss:
     shifts_labels: ClassVar[bool] = False
     unit: ClassVar[str] = "row"
 
-    def __call__(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The summed loss and the number of rows in it, of a batch of `classified.ClassifiedCollator` without `row`."""
-        return _sum(self.objective, self.predicted(model, inputs))
+    def __call__(self, model: Any, inputs: dict[str, Tensor], weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The summed loss and the number of rows in it, of a batch of `classified.ClassifiedCollator`; with `weights`,
+        by the number of a row, both count it for that much."""
+        return _sum(self.objective, self.predicted(model, inputs), inputs, weights)
 
     def predicted(self, model: Any, inputs: dict[str, Tensor]) -> Predicted:
         """The rows of such a batch."""
-        rest = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+        rest = {name: tensor for name, tensor in inputs.items() if name not in ("labels", "row")}
         return _picked(model(**rest).logits, inputs["labels"])
 
 
@@ -108,8 +118,14 @@ def _picked(logits: Tensor, targets: Tensor) -> Predicted:
     return Predicted(logits[labelled].float(), targets[labelled], labelled)
 
 
-def _sum(objective: Objective, predicted: Predicted) -> tuple[Tensor, Tensor]:
-    return objective(predicted.logits, predicted.targets), predicted.labelled.sum()
+def _sum(
+    objective: Objective, predicted: Predicted, inputs: dict[str, Tensor], weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    logits, targets, labelled = predicted
+    if weights is None:
+        return objective(logits, targets), labelled.sum()
+    own = weights[owners(inputs["row"], labelled)]
+    return objective(logits, targets, own), own.sum()
 
 
 def split_by_length(inputs: dict[str, Tensor], rows: int) -> Iterator[dict[str, Tensor]]:

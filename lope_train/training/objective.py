@@ -18,8 +18,9 @@ GCE_Q = 0.7
 class Objective(Protocol):
     """A loss of predictions."""
 
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The sum over the predictions, of `logits` (n, classes or vocabulary), float32, and the labels (n,)."""
+    def __call__(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The sum over the predictions, of `logits` (n, classes or vocabulary), float32, and the labels (n,); with
+        `weights` (n,) each counts for that much."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class CrossEntropy:
 
     smoothing: float = 0.0
 
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=self.smoothing)
+    def __call__(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        reduction = "sum" if weights is None else "none"
+        return _sum(F.cross_entropy(logits, targets, reduction=reduction, label_smoothing=self.smoothing), weights)
 
 
 CROSS_ENTROPY = CrossEntropy()
@@ -47,9 +49,10 @@ class GeneralizedCrossEntropy:
 
     q: float = GCE_Q
 
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         nats = F.cross_entropy(logits, targets, reduction="none")
-        return -torch.expm1(-self.q * nats).sum() / self.q  # p^q is never formed: it would lose digits near 1
+        # p^q is never formed: it would lose digits near 1
+        return -_sum(torch.expm1(-self.q * nats), weights) / self.q
 
 
 class Forward:
@@ -62,9 +65,13 @@ class Forward:
     def __init__(self, transition: Sequence[Sequence[float]]) -> None:
         self._logs = torch.tensor(transition, dtype=torch.float64).log().float()  # ln 0 adds nothing to the sum
 
-    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         given = self._logs.to(logits.device)[:, targets].T
-        return -torch.logsumexp(logits.log_softmax(-1) + given, -1).sum()
+        return -_sum(torch.logsumexp(logits.log_softmax(-1) + given, -1), weights)
+
+
+def _sum(losses: Tensor, weights: Tensor | None) -> Tensor:
+    return losses.sum() if weights is None else losses @ weights
 
 
 def objective_of(settings: TrainSettings, transition: Sequence[Sequence[float]] | None) -> Objective:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from lope_train.data.injected import edited_rows, find_injected
 from lope_train.data.tokens import Tokens, load_tokens, notice
 from lope_train.data.transitions import read_transition
 from lope_train.data.versions import Version, parent, resolve
-from lope_train.errors import RunError, SettingsError
+from lope_train.errors import RunError, SettingsError, VersionError
 from lope_train.keyed import global_seed
-from lope_train.methods import METHODS, Reads
+from lope_train.methods import METHODS, Reads, Stage
 from lope_train.models.heads import is_encoder
 from lope_train.models.load import context_length, fingerprint, load_base, load_tokenizer, resolve_head
 from lope_train.runs.adapter import CONFIG, RUN, WEIGHTS, load_adapter, load_weights, read_json, write_json
@@ -66,6 +67,10 @@ def train(settings: TrainSettings) -> Path:
     stages = settings.stages
     versions: dict[Reads, Version] = {"noisy": noisy}
     if any(stage.reads == "parent" for stage in stages):
+        if not noisy.manifest["parents"]:
+            raise VersionError(
+                f"{noisy.ref} has no parent, whose rows would be read; {_instead(noisy, stages)}"
+            )
         versions["parent"] = parent(noisy, settings.store)
     held_out = resolve(settings.held_out, settings.store) if settings.held_out else None
     head = resolve_head(settings.model, settings.head)
@@ -102,6 +107,9 @@ def train(settings: TrainSettings) -> Path:
     with world.main_first():
         read = {name: tokens(version) for name, version in versions.items() if any(s.reads == name for s in stages)}
         measured = tokens(held_out).dataset if held_out else None
+        weights = {name: versions[name].weights() for name in read}
+    if held_out and held_out.weights() is not None and world.main:
+        print(one_line(f"{held_out.ref}: its rows count alike, whatever their weights"), file=sys.stderr)
     injected = None
     if settings.route == "edits":
         injected = find_injected(noisy, read["noisy"], tokenizer, settings.store, classified=classes is not None)
@@ -116,6 +124,7 @@ def train(settings: TrainSettings) -> Path:
             measured if stage is stages[-1] else None,
             last=stage is stages[-1],
             injected=injected,
+            weights=weights[stage.reads],
             shares={"rows": shares} if stage.injected else {},
         )
         for stage in stages
@@ -184,6 +193,15 @@ def train(settings: TrainSettings) -> Path:
                 print(one_line(line), file=sys.stderr)
         world.wait()
     return settings.out
+
+
+def _instead(version: Version, stages: Sequence[Stage]) -> str:
+    """What to do about a version without a parent."""
+    if len(stages) == 1:
+        return "give --on noisy to train on its own rows"
+    return (
+        f"put noise on it for stage I, `python -m lope_data build --from {version.name} --ratio 0.2`, and train on that"
+    )
 
 
 def _from_stage(model: PeftModel, result: Path, settings: TrainSettings, classes: tuple[str, ...] | None) -> PeftModel:

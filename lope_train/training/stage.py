@@ -16,6 +16,7 @@ from typing import Any
 import datasets
 import torch
 from peft import PeftModel
+from torch import Tensor
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 
 from lope_common.extras import check_installed
@@ -53,6 +54,8 @@ class StageRows:
     last: bool = False
     injected: Injected | None = None
     """Of a routed stage: which of the tokens are noise."""
+    weights: Tensor | None = None
+    """(rows of the version,), float32: what each counts for; None where all count alike."""
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Of a stage that reads injected rows alone: how much of the version they are."""
 
@@ -122,6 +125,8 @@ def run_stage(
             about += f", the poisoning expert {stage.forward.treatment}"
         if reads.injected is not None:
             about += f", {noise_told(reads.injected)}"
+        if reads.weights is not None:
+            about += ", rows weighted"
         progress.enter(number - 1, stage.name, ", ".join(filter(None, (about, told(strength)))))
         stack.enter_context(_advised(settings))
         trainer = StageTrainer(
@@ -137,6 +142,7 @@ def run_stage(
             settings.inference,
             objective,
             selection,
+            reads.weights,
             args=_arguments(settings, checkpoints, reads, stage),
             train_dataset=reads.rows,
             eval_dataset=reads.held_out,
@@ -180,6 +186,7 @@ def _report(
         "trained_parameters": trained,
         **strength,
         **reads.noise,
+        **({} if reads.weights is None else {"weighted": True}),
     }
     return report
 

@@ -27,7 +27,7 @@ from lope_train.methods import Allocation, Method
 from lope_train.runs.adapter import save_adapter
 from lope_train.runs.folder import newest_checkpoint, seal
 from lope_train.training.embedding_noise import EmbeddingNoise
-from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, split_by_length
+from lope_train.training.loss import ClassLoss, CompletionLoss, loss_of, owners, split_by_length
 from lope_train.training.objective import Objective
 from lope_train.training.progress import Progress
 from lope_train.training.routing import InjectedBatches
@@ -86,6 +86,7 @@ class StageTrainer(Trainer):
         deployed: Inference | None,
         objective: Objective,
         selection: Selection | None,
+        weights: Tensor | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, **kwargs)
@@ -109,6 +110,7 @@ class StageTrainer(Trainer):
         """That of measurements, cross-entropy."""
         self._trained = loss_of(model, objective)
         self._selection = selection
+        self._weights = None if weights is None else weights.to(self.args.device)
         self._deployed = deployed
         self._untrained: dict[str, float] | None = None
         self._tokens = 0
@@ -132,7 +134,8 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,  # noqa: ARG002
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The batch's share of the mean loss of a token of this step, over all processes and parts."""
+        """The batch's share of the mean loss of a token of this step, over all processes and parts; with weights of
+        rows a weighted mean."""
         assert num_items_in_batch is not None
         self._tokens += int((inputs["row"] >= 0).sum() if "position_ids" in inputs else inputs["attention_mask"].sum())
         # On a CPU a pad costs as much as a token, and small products are as fast as large ones.
@@ -143,11 +146,12 @@ class StageTrainer(Trainer):
                 self._noise.next_batch(self.state.global_step, part)
             if self._injected is not None:
                 self._injected.next_batch(part)
-            summed, _ = self._trained(model, {name: tensor for name, tensor in part.items() if name != "row"})
+            summed, _ = self._trained(model, part, self._weights)
             total = total + summed
         # Gradients are averaged over the processes, and num_items_in_batch is of all of them.
-        least = 1 if self._selection is not None else 0  # of a step whose rows are all left out
-        loss = total / max(num_items_in_batch, least) * self.accelerator.num_processes
+        # of a step whose rows are all left out, or weigh nothing, the sum is 0
+        counted = num_items_in_batch or 1
+        loss = total / counted * self.accelerator.num_processes
         if self._allocation is not None:
             loss = loss + self._allocation.penalty() / self.args.gradient_accumulation_steps
         return loss
@@ -170,7 +174,13 @@ class StageTrainer(Trainer):
             if self._selection is not None:
                 for batch in batch_samples:
                     self._selection.apply(batch)
-        return super()._get_num_items_in_batch(batch_samples, device)
+        if self._weights is None:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        total = torch.zeros((), device=device)
+        for batch in batch_samples:
+            labels = batch["labels"][:, 1:] if self._loss_shifts_labels else batch["labels"]
+            total += self._weights[owners(batch["row"], labels != IGNORED).to(device)].sum()
+        return self.accelerator.gather(total).sum()
 
     def _drop_repeats(self, batch: dict[str, Tensor], rows: Any) -> None:
         """Ignore in a loader's last batch the rows of its first that accelerate fills it up with for equal shares."""
@@ -213,12 +223,9 @@ class StageTrainer(Trainer):
         with torch.random.fork_rng(devices=[]), self.accelerator.autocast():
             for batch in loader:
                 inputs = {name: tensor.to(self.args.device) for name, tensor in batch.items()}
-                rows = inputs.pop("row")
                 logits, targets, places = self._loss.predicted(model, inputs)
                 nats = F.cross_entropy(logits, targets, reduction="none")
-                # packed rows have a number at each token, of which the first has no label
-                owners = rows[:, 1:] if rows.ndim > 1 else rows[:, None] if places.ndim > 1 else rows
-                for row, value in zip(owners.expand_as(places)[places].tolist(), nats.tolist(), strict=True):
+                for row, value in zip(owners(inputs["row"], places).tolist(), nats.tolist(), strict=True):
                     total, count = sums.get(row, (0.0, 0))
                     sums[row] = total + value, count + 1
         means = torch.full((max(sums) + 1,), torch.nan, dtype=torch.float64)
@@ -288,7 +295,7 @@ class StageTrainer(Trainer):
         with torch.no_grad(), self.accelerator.autocast():
             for batch in self.accelerator.prepare_data_loader(loader):
                 self._drop_repeats(batch, rows)
-                summed, count = loss(model, {name: batch[name] for name in batch if name != "row"})
+                summed, count = loss(model, batch)
                 totals += torch.stack([summed.double(), count.double()])
         total, count = self.accelerator.reduce(totals, "sum").tolist()
         return float(total / count)
@@ -314,7 +321,7 @@ class StageTrainer(Trainer):
             with inferring(self._adapted, self._deployed), self.accelerator.autocast():
                 for row in rows:  # one at a time: a pad would count as a token
                     batch = {name: tensor.to(self.args.device) for name, tensor in self.data_collator([row]).items()}
-                    self._loss(model, {name: batch[name] for name in batch if name != "row"})
+                    self._loss(model, batch)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -177,11 +177,16 @@ def write_version(
     edits: list[dict[str, Any]],
     parent: dict[str, Any] | None,
     label: pa.DataType | None = None,
+    weights: list[float] | None = None,
 ) -> dict[str, Any]:
-    """Write one version as `lope_data/store/FORMAT.md` says, and return its manifest; `label` is the labels' type."""
+    """Write one version as `lope_data/store/FORMAT.md` says, and return its manifest; `label` is the labels' type,
+    `weights` those of the rows."""
     columns = COLUMNS.set(COLUMNS.get_field_index("label"), pa.field("label", label or pa.string()))
     table = pa.Table.from_pylist(rows, schema=columns)
-    digest = "sha256:" + hashlib.sha256(_canonical([table.to_pylist(), edits])).hexdigest()
+    whole = [table.to_pylist(), edits] + ([] if weights is None else [str(weights)])
+    digest = "sha256:" + hashlib.sha256(_canonical(whole)).hexdigest()
+    if weights is not None:
+        table = table.append_column("lope_weight", pa.array(weights, pa.float32()))
     source = {"name": "tiny", "fingerprint": "sha256:" + hashlib.sha256(b"tiny").hexdigest()}
     kind = "build" if parent else "ingest"
     recipe: dict[str, Any] = {"name": name}
@@ -325,6 +330,19 @@ def labelled() -> Callable[..., None]:
     def write(store: Path, name: str, labels: list[Any], kind: pa.DataType | None = None) -> None:
         rows = [{**row, "label": label} for row, label in zip(classified_rows(len(labels)), labels, strict=True)]
         write_version(store, name, rows, [], None, kind)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def weighted() -> Callable[..., None]:
+    """Writes a version of weighted rows into a store: of `tiny`'s, or with `labels` of classification rows."""
+
+    def write(store: Path, name: str, weights: list[float], labels: list[str] | None = None) -> None:
+        rows = _rows()
+        if labels is not None:
+            rows = [{**row, "label": label} for row, label in zip(classified_rows(len(labels)), labels, strict=True)]
+        write_version(store, name, rows, [], None, weights=weights)
 
     return write
 

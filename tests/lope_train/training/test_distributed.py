@@ -106,6 +106,22 @@ def test_two_processes_train_a_head_as_one_does(fsdp: bool, class_settings: Make
     assert_near(tmp_path / "two", train(settings("one")))
 
 
+@pytest.mark.slow
+def test_two_processes_weigh_rows_as_one_does(
+    class_settings: Make, weighted: Callable[..., None], tmp_path: Path
+) -> None:
+    labels = [("animal", "colour", "number")[number % 3] for number in range(24)]
+    weighted(tmp_path / "store", "some", [float(number % 4) for number in range(24)], labels)
+
+    def settings(name: str) -> TrainSettings:
+        values: dict[str, Any] = {"store": tmp_path / "store", "data": "some", "method": "lora", "on": "noisy"}
+        return class_settings(tmp_path / name, "llama", batch_size=10, epochs=2, **values)
+
+    done = by_command(settings("two"))
+    assert done.returncode == 0, done.stderr
+    assert_near(tmp_path / "two", train(settings("one")))
+
+
 def test_an_encoder_is_not_sharded(class_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SettingsError, match="fsdp does not go with an encoder"):

@@ -241,10 +241,10 @@ def test_a_loss_that_becomes_nan_leaves_the_last_good_checkpoint(tiny_settings: 
     steps = 0
     call = CompletionLoss.__call__
 
-    def spoiled(self: CompletionLoss, model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+    def spoiled(self: CompletionLoss, model: Any, inputs: dict[str, torch.Tensor], *more: Any) -> Any:
         nonlocal steps
         steps += 1
-        total, count = call(self, model, inputs)
+        total, count = call(self, model, inputs, *more)
         return (total * torch.nan if steps > 2 * 8 + 2 * 3 else total), count  # two parts a step: stage II, step 4
 
     with pytest.MonkeyPatch.context() as patch:
