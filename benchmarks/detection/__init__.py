@@ -1,0 +1,1 @@
+"""How well rows that are wrong are found, by scores of ours and of others."""
