@@ -1,4 +1,4 @@
-"""Wrong responses that no score was designed on, as ops: `lope_data build --import benchmarks/detection/wrong_responses.py`."""
+"""Wrong responses that no score of `score` was designed on, as ops for `lope_data build --import` of this file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def _texts(given: list[str | None]) -> tuple[pa.Array, pa.Array]:
 
 
 @label_op("label.bench_refusal", version=1, kind="response", needs="a response")
-def refusal(rows, population, draw, params):
+def refusal(rows, population, draw, params):  # noqa: ARG001
     """Refuses what was asked."""
     return _texts([None if text is None else REFUSAL for text in rows["target"].to_pylist()])
 
 
 @label_op("label.bench_repeat", version=1, kind="response", needs="a response")
-def repeat(rows, population, draw, params):
+def repeat(rows, population, draw, params):  # noqa: ARG001
     """Says everything twice."""
     return _texts([None if text is None else f"{text}\n\n{text}" for text in rows["target"].to_pylist()])
 
 
 @label_op("label.bench_splice", version=1, kind="response", needs="a response of four words or more")
-def splice(rows, population, draw, params):
+def splice(rows, population, draw, params):  # noqa: ARG001
     """Goes over to another row's response in the middle."""
     others = [text for text in population["target"].to_pylist() if text and len(text.split()) >= 4]
     made: list[str | None] = []
@@ -41,7 +41,7 @@ def splice(rows, population, draw, params):
 
 
 @label_op("label.bench_number", version=1, kind="response", needs="a response with two numbers or more")
-def number(rows, population, draw, params):
+def number(rows, population, draw, params):  # noqa: ARG001
     """Makes another number of one that is not the last: a slip on the way to the result."""
     made: list[str | None] = []
     for text, pick in zip(rows["target"].to_pylist(), draw.bits("which").tolist(), strict=True):

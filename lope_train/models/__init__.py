@@ -11,10 +11,10 @@ from lope_common.faces import lazy
 
 if TYPE_CHECKING:
     from lope_train.models.get import get_model
-    from lope_train.models.load import folder_fingerprint, load_base, load_tokenizer
+    from lope_train.models.load import folder_fingerprint, load_base, load_tokenizer, resolve_model
     from lope_train.models.sources import CACHED
 
-__all__ = ["CACHED", "folder_fingerprint", "get_model", "load_base", "load_tokenizer"]
+__all__ = ["CACHED", "folder_fingerprint", "get_model", "load_base", "load_tokenizer", "resolve_model"]
 
 __getattr__ = lazy(
     __name__,
@@ -24,5 +24,6 @@ __getattr__ = lazy(
         "get_model": "get",
         "load_base": "load",
         "load_tokenizer": "load",
+        "resolve_model": "load",
     },
 )

@@ -68,9 +68,7 @@ def train(settings: TrainSettings) -> Path:
     versions: dict[Reads, Version] = {"noisy": noisy}
     if any(stage.reads == "parent" for stage in stages):
         if not noisy.manifest["parents"]:
-            raise VersionError(
-                f"{noisy.ref} has no parent, whose rows would be read; {_instead(noisy, stages)}"
-            )
+            raise VersionError(f"{noisy.ref} has no parent, whose rows would be read; {_instead(noisy, stages)}")
         versions["parent"] = parent(noisy, settings.store)
     held_out = resolve(settings.held_out, settings.store) if settings.held_out else None
     head = resolve_head(settings.model, settings.head)

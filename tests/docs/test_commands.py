@@ -14,7 +14,7 @@ import pytest
 import typer
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/guides/wrong_rows.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 APPS = {"lope_data": "lope_data.cli.run", "lope_train": "lope_train.cli.run", "pipelines": "pipelines.cli"}
 

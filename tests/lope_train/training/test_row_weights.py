@@ -13,9 +13,7 @@ import torch
 from peft import get_peft_model
 from safetensors.torch import load_file
 
-from lope_train.data.collate import Collator
-from lope_train.data.tokens import load_tokens
-from lope_train.data.versions import resolve
+from lope_train.data import Collator, load_tokens, resolve
 from lope_train.errors import VersionError
 from lope_train.models import load_base, load_tokenizer
 from lope_train.settings import TrainSettings
