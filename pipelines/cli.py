@@ -72,8 +72,20 @@ def run(
     arms: Annotated[
         str | None, typer.Option(help="Only these methods of the study, commas between.", rich_help_panel=_STUDY)
     ] = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option(help="Only these conditions of the study's data, commas between.", rich_help_panel=_STUDY),
+    ] = None,
     tasks: Annotated[
         str | None, typer.Option(help="Only these tasks of the study, commas between.", rich_help_panel=_STUDY)
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="A file of JSON lines with finished runs: what it has is not trained again, what is new is added.",
+            rich_help_panel=_STUDY,
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -97,7 +109,9 @@ def run(
     failed = 0
     if isinstance(recipe, Pipeline):
         given = {"data_dir": data_dir, "model": model, "rows": rows, "questions": questions, "seeds": seeds}
-        _refuse({**given, "arms": arms, "tasks": tasks, "jobs": jobs}, pipeline)
+        _refuse(
+            {**given, "arms": arms, "conditions": conditions, "tasks": tasks, "jobs": jobs, "record": record}, pipeline
+        )
         from pipelines.steps.report import write_report
         from pipelines.steps.runner import run as follow
 
@@ -114,12 +128,13 @@ def run(
                 f"{pipeline} is a study: name the folder that holds {recipe.source.file} with --data-dir"
             )
         sizes = {"rows": rows, "questions": questions, "seeds": seeds}
-        parts = {"arms": _names(arms), "tasks": _names(tasks)}
+        parts = {"arms": _names(arms), "conditions": _names(conditions), "tasks": _names(tasks)}
         chosen = choose_scale(recipe, scale, sizes, parts)
         stem = Path(pipeline).stem
         folder = out or Path("runs") / ("paper" if (PAPER.parent / f"{pipeline}.toml").parent == PAPER else stem)
         name = page_name(stem, scale, {**sizes, **parts, "models": model})
-        outcome = run_study(recipe, name, scale, chosen, tuple(model or ()), data_dir, folder, store, jobs, console)
+        models = tuple(model or ())
+        outcome = run_study(recipe, name, scale, chosen, models, data_dir, folder, store, jobs, console, record)
         page = folder / f"{name}.html"
         write_page(outcome, page)
         console.print(summary_table(outcome))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from lope_common.cli import path
 from lope_common.errors import shown as quoted
 from lope_common.errors import suggest
 from lope_common.shown import SafeConsole
-from lope_data.cli.app import RefArgument, StoreOption, app
+from lope_data.cli.app import JsonOption, RefArgument, StoreOption, app
 from lope_data.errors import StoreError
 from lope_data.forms.kinds import FORMS
 
@@ -85,6 +86,7 @@ def export(
         bool, typer.Option("--lope-columns", help="Add lope_row_id, lope_shape, lope_ops and any lope_weight.")
     ] = False,
     store: StoreOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Writes a version's rows for other tools, as their source had them or converted; or the version whole.
 
@@ -113,9 +115,11 @@ def export(
             from lope_data.transfer.rows_out import export_rows
 
             export_rows(version, FORMS[as_], kind, target, shown.progress, lope_columns=lope_columns)
-    console = SafeConsole()
+    console = SafeConsole(stderr=as_json)
     console.print(f"{version.ref}, {manifest.rows:,} rows as {as_}, {kind}", style="bold", markup=False)
     console.print(str(target), markup=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps({"path": str(target), "ref": version.ref, "rows": manifest.rows, "form": as_, "format": kind}))
 
 
 def _format(as_: str, to: Format | None, out: Path | None) -> str:

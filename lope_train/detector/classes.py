@@ -32,8 +32,9 @@ SCORES = {
     ),
 }
 BASELINES = {"loss": "small loss"}
-TEXTS = ("label", "target")
-"""The label given, and the likeliest other one out of fold, as `lope_data build --relabel` takes it."""
+LISTED = ("label", "target", "weight")
+"""The label given, and by models that were not trained on the row the likeliest other one, as `lope_data build
+--relabel` takes it, and the probability of the one given, as `--weight` takes it."""
 _BATCH = 32
 
 
@@ -101,6 +102,7 @@ def measure(
         found = {
             number: {name: float(values[place]) for name, values in measures.items()}
             | {"label": names[given[place]], "target": names[int(others[place].argmax())]}
+            | {"weight": float(said.probabilities[place, given[place]])}
             | {"p": float(others[place].max())}
             for place, number in enumerate(kept)
         }

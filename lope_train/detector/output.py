@@ -44,7 +44,7 @@ def ranked(scored: Scored, top: int | None = None) -> pl.DataFrame:
         "row_id": [scored.ids[row] for row in order],
         RANKING: scored.ranking.score[order],
         "reason": [scored.reasons[row] for row in order],
-        **{name: [texts[row] for row in order] for name, texts in scored.texts.items()},
+        **{name: [own[row] for row in order] for name, own in scored.listed.items()},
         **{
             name: [None if np.isnan(values[row]) else values[row] for row in order]
             for name, values in scored.values.items()

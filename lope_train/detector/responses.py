@@ -34,7 +34,7 @@ SCORES = {
     "digit": Score("digit", "the largest surprisal of a token with a digit, nats; rows without digits have none"),
 }
 BASELINES = {"surprisal": "mean surprisal"}
-TEXTS: tuple[str, ...] = ()
+LISTED: tuple[str, ...] = ()
 ROUTER = "router"
 """With a run: the share of its weights that its router gives to the poisoning experts, on the response."""
 _NEUTRAL = {"lope_shape": "instruction", "instruction": "Write a text.", "output": "-"}

@@ -32,14 +32,15 @@ class Kind(Protocol):
         """What it has to beat, and what tables call that."""
 
     @property
-    def TEXTS(self) -> tuple[str, ...]:  # noqa: N802
-        """Columns of text in lists."""
+    def LISTED(self) -> tuple[str, ...]:  # noqa: N802
+        """Columns that lists have beside the measures, for what is done with them."""
 
     def measure(
         self, request: Request, folder: ScoreFolder, before: int, advance: Callable[[int], object]
     ) -> list[dict[str, Any]]:
         """The measures of the rows after the first `before`, kept in the folder: `row` (its number), `row_id`, and the
-        scores, baselines and texts, None where there is nothing to measure; or `skipped`, why it was not measured.
+        scores, baselines and what is `LISTED`, None where there is nothing to measure; or `skipped`, why it was not
+        measured.
         """
 
     def reason(self, name: str, row: Mapping[str, Any], usual: float) -> str:
@@ -59,7 +60,8 @@ class Scored:
     ids: list[str]
     values: dict[str, F64]
     """(rows,) by name: the scores, the baselines, with a run the router's; NaN where there is nothing to measure."""
-    texts: dict[str, list[str]]
+    listed: dict[str, list[Any]]
+    """(rows,) by name: what `LISTED` has."""
     labels: dict[str, str]
     """What tables call the ranking and the values."""
     about: dict[str, str]
@@ -101,7 +103,7 @@ def score(request: Request, folder: ScoreFolder, advance: Callable[[int], object
         rows=[row["row"] for row in kept],
         ids=ids,
         values=values,
-        texts={name: [row[name] for row in kept] for name in kind.TEXTS},
+        listed={name: [row[name] for row in kept] for name in kind.LISTED},
         labels={RANKING: "ranking", **labels},
         about={one.label: one.about for one in kind.SCORES.values()},
         ranking=ranking,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,18 @@ def settings_table(outcome: Outcome) -> tuple[list[str], list[dict[str, Any]]]:
 def versions_table(outcome: Outcome) -> list[dict[str, Any]]:
     """A row for each version of the data, parents first."""
     return [_version(manifest) for manifest in sorted(outcome.versions, key=lambda manifest: manifest.depth)]
+
+
+def sittings(outcome: Outcome) -> list[str]:
+    """When, by what code and on what the runs were made, where that is not the same for all of them."""
+    counts = Counter(run.sitting for run in outcome.runs)
+    if len(counts) < 2:
+        return []
+    told = sorted(counts.items(), key=lambda one: (one[0].date, one[0].commit))
+    return [
+        f"{count} run{'s' * (count > 1)} of {one.date}, commit {one.commit or 'unknown'}, on {one.hardware}"
+        for one, count in told
+    ]
 
 
 def libraries(outcome: Outcome) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from lope_common.files import write_whole
 from lope_common.page import environment
 from lope_common.shown import brief
-from pipelines.page.facts import libraries, settings_table, versions_table
+from pipelines.page.facts import libraries, settings_table, sittings, versions_table
 from pipelines.page.plots import figures
 from pipelines.page.plots.svg import labelled
 from pipelines.page.sentences import detectable, floor_notes, place_label, summary, who_label
@@ -70,6 +70,7 @@ def _content(outcome: Outcome, findings: Findings) -> dict[str, Any]:
         "arms": arms,
         "versions": versions_table(outcome),
         "libraries": libraries(outcome),
+        "sittings": sittings(outcome),
         "generated_chance": GENERATED_CHANCE,
         "power": POWER,
         "few_questions": FEW,

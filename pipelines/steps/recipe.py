@@ -14,7 +14,7 @@ from lope_train.libraries import ADAPTERS, NEEDS
 from pipelines.errors import PipelineError
 from pipelines.study.recipe import Study, is_study, parse
 
-RECIPES = Recipes("", ("*.toml", "paper/*.toml"), frozenset({"paper/scales"}), "pipeline")
+RECIPES = Recipes("", ("*.toml", "paper/*.toml", "study/*.toml"), frozenset({"paper/scales"}), "pipeline")
 STUDIES_NEED = {*ADAPTERS, "lm_eval", "matplotlib", "scipy"}
 REFERENCE = re.compile(r"\{([a-z0-9-]+)(?:\.([a-z_]+))?\}")
 Value = str | int | float | bool | list[str]

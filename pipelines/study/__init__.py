@@ -1,6 +1,7 @@
 """Studies: a recipe of methods, data and seeds, the commands it takes, running them, and what came of them.
 
-A study is a TOML file in `pipelines/paper/` with `[[arms]]`. Its statistics are in `pipelines.results`.
+A study is a TOML file with `[[arms]]`: the paper's are in `pipelines/paper/`, our own beside this file.
+Its statistics are in `pipelines.results`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pipelines.study.jobs import Setting, plan
     from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
     from pipelines.study.recipe import FIRST_SEED, Scale, Study, load_scales
+    from pipelines.study.record import Sitting
     from pipelines.study.run import run_study
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Run",
     "Scale",
     "Setting",
+    "Sitting",
     "Step",
     "Study",
     "load_scales",
@@ -40,6 +43,7 @@ __getattr__ = lazy(
         "Run": "outcome",
         "Scale": "recipe",
         "Setting": "jobs",
+        "Sitting": "record",
         "Step": "outcome",
         "Study": "recipe",
         "load_scales": "recipe",

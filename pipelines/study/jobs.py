@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from pipelines.errors import PipelineError
 from pipelines.study.contents import model_content, run_content
 from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
 
-Kind = Literal["model", "ingest", "build", "items", "train", "evaluate"]
+Kind = Literal["model", "ingest", "build", "items", "export", "train", "evaluate"]
 Results = Mapping[str, dict[str, Any]]
 """The JSON that finished jobs printed, by the job's id."""
 _RECIPES = Path(__file__).parents[1]
@@ -36,7 +36,8 @@ class Cell:
 class Job:
     """One command. `words` makes it from the results of `needs`; `cost` compares jobs of one kind.
 
-    `reads` are the contents of what the words only name.
+    `reads` are the contents of what the words only name. `decides` is, of a cell's jobs, all that decides the result,
+    without the places of this machine.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Job:
     cost: float = 1.0
     cell: Cell | None = None
     reads: Callable[[Results], list[str]] = lambda _: []
+    decides: Callable[[Results], list[str]] = lambda _: []
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     jobs = [_get_model(name) for name in setting.models if name in set(gettable)]
     if study.evaluation.test is not None:
         jobs.append(_ingest("test", study.evaluation.test, setting, None))
-    jobs.append(_ingest("source", study.source, setting, setting.scale.rows))
+    jobs += _source(study.source, setting)
+    held_out = "validation" if study.source.validation else None
     made: dict[str, Job] = {}
     for seed in setting.seeds:
         for arm, condition in study.cells():
@@ -87,7 +90,7 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
                 cell = Cell(model, arm.id, condition.id, seed)
                 options = _training(arm, condition, setting.scale, seed)
                 data = _versions(options, condition, seed, study.edition)[-1].id
-                jobs.append(_train(cell, options, data, ready))
+                jobs.append(_train(cell, options, data, held_out, ready))
                 jobs.append(_evaluate(cell, options, study.evaluation, setting, ready, arm.deployed))
     return jobs
 
@@ -124,10 +127,11 @@ def flags(
 
 def check_training(study: Study, scale: Scale) -> None:
     """That every arm can be trained with its options, and asked for every K. Raises PipelineError, with the arm."""
+    places = {"data": "-", "model": "-", "out": "-"} | ({"held_out": "-"} if study.source.validation else {})
     for arm, condition in study.cells():
         where = f"arm {arm.id!r} on {condition.id!r}"
         try:
-            given = settings_from({"data": "-", "model": "-", "out": "-"}, _training(arm, condition, scale, FIRST_SEED))
+            given = settings_from(places, _training(arm, condition, scale, FIRST_SEED))
         except LopeTrainError as error:
             raise PipelineError(f"{where}: {error}") from error
         normal = given.num_experts - given.num_poisoning
@@ -162,6 +166,29 @@ def _ingest(job_id: str, source: Source, setting: Setting, limit: int | None) ->
         return [*words, "--without", ref(results[test])]
 
     return Job(job_id, "ingest", f"read {source.file} without the rows of the {test} file", (test,), after)
+
+
+def _source(source: Source, setting: Setting) -> list[Job]:
+    """What is trained on, and what chooses the best step: two parts of one file, which has no row twice."""
+    if source.validation is None:
+        return [_ingest("source", source, setting, setting.scale.rows)]
+    whole, rows = "whole source", "rows of the source"
+
+    def read(name: str, limit: int | None, without: str | None = None) -> Job:
+        def words(results: Results) -> list[str]:
+            words = ["lope_data", "ingest", results[rows]["path"], "--name", name]
+            words += [] if limit is None else ["--limit", str(limit)]
+            return words if without is None else [*words, "--without", ref(results[without])]
+
+        needs = (rows,) if without is None else (rows, without)
+        return Job(name, "ingest", f"read the {name} rows", needs, words)
+
+    return [
+        _ingest(whole, source, setting, None),
+        Job(rows, "export", rows, (whole,), lambda results: ["lope_data", "export", ref(results[whole])]),
+        read("source", setting.scale.rows),
+        read("validation", source.validation, "source"),
+    ]
 
 
 def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition: int) -> Job:
@@ -219,17 +246,27 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting, editio
     ]
 
 
-def _train(cell: Cell, options: Mapping[str, Option], data: str, ready: tuple[str, ...]) -> Job:
+def _train(cell: Cell, options: Mapping[str, Option], data: str, held_out: str | None, ready: tuple[str, ...]) -> Job:
     passes = float(str(options.get("epochs", 1))) * _method(options).passes
 
-    def words(results: Results) -> list[str]:
-        model = _model(cell, results)
-        return ["lope_train", "train", "--data", ref(results[data]), "--model", model, *flags(options, flag)]
+    def said(results: Results, model: str) -> list[str]:
+        words = ["lope_train", "train", "--data", ref(results[data]), "--model", model, *flags(options, flag)]
+        return words if held_out is None else [*words, "--held-out", ref(results[held_out])]
 
     def reads(results: Results) -> list[str]:
         return [model_content(_model(cell, results))]
 
-    return Job(run_id(cell), "train", _title(cell), (*ready, data), words, passes, cell, reads)
+    return Job(
+        run_id(cell),
+        "train",
+        _title(cell),
+        (*ready, data, *filter(None, [held_out])),
+        lambda results: said(results, _model(cell, results)),
+        passes,
+        cell,
+        reads,
+        lambda results: [*said(results, "MODEL"), *reads(results)],
+    )
 
 
 def _evaluate(
@@ -246,7 +283,7 @@ def _evaluate(
     modes = 1
     asked: dict[str, Option] = {}
     if evaluation.tasks:
-        asked |= {"tasks": ",".join(evaluation.tasks), "data_dir": str(setting.data_dir)}
+        asked |= {"tasks": ",".join(evaluation.tasks), "data_dir": "DATA"}
     if setting.scale.questions is not None:
         asked["limit"] = setting.scale.questions
     if options is None and "dtype" in setting.scale.train:
@@ -257,19 +294,33 @@ def _evaluate(
         asked["experts"] = [str(k) for k in evaluation.experts]
         modes = len(ways) + len(evaluation.experts)
 
-    def words(results: Results) -> list[str]:
-        subject = ["--base", "--model", _model(cell, results)] if options is None else [results[run_id(cell)]["path"]]
+    def said(results: Results, subject: Sequence[str], places: Mapping[str, Option]) -> list[str]:
         sets = {"data": ref(results["test"])} if evaluation.test else {}
         noise = {"noise": [ref(results[name]) for name in noisy]}
-        return ["lope_train", "evaluate", *subject, *flags({**sets, **asked, **noise})]
+        return ["lope_train", "evaluate", *subject, *flags({**sets, **asked, **noise, **places})]
+
+    def words(results: Results) -> list[str]:
+        subject = ["--base", "--model", _model(cell, results)] if options is None else [results[run_id(cell)]["path"]]
+        return said(results, subject, {"data_dir": str(setting.data_dir)} if evaluation.tasks else {})
 
     def reads(results: Results) -> list[str]:
         model = model_content(_model(cell, results))
         run = [] if options is None else [run_content(Path(results[run_id(cell)]["path"]))]
-        return [model, *run, *(setting.tasks[task] for task in evaluation.tasks)]
+        return [model, *run, *tasks]
 
+    tasks = [setting.tasks[task] for task in evaluation.tasks if task in setting.tasks]
     cost = modes * (1 + len(evaluation.noise))
-    return Job(f"evaluate {run_id(cell)}", "evaluate", _title(cell), tuple(needs), words, cost, cell, reads)
+    return Job(
+        f"evaluate {run_id(cell)}",
+        "evaluate",
+        _title(cell),
+        tuple(needs),
+        words,
+        cost,
+        cell,
+        reads,
+        lambda results: [*said(results, ["RUN"], {}), *tasks],
+    )
 
 
 def _model(cell: Cell, results: Results) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.study.recipe import Scale, Study
+from pipelines.study.record import Sitting
 
 if TYPE_CHECKING:
     from lope_data.store import Manifest
@@ -62,9 +63,11 @@ class Run:
     arm: str
     condition: str
     seed: int
-    path: Path
+    path: Path | None
+    """None where its weights were not kept."""
     record: dict[str, Any]
     """Its run.json."""
+    sitting: Sitting
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class _Strict(BaseModel):
 class Source(_Strict):
     """A file of the data folder, and how it is read.
 
-    `without` leaves out the rows that stand in the study's test file, which no run may learn.
+    `without` leaves out the rows that stand in the study's test file, which no run may learn. `validation` is how many
+    of the rest, none of them trained on, choose each run's best step (`--held-out`); None: no step is chosen.
     """
 
     file: str
@@ -43,6 +44,7 @@ class Source(_Strict):
     pattern: str | None = None
     recipe: str | None = None
     without: Literal["test"] | None = None
+    validation: Annotated[int, Field(ge=1)] | None = None
 
 
 class Noise(_Strict):
@@ -142,7 +144,7 @@ class Figure(_Strict):
 class Scale(_Strict):
     """How large a study is: training rows and questions a task (None: all), number of seeds, options of training.
 
-    `arms` and `tasks` are those of the study that are run (empty: all).
+    `arms`, `conditions` and `tasks` are those of the study that are run (empty: all).
     """
 
     rows: int | None = None
@@ -151,6 +153,7 @@ class Scale(_Strict):
     train: dict[str, Option] = Field(default_factory=dict)
     models: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     about: str = ""
 
@@ -209,17 +212,25 @@ class Study(_Strict):
             raise ValueError("source.without is 'test', and evaluation has no test file")
         if self.evaluation.test is not None and self.evaluation.test.without:
             raise ValueError("evaluation.test.without: only the source is read without the test file's rows")
+        if self.evaluation.test is not None and self.evaluation.test.validation:
+            raise ValueError("evaluation.test.validation: only the source has rows for that")
         return self
 
     def scaled(self, scale: Scale) -> Study:
         """The part of the study that a scale runs, the reference always. Raises PipelineError on unknown names."""
         arms = _chosen("arm", scale.arms, [arm.id for arm in self.arms])
+        conditions = _chosen("condition", scale.conditions, [condition.id for condition in self.conditions])
         tasks = _chosen("task", scale.tasks, self.evaluation.tasks)
-        kept = {self.reference, *arms}
+        kept = {
+            arm.id
+            for arm in self.arms
+            if arm.id in (self.reference, *arms) and (not arm.on or set(arm.on) & set(conditions))
+        }
         return self.model_copy(
             update={
                 "arms": tuple(arm for arm in self.arms if arm.id in kept),
-                "paper": tuple(figure for figure in self.paper if figure.arm in kept),
+                "conditions": tuple(one for one in self.conditions if one.id in conditions),
+                "paper": tuple(one for one in self.paper if one.arm in kept and one.condition in conditions),
                 "evaluation": self.evaluation.model_copy(update={"tasks": tuple(tasks)}),
             }
         )

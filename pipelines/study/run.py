@@ -25,6 +25,7 @@ from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, 
 from pipelines.study.live import Progress
 from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
 from pipelines.study.recipe import Scale, Study, load_scales
+from pipelines.study.record import RECORDED, Record, Sitting, commit_here
 from pipelines.study.schedule import Finished, Pool
 
 if TYPE_CHECKING:
@@ -92,10 +93,12 @@ def run_study(
     store: Path | None,
     jobs: int | None,
     console: Console,
+    record: Path | None = None,
 ) -> Outcome:
-    """Runs what has no result in `folder` yet; the outcome has what failed, too.
+    """Runs what has no result in `folder` yet, nor in the `record`, to which it is added; the outcome has what failed.
 
-    Raises PipelineError where a file of the data folder is missing, or the folder cannot be written.
+    Raises PipelineError where a file of the data folder is missing, the folder cannot be written, or the record cannot
+    be read.
     """
     from lope_train.models import CACHED
 
@@ -108,9 +111,11 @@ def run_study(
         raise PipelineError(f"scale {scale_name!r} names no model; give one with --model")
     planned = plan(study, setting, CACHED)
     places = slots(jobs)
+    sitting = Sitting(datetime.now(UTC).date().isoformat(), commit_here(), _hardware())
+    written = None if record is None else Record(record, sitting)
     progress = Progress(planned, len(places), console)
     with progress.shown():
-        finished = Pool(folder, store_folder(store), places).run(planned, progress)
+        finished = Pool(folder, store_folder(store), places, written).run(planned, progress)
     return Outcome(
         study=study,
         name=name,
@@ -118,10 +123,10 @@ def run_study(
         scale=scale,
         models=setting.models,
         command=shlex.join(["python", "-m", "pipelines", *sys.argv[1:]]),
-        hardware=_hardware(),
-        date=datetime.now(UTC).date().isoformat(),
+        hardware=sitting.hardware,
+        date=sitting.date,
         answers=_answers(study, finished.values()),
-        runs=_runs(study, setting, finished),
+        runs=_runs(study, setting, finished, sitting),
         steps=[Step(f.job.title, f.job.kind, f.command, f.seconds, f.state, f.reason) for f in finished.values()],
         versions=_versions(finished.values()),
     )
@@ -176,16 +181,21 @@ def _answers(study: Study, finished: Iterable[Finished]) -> list[Answers]:
     return answers
 
 
-def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished]) -> list[Run]:
+def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished], sitting: Sitting) -> list[Run]:
     runs = []
     for model in setting.models:
         for seed in setting.seeds:
             for arm, condition in study.cells():
                 made = finished[run_id(Cell(model, arm.id, condition.id, seed))]
-                if made.result:
-                    path = Path(made.result["path"])
-                    record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-                    runs.append(Run(model, arm.id, condition.id, seed, path, record))
+                if not made.result:
+                    continue
+                cell = (model, arm.id, condition.id, seed)
+                if RECORDED in made.result:
+                    runs.append(Run(*cell, None, made.result, Sitting(**made.result[RECORDED])))
+                    continue
+                path = Path(made.result["path"])
+                record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+                runs.append(Run(*cell, path, record, sitting))
     return runs
 
 

@@ -13,9 +13,9 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
@@ -26,7 +26,8 @@ from lope_common.locks import Lock as FileLock
 from lope_common.locks import acquire
 from pipelines.errors import PipelineError
 from pipelines.study.contents import RECORD, is_run
-from pipelines.study.jobs import Job, Results
+from pipelines.study.jobs import Cell, Job, Results
+from pipelines.study.record import RECORDED, Record, Recorded, key_of
 
 State = Literal["done", "kept", "failed", "not run"]
 _PAUSE = 0.5
@@ -63,6 +64,8 @@ class Pool:
     folder: Path
     store: Path
     slots: tuple[dict[str, str], ...]
+    record: Record | None = None
+    """Where finished cells are written down, and found without their weights."""
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> dict[str, Finished]:
         """All jobs, in an order that respects their needs; one that failed stops only what needs it.
@@ -80,9 +83,11 @@ class Pool:
         workers = _Workers(self.slots, watch)
         commands: dict[str, _Command] = {}
         running: dict[Future[Finished], Path] = {}
+        recorded = _Cells(self.record, jobs)
 
         def end(finished: Finished) -> None:
             done[finished.job.id] = finished
+            recorded.finished(finished, done)
             watch.finished(finished)
 
         try:
@@ -91,6 +96,12 @@ class Pool:
                     if broken := next((n for n in job.needs if done[n].state in ("failed", "not run")), None):
                         reason = f"needs: {done[broken].job.title} ({done[broken].job.kind})"
                         end(Finished(left.pop(job.id), "not run", "", {}, 0.0, reason))
+                        continue
+                    if not recorded.ready(job, done):
+                        continue
+                    if job.id not in commands and (before := recorded.find(job, done)):
+                        del left[job.id]
+                        end(before)
                         continue
                     if job.id not in commands:
                         commands[job.id] = self._command(job, {name: ended.result for name, ended in done.items()})
@@ -122,12 +133,12 @@ class Pool:
     def _places(self, job: Job, key: str) -> list[str]:
         """Where the command reads and writes; no part of what it computes."""
         words = []
-        if job.kind in ("ingest", "build", "train", "evaluate"):
+        if job.kind in ("ingest", "build", "export", "train", "evaluate"):
             words += ["--store", str(self.store)]
         if job.kind == "train":
             assert job.cell is not None
             words += ["--out", str(self.folder / "runs" / f"{job.cell.arm}-{job.cell.condition}-{key}")]
-        if job.kind == "items":
+        if job.kind in ("items", "export"):
             words += ["--out", str(self.folder / "items" / f"{key}.jsonl")]
         return words
 
@@ -164,6 +175,59 @@ class _Command:
 
     def keep(self, result: dict[str, Any], seconds: float) -> None:
         write_whole(self.file, json.dumps({"result": result, "seconds": seconds}))
+
+
+class _Cells:
+    """The cells of a study in its record: their two jobs are found together, or both are done."""
+
+    def __init__(self, record: Record | None, jobs: Sequence[Job]) -> None:
+        self._record = record
+        pairs: dict[Cell, dict[str, Job]] = {}
+        for job in jobs if record is not None else ():
+            if job.cell is not None and job.cell.arm is not None:
+                pairs.setdefault(job.cell, {})[job.kind] = job
+        self._pairs = {cell: pair for cell, pair in pairs.items() if len(pair) == 2}
+        self._keys: dict[Cell, str] = {}
+        self._found: dict[Cell, Recorded] = {}
+
+    def ready(self, job: Job, done: Mapping[str, Finished]) -> bool:
+        """Whether it is known what decides the cell: what either of its jobs needs is done."""
+        pair = self._pairs.get(job.cell) if job.cell else None
+        if pair is None or job.kind != "train":
+            return True
+        return all(need in done for one in pair.values() for need in one.needs if need != job.id)
+
+    def find(self, job: Job, done: Mapping[str, Finished]) -> Finished | None:
+        """The job's result from the record."""
+        pair = self._pairs.get(job.cell) if job.cell else None
+        if pair is None or self._record is None or job.cell is None:
+            return None
+        if job.kind == "train":
+            needs = {need for one in pair.values() for need in one.needs} - {job.id}
+            if any(done[need].state in ("failed", "not run") for need in needs):
+                return None
+            results = {name: ended.result for name, ended in done.items()}
+            self._keys[job.cell] = key_of([word for kind in pair for word in pair[kind].decides(results)])
+            if (found := self._record.find(self._keys[job.cell])) is None:
+                return None
+            self._found[job.cell] = found
+        elif (found := self._found.get(job.cell)) is None:
+            return None
+        trained = job.kind == "train"
+        result = {**found.run, RECORDED: asdict(found.sitting)} if trained else found.answers
+        return Finished(job, "kept", "", result, found.seconds[0 if trained else 1])
+
+    def finished(self, finished: Finished, done: Mapping[str, Finished]) -> None:
+        """Write down a cell whose answers are there now."""
+        job = finished.job
+        if self._record is None or job.kind != "evaluate" or job.cell not in self._keys or job.cell in self._found:
+            return
+        if finished.state in ("done", "kept"):
+            assert job.cell is not None
+            trained = done[self._pairs[job.cell]["train"].id]
+            seconds = (trained.seconds, finished.seconds)
+            run = json.loads((Path(trained.result["path"]) / RECORD).read_text(encoding="utf-8"))
+            self._record.add(self._keys[job.cell], job.cell, run, finished.result, seconds)
 
 
 class _Workers:

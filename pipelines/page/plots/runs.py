@@ -114,6 +114,9 @@ def _read_all(outcome: Outcome, reader: Callable[..., _Read]) -> tuple[list[tupl
     found: list[tuple[Run, _Read]] = []
     without: dict[str, list[str]] = {}
     for run in _first_runs(outcome):
+        if run.path is None:
+            without.setdefault("its weights were not kept", []).append(_run_title(outcome, run))
+            continue
         try:
             found.append((run, reader(run.path)))
         except RunError as error:

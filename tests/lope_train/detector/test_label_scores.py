@@ -41,7 +41,7 @@ def test_wrong_labels_come_first(
     assert record["head"] == "classification"
     rows = pl.read_csv(out / "rows.csv")
     assert rows.columns == [
-        *("rank", "row_id", "score", "reason", "label", "target"),
+        *("rank", "row_id", "score", "reason", "label", "target", "weight"),
         *("self_confidence", "gce_loss", "margin", "loss"),
     ]
     given = {row["lope_row_id"]: row["label"] for row in resolve("rows", store).views()}

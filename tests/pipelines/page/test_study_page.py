@@ -19,7 +19,7 @@ from pipelines.page.page import write_page
 from pipelines.page.sentences import summary
 from pipelines.page.terminal import summary_table
 from pipelines.results import analyse
-from pipelines.study import BASE, FIRST_SEED, Answers, Outcome, Run, Scale, Setting, Step, Study, plan
+from pipelines.study import BASE, FIRST_SEED, Answers, Outcome, Run, Scale, Setting, Sitting, Step, Study, plan
 
 HOSTILE = (
     "<script>top.pwned=1</script>\"><img src=x onerror=top.pwned=1>' onmouseover='x $\\frac{1}$ \u202e{{ 7*7 }} [bold]"
@@ -110,6 +110,9 @@ def answered(seeds: int, questions: int = 400) -> list[Answers]:
     return found
 
 
+SITTING = Sitting("2026-10-05", "abc123", "two cores")
+
+
 def run(arm: str, condition: str, seed: int) -> Run:
     settings: dict[str, Any] = {"method": "hydralora" if arm == "hydra" else arm, "r": 4, "lora_alpha": 32}
     settings |= {"learning_rate": 2e-4, "epochs": 1.0, "batch_size": 8, "max_length": 512, "target_modules": None}
@@ -118,7 +121,7 @@ def run(arm: str, condition: str, seed: int) -> Run:
     stage = {"stage": "stage I", "trained_parameters": 230400, "seconds": 574.7}
     stage["embedding_alpha"] = 0.05 if arm == "lope" else 0.0
     record = {"settings": settings, "stages": [stage], "libraries": {"torch": "2.13.0", "peft": "0.21.2"}}
-    return Run("smollm2-135m", arm, condition, seed, Path("/runs") / arm, record)
+    return Run("smollm2-135m", arm, condition, seed, Path("/runs") / arm, record, SITTING)
 
 
 def manifest(name: str, version: str, parents: list[dict[str, Any]]) -> Manifest:
@@ -244,6 +247,15 @@ def page(given: Outcome, folder: Path) -> Page:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page(outcome(), tmp_path_factory.mktemp("whole"))
+
+
+def test_runs_of_several_sittings_are_counted_by_commit_and_machine(whole: Page, tmp_path: Path) -> None:
+    assert "in several sittings" not in whole.text
+    given = outcome()
+    other = replace(given.runs[0], sitting=Sitting("2026-10-06", "def456+", "a GPU"), path=None)
+    mixed = page(replace(given, runs=[other, *given.runs[1:]]), tmp_path)
+    assert f"{len(given.runs) - 1} runs of 2026-10-05, commit abc123, on two cores" in mixed.text
+    assert "1 run of 2026-10-06, commit def456+, on a GPU" in mixed.text
 
 
 def hostile() -> Outcome:

@@ -15,7 +15,7 @@ from pipelines.page.plots import figures
 from pipelines.page.plots import runs as plots_runs
 from pipelines.page.plots.svg import Drawing, labelled, look, shown
 from pipelines.results import analyse
-from pipelines.study import BASE, Answers, Outcome, Run, Scale, Study
+from pipelines.study import BASE, Answers, Outcome, Run, Scale, Sitting, Study
 
 COMPENSATED = "masked + compensated"
 HOSTILE = "$\\frac{a}{ <script>alert(1)</script> \"' \u202e 汉字"
@@ -47,7 +47,10 @@ def draw(*plots: dict[str, Any], **changed: Any) -> list[Drawing]:
     ]
     found.append(Answers("m", BASE, BASE, None, "none", "piqa", 0.0, ("1", "2", "3", "4"), (True,) * 4, chance))
     settings = {"num_experts": 4, "num_poisoning": 1, "compensation_experts": None}
-    runs = [Run("m", arm, "c5", 614, Path("/gone") / arm, {"settings": settings}) for arm in ("lope", "hydra")]
+    runs = [
+        Run("m", arm, "c5", 614, Path("/gone") / arm, {"settings": settings}, Sitting("", "", ""))
+        for arm in ("lope", "hydra")
+    ]
     outcome = Outcome(study, "n", "s", Scale(), ("m",), "c", "h", "d", changed.get("answers", found), runs)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -93,6 +93,20 @@ def test_a_study_runs_once_and_shows_what_it_found(place: Path, tiny_model: Path
     seeds = {json.loads(path.read_text())["settings"]["seed"] for path in runs}
     assert seeds == {614, 615}
 
+    recorded = ("--record", "record.jsonl")
+    written = run(place, "--model", str(tiny_model), *recorded)
+    assert written.returncode == 0, written.stderr
+    record = (place / "record.jsonl").read_text()
+    assert len(record.splitlines()) == 5  # a set of questions, and the four runs
+    assert str(place) not in record
+
+    elsewhere = run(place, "--model", str(tiny_model), *recorded, "--out", "elsewhere")
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert not [*place.glob("elsewhere/runs/*")]
+    assert (place / "record.jsonl").read_text() == record
+    (again,) = (place / "elsewhere").glob("tiny-tiny-*.html")
+    assert re.findall(r"[\d.]+ \[[\d., ]+\]", again.read_text()) == re.findall(r"[\d.]+ \[[\d., ]+\]", text)
+
     second = run(place, "--model", str(tiny_model))
     assert second.returncode == 0, second.stderr
     lines = [line for line in second.stdout.splitlines() if re.match(r"\d+/\d+ ", line)]

@@ -150,6 +150,44 @@ def test_a_source_without_the_rows_of_the_test_file_is_read_after_it(tmp_path: P
     assert "--without" not in commands(written(tmp_path, with_test), Scale())["source"]
 
 
+def test_the_rows_that_choose_a_step_are_none_of_those_trained_on(tmp_path: Path) -> None:
+    """They are what the source has beside the training rows, and beside the test's; every run is given them."""
+    source = '"rows.jsonl"\nwithout = "test"\nvalidation = 50'
+    study = written(tmp_path, (RECIPE + TEST).replace('"rows.jsonl"', source).replace("[[arms]]", "[[arms]]", 1))
+    scale = Scale(rows=100, train={"patience": 2})
+    check_training(study, scale)
+    words = commands(study, scale)
+    assert words["whole source"][-2:] == ["--without", "test@0"]
+    assert words["rows of the source"] == ["lope_data", "export", "whole-source@0"]
+    read = ["lope_data", "ingest", "rows of the source", "--name"]
+    assert words["source"] == [*read, "source", "--limit", "100"]
+    assert words["validation"] == [*read, "validation", "--limit", "50", "--without", "source@0"]
+    trained = [said for name, said in words.items() if name.startswith("train ")]
+    assert trained
+    assert all(said[said.index("--held-out") + 1] == "validation@0" for said in trained)
+    with pytest.raises(PipelineError, match=r"evaluation\.test\.validation"):
+        written(tmp_path, RECIPE + TEST + "validation = 5\n")
+
+
+@pytest.mark.parametrize("scale", ["smoke", "small", "gpu", "paper"])
+def test_noisy_labels_is_whole_at_every_scale(scale: str) -> None:
+    study = load("study/noisy-labels")
+    assert isinstance(study, Study)
+    chosen = choose_scale(study, scale, {}, {})
+    scaled = study.scaled(chosen)
+    check_training(scaled, chosen)
+    assert commands(scaled, chosen, chosen.models)
+
+
+def test_a_part_of_the_conditions_is_run(tmp_path: Path) -> None:
+    study = written(tmp_path, RECIPE)
+    part = study.scaled(Scale(conditions=("orig",)))
+    assert [(arm.id, condition.id) for arm, condition in part.cells()] == [("lora", "orig")]
+    assert [arm.id for arm in part.arms] == ["lora"]
+    with pytest.raises(PipelineError, match="the study has no condition 'nios'; did you mean 'nois'"):
+        study.scaled(Scale(conditions=("nios",)))
+
+
 @pytest.mark.parametrize("name", ["trec", "sst2"])
 def test_no_study_trains_on_what_it_tests_with(name: str) -> None:
     assert paper(name).source.without == "test"
