@@ -194,8 +194,9 @@ def _source(source: Source, setting: Setting) -> list[Job]:
 def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition: int) -> Job:
     options: dict[str, Option] = {"edition": edition, "ratio": noise.ratio, "seed": seed, "name": name}
     options |= {key: value for key, value in (("mix", noise.mix), ("level", noise.level)) if value is not None}
-    title = f"{name}: {100 * noise.ratio:g} % of the rows{f' ({noise.mix})' if noise.mix else ''}, seed {seed}"
-    words = flags(options)
+    what = noise.mix or noise.recipe
+    title = f"{name}: {100 * noise.ratio:g} % of the rows{f' ({what})' if what else ''}, seed {seed}"
+    words = flags(options) + ([] if noise.recipe is None else ["--recipe", str(_RECIPES / noise.recipe)])
     return Job(job_id, "build", title, (parent,), lambda r: ["lope_data", "build", "--from", ref(r[parent]), *words])
 
 
@@ -216,7 +217,7 @@ def _hynoise(options: Mapping[str, Option], condition: Condition) -> Noise:
 
 
 def _spec(noise: Noise) -> str:
-    return f"{noise.ratio} {noise.mix} {noise.level}"
+    return f"{noise.ratio} {noise.mix or noise.recipe} {noise.level}"
 
 
 def _questions(study: Study, setting: Setting) -> list[Job]:

@@ -48,10 +48,14 @@ class Source(_Strict):
 
 
 class Noise(_Strict):
-    """One build: the share of rows it touches and by what; `level` is the share of a touched row's units."""
+    """One build: the share of rows it touches and by what; `level` is the share of a touched row's units.
+
+    `recipe`, a file of `pipelines`, has the ops and what they are given in place of a `mix`.
+    """
 
     ratio: _Ratio
     mix: str | None = None
+    recipe: str | None = None
     level: float | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,16 @@ def test_noisy_labels_is_whole_at_every_scale(scale: str) -> None:
     scaled = study.scaled(chosen)
     check_training(scaled, chosen)
     assert commands(scaled, chosen, chosen.models)
+
+
+def test_noise_may_be_a_recipe_of_ours(tmp_path: Path) -> None:
+    nois = "nois = { ratio = 0.25, recipe = 'data/pairwise.toml' }"
+    words = commands(written(tmp_path, RECIPE.replace("nois = { ratio = 0.5 }", nois)), Scale())
+    (build,) = [said for name, said in words.items() if name.startswith("nois ") and " hynoise " not in name]
+    path = Path(build[build.index("--recipe") + 1])
+    assert path.is_file()
+    assert build[build.index("--ratio") + 1] == "0.25"
+    assert tomllib.loads(path.read_text())["steps"][0]["params"]["label.flip"] == {"transition": "pairwise"}
 
 
 def test_a_part_of_the_conditions_is_run(tmp_path: Path) -> None:
