@@ -67,7 +67,10 @@ def _table(outcome: Outcome, findings: Findings, model: str, noise: float) -> Ta
     tasks = ordered_tasks(study, (one.key.task for one in found))
     papers = _papers(outcome, tasks) if noise == 0 else []
     base = Key(model, BASE, BASE, NO_EXPERT, "", noise)
-    groups = [("", [_row(outcome, findings, base, UNTRAINED, "", tasks, papers)])]
+    groups = []
+    planned = any(step.kind == "evaluate" and step.title in _steps_of(outcome, base) for step in outcome.steps)
+    if planned or any(one.key.arm == BASE for one in found):  # with a head it has no answers
+        groups.append(("", [_row(outcome, findings, base, UNTRAINED, "", tasks, papers)]))
     for condition in study.conditions:
         rows = []
         for arm in (arm for arm, on in study.cells() if on.id == condition.id):

@@ -248,7 +248,8 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting, editio
 
 
 def _train(cell: Cell, options: Mapping[str, Option], data: str, held_out: str | None, ready: tuple[str, ...]) -> Job:
-    passes = float(str(options.get("epochs", 1))) * _method(options).passes
+    stages = 1 if options.get("route") == "edits" else _method(options).passes
+    passes = float(str(options.get("epochs", 1))) * stages
 
     def said(results: Results, model: str) -> list[str]:
         words = ["lope_train", "train", "--data", ref(results[data]), "--model", model, *flags(options, flag)]

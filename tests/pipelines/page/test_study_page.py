@@ -249,6 +249,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page(outcome(), tmp_path_factory.mktemp("whole"))
 
 
+def test_an_untrained_model_that_nobody_asked_has_no_row(whole: Page, tmp_path: Path) -> None:
+    assert whole.row("", "untrained model")
+    given = outcome()
+    answers = [one for one in given.answers if one.arm != BASE]
+    assert "untrained model" not in page(replace(given, answers=answers), tmp_path).text.partition("Compar")[0]
+
+
 def test_runs_of_several_sittings_are_counted_by_commit_and_machine(whole: Page, tmp_path: Path) -> None:
     assert "in several sittings" not in whole.text
     given = outcome()
