@@ -59,7 +59,7 @@ def typed(options: Mapping[str, Any]) -> Recipe:
     known = {key: options[key] for key in ("edition", "ratio", "level", "seed", "mix") if key in options}
     if "=" in str(known.get("mix")):
         known["mix"] = {name: float(weight) for name, weight in (part.split("=") for part in known["mix"].split(","))}
-    return load_recipe(None, known)
+    return load_recipe(ROOT / "pipelines" / options["recipe"] if "recipe" in options else None, known)
 
 
 def ids() -> dict[str, str]:
