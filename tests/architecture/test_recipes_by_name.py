@@ -51,7 +51,7 @@ def refused(command: str, recipe: str, monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_every_recipe_of_the_repository_has_a_name() -> None:
     files = {path for one in (DATA, TRAIN, PIPELINES) for path in one.packaged().values()}
     assert {*(ROOT / "pipelines").rglob("*.toml")} - files == {ROOT / "pipelines" / "paper" / "scales.toml"}
-    assert {"hynoise", "items"} == {*DATA.packaged()}
+    assert {"hynoise", "items", "pairwise"} == {*DATA.packaged()}
     assert {"lope", "ablations/no-hynoise"} <= {*TRAIN.packaged()}
     assert {"demo", "paper/table1"} <= {*PIPELINES.packaged()}
 

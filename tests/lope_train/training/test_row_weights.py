@@ -73,8 +73,8 @@ def test_tokens_count_for_what_their_row_does(
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"packing": True, "max_length": 512}, {"gradient_accumulation": 4}, {"loss": "gce", "on": "noisy"}],
-    ids=["padded", "packed", "accumulated", "gce"],
+    [{}, {"packing": True, "max_length": 512}, {"gradient_accumulation": 4}],
+    ids=["padded", "packed", "accumulated"],
 )
 def test_a_step_is_the_weighted_mean_over_all_its_tokens(
     values: dict[str, Any], tiny_settings: Make, weighted: Write, tmp_path: Path
@@ -105,8 +105,6 @@ def test_a_step_is_the_weighted_mean_over_all_its_tokens(
         torch.testing.assert_close(adapter(made["alike"])[name], value, rtol=1e-4, atol=1e-5)
     assert not all(value.allclose(adapter(made["some"])[name]) for name, value in adapter(made["ones"]).items())
     assert json.loads((made["some"] / "run.json").read_text())["stages"][-1]["weighted"] is True
-    if values.get("loss") == "gce":
-        return
     settings = tiny_settings(tmp_path / "x")
     tokenizer, model = load_tokenizer(settings.model), load_base(settings.model)
     loss = CompletionLoss(False, True, 0)
