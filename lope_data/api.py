@@ -263,8 +263,8 @@ def curate(
             Other columns are ignored, so that the list of `lope_train score` will do.
         relabel: a list with `row_id` and `target`, the new target as text: a label that the version has, the number
             of a choice, or a response.
-        weight: a list with `row_id` and `weight`, a number from 0 on that the row counts for in training; rows that
-            are not listed keep theirs, 1 if there is none. The version has it as `lope_weight`, float32, and so has
+        weight: a list with `row_id` and `weight`, how much the row counts in training, a number from 0 on;
+            other rows keep the weight that they have, or 1. The version has it as `lope_weight`, float32, and so has
             noise that is built on it.
         name: by default the version's with `-curated`.
 

@@ -30,7 +30,7 @@ def repeat(rows, population, draw, params):  # noqa: ARG001
 
 @label_op("label.bench_splice", version=1, kind="response", needs="a response of four words or more")
 def splice(rows, population, draw, params):  # noqa: ARG001
-    """Goes over to another row's response in the middle."""
+    """Switches to another row's response in the middle."""
     others = [text for text in population["target"].to_pylist() if text and len(text.split()) >= 4]
     made: list[str | None] = []
     for text, pick in zip(rows["target"].to_pylist(), draw.bits("other").tolist(), strict=True):

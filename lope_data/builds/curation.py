@@ -100,10 +100,11 @@ def read_curation(source: Version, drop: Any, relabel: Any, weight: Any) -> Cura
         options = " and ".join(name for name, one in (("--relabel", relabel), ("--weight", weight)) if one is not None)
         raise SourceError(f"{options}: all rows listed are in {source.ref} as the list has them; nothing would change")
     found = Curation(source, dropped, targets, weights, same)
-    counted = weights_of(weighted(_ids_and_weights(source.rows), weights))[found.kept]
-    if not counted.any():
-        option = "drop (--drop)" if weight is None else "weight (--weight)"
-        raise SourceError(f"{option}: all {len(counted):,} rows that are left weigh 0, so none counts")
+    if weights or ROW_WEIGHT in source.rows.column_names:
+        left = weights_of(weighted(_ids_and_weights(source.rows), weights))[found.kept]
+        if not left.any():
+            option = "drop (--drop)" if weight is None else "weight (--weight)"
+            raise SourceError(f"{option}: all {len(left):,} rows that are left weigh 0, so none counts")
     return found
 
 

@@ -54,7 +54,7 @@ class Record:
     """The file, read whole; lines are added at its end."""
 
     def __init__(self, path: Path, sitting: Sitting) -> None:
-        """`sitting` is of what will be added. Raises PipelineError where a line is none of a record; says which."""
+        """`sitting` is of what will be added. Raises PipelineError where a line is not one of a record; says which."""
         self._path, self._sitting = path, sitting
         self._sets: dict[str, dict[str, Any]] = {}
         self._found: dict[str, dict[str, Any]] = {}
@@ -70,7 +70,7 @@ class Record:
                 self._take(read)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise PipelineError(
-                    f"{path}, line {number}: is no line of a record; remove it, and its run is made again"
+                    f"{path}, line {number}: is not a line of a record; remove it, and its run is made again"
                 ) from error
 
     def _take(self, line: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ def test_the_id_hangs_on_the_weights_and_not_on_how_they_are_written(tmp_path: P
         (dict.fromkeys(range(30), 0), "weight (--weight): all 30 rows that are left weigh 0, so none counts"),
     ],
 )
-def test_a_weight_that_is_none_is_one_line(given: dict[int, Any], said: str, own_store: Path) -> None:
+def test_what_cannot_be_a_weight_is_one_line(given: dict[int, Any], said: str, own_store: Path) -> None:
     source = library.ingest(ROWS, name="some")
     with pytest.raises(LopeDataError) as raised:
         library.curate(source, weight=listed(source, given))

@@ -172,9 +172,7 @@ def test_held_out_rows_count_alike_and_it_is_said(
 
 
 @pytest.mark.parametrize("weights", [[-1.0] + [1.0] * 23, [float("nan")] + [1.0] * 23, [0.0] * 24])
-def test_weights_that_are_none_are_refused(
-    weights: list[float], tiny_settings: Make, weighted: Write, tmp_path: Path
-) -> None:
+def test_bad_weights_are_refused(weights: list[float], tiny_settings: Make, weighted: Write, tmp_path: Path) -> None:
     weighted(tmp_path / "store", "some", weights)
     settings = tiny_settings(
         tmp_path / "run", store=tmp_path / "store", data="some", method="lora", on="noisy", batch_size=24

@@ -65,11 +65,11 @@ def test_a_line_torn_by_a_kill_is_taken_away_with_the_next(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("line", ["no json", "[]", '{"x": 1}', "7"])
-def test_what_is_no_line_of_a_record_is_named(line: str, tmp_path: Path) -> None:
+def test_what_is_not_a_line_of_a_record_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "record.jsonl"
     written(path, "one")
     path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(PipelineError, match=r"record.jsonl, line 3: is no line of a record; remove it"):
+    with pytest.raises(PipelineError, match=r"record.jsonl, line 3: is not a line of a record; remove it"):
         Record(path, SITTING)
 
 
