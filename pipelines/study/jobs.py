@@ -76,7 +76,8 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     for seed in setting.seeds:
         for arm, condition in study.cells():
             options = _training(arm, condition, setting.scale, seed)
-            made |= {job.id: job for job in _versions(options, condition, seed, study.edition)}
+            versions = _versions(options, condition, seed, study.edition, arm.unrecorded)
+            made |= {job.id: job for job in versions}
     jobs += made.values()
     jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
@@ -89,7 +90,7 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)
                 options = _training(arm, condition, setting.scale, seed)
-                data = _versions(options, condition, seed, study.edition)[-1].id
+                data = _versions(options, condition, seed, study.edition, arm.unrecorded)[-1].id
                 jobs.append(_train(cell, options, data, held_out, ready))
                 jobs.append(_evaluate(cell, options, study.evaluation, setting, ready, arm.deployed))
     return jobs
@@ -200,14 +201,33 @@ def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition
     return Job(job_id, "build", title, (parent,), lambda r: ["lope_data", "build", "--from", ref(r[parent]), *words])
 
 
-def _versions(options: Mapping[str, Option], condition: Condition, seed: int, edition: int) -> list[Job]:
+def _versions(
+    options: Mapping[str, Option], condition: Condition, seed: int, edition: int, unrecorded: bool
+) -> list[Job]:
     """Nois where the condition has it, and HyNoIse on top; the last is what is trained with."""
     jobs, parent = [], "source"
     if condition.nois is not None:
         jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed, edition))
+        jobs += _without_records(jobs[-1]) if unrecorded else []
         parent = jobs[-1].id
     hynoise = _hynoise(options, condition)
     return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed, edition)]
+
+
+def _without_records(built: Job) -> list[Job]:
+    """The rows of a noisy version as a source, of which nothing says that they are noisy."""
+    rows = Job(
+        f"{built.id} rows",
+        "export",
+        f"{built.title}, rows",
+        (built.id,),
+        lambda r: ["lope_data", "export", ref(r[built.id])],
+    )
+
+    def read(results: Results) -> list[str]:
+        return ["lope_data", "ingest", results[rows.id]["path"], "--name", "unrecorded"]
+
+    return [rows, Job(f"{built.id} unrecorded", "ingest", f"{built.title}, without its records", (rows.id,), read)]
 
 
 def _hynoise(options: Mapping[str, Option], condition: Condition) -> Noise:

@@ -80,6 +80,8 @@ class Condition(_Strict):
 class Arm(_Strict):
     """A way to train: options of `lope_train train`. `on` are the conditions it is trained on (default: all).
 
+    `unrecorded`: its data has no edit records but HyNoIse's, as that of users, whose wrong rows no record knows.
+
     A study of classifiers states `head = "classification"` in all its arms, of encoders too: it is planned before its
     models are there, and their untrained selves have no head to evaluate.
     """
@@ -88,6 +90,7 @@ class Arm(_Strict):
     label: str
     train: dict[str, Option]
     on: tuple[str, ...] = ()
+    unrecorded: bool = False
     x: float | None = None
 
     @property

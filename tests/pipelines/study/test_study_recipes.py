@@ -190,6 +190,21 @@ def test_noise_may_be_a_recipe_of_ours(tmp_path: Path) -> None:
     assert tomllib.loads(path.read_text())["steps"][0]["params"]["label.flip"] == {"transition": "pairwise"}
 
 
+def test_an_unrecorded_arm_knows_no_noise_but_hynoise(tmp_path: Path) -> None:
+    """Its data is built on a source with the noisy version's rows, which nothing calls noisy."""
+    words = commands(written(tmp_path, RECIPE.replace('on = ["nois"]', 'on = ["nois"]\nunrecorded = true')), Scale())
+    (nois,) = [name for name in words if name.startswith("nois ") and name.endswith("614")]
+    read = words[f"{nois} unrecorded"]
+    assert words[f"{nois} rows"] == ["lope_data", "export", f"{nois.replace(' ', '-')}@0"]
+    assert read == ["lope_data", "ingest", f"{nois} rows", "--name", "unrecorded"]
+    trained = words[run_id(Cell("m", "lope", "nois", 614))]
+    (hynoise,) = [
+        line for line in words.values() if "hynoise" in line and f"{nois}-unrecorded@0".replace(" ", "-") in line
+    ]
+    assert trained[trained.index("--data") + 1].startswith(f"{nois}-unrecorded-hynoise".replace(" ", "-"))
+    assert hynoise[:2] == ["lope_data", "build"]
+
+
 def test_a_part_of_the_conditions_is_run(tmp_path: Path) -> None:
     study = written(tmp_path, RECIPE)
     part = study.scaled(Scale(conditions=("orig",)))
