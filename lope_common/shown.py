@@ -47,6 +47,11 @@ def one_line(message: str) -> str:
     return safe(" ".join(message.split()))
 
 
+def markdown(text: str) -> str:
+    """Text that Markdown, and HTML in it, shows as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]()<>#!|~$&])", r"\\\1", safe(text))
+
+
 def changed(before: str, after: str, *, lines: bool = False) -> tuple[str, str]:
     """What an edit took and put there, with signs for all that could not be seen.
 

@@ -17,11 +17,6 @@ from pipelines.errors import PipelineError
 app = new_app("Whole experiments from one recipe: build, train, evaluate, report.")
 
 
-@app.callback()
-def _root() -> None:
-    """So that `run` is a verb, though it is the only one."""
-
-
 _STUDY = "Of a study"
 
 _EXAMPLES = """
@@ -144,6 +139,65 @@ def run(
     if failed:
         print(f"error: {failed} steps failed or could not run; {safe(str(page))} says which and why", file=sys.stderr)
         raise typer.Exit(1)
+
+
+_RESULTS_EXAMPLES = """
+[bold]Examples[/bold]
+
+  python -m pipelines results study/noisy-labels
+
+  python -m pipelines results paper/trec --record trec.jsonl --out trec.md --scale small --seeds 5
+"""
+
+
+@app.command(epilog=_RESULTS_EXAMPLES)
+def results(
+    study: Annotated[
+        str, typer.Argument(help="A study: a name (study/noisy-labels, ...) or a TOML file.", show_default=False)
+    ],
+    record: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="What `run --record` has written. Default: docs/results/NAME.jsonl."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=path, help="The page. Default: beside the record, NAME.md.")
+    ] = None,
+    scale: Annotated[str, typer.Option(help="Of what the study plans: its seeds, rows, arms.")] = "small",
+    seeds: Annotated[int | None, typer.Option(help="Seeds that are planned, in place of the scale's.")] = None,
+) -> None:
+    """Writes the page of a study from its record alone, as Markdown, with a figure beside it.
+
+    No model and no data is read. What is missing, was made with other settings or by other code is said on the page.
+    """
+    from pipelines.page.markdown import write_markdown
+    from pipelines.steps.recipe import Pipeline, load
+    from pipelines.study.recorded import from_record
+    from pipelines.study.run import choose_scale
+
+    recipe = load(study)
+    if isinstance(recipe, Pipeline):
+        raise PipelineError(f"{study} is a list of steps; only studies have records")
+    stem = Path(study).stem
+    file = record or Path("docs/results") / f"{stem}.jsonl"
+    page = out or file.with_suffix(".md")
+    chosen = choose_scale(recipe, scale, {"seeds": seeds}, {})
+    typed = [f"--record {file}" if record else "", f"--out {page}" if out else ""]
+    typed += [f"--scale {scale}" if scale != "small" else "", f"--seeds {seeds}" if seeds else ""]
+    command = " ".join(["python -m pipelines results", study, *filter(None, typed)])
+    outcome = from_record(recipe, stem, scale, chosen, file, command)
+    if not outcome.runs:
+        raise PipelineError(f"{file} has no run of {study} at scale {scale!r}{_first(outcome.set_aside)}")
+    try:
+        write_markdown(outcome, page)
+    except OSError as error:
+        raise PipelineError(f"cannot write {page} ({error.strerror}); choose another --out") from error
+    SafeConsole().print(f"{page}  {len(outcome.runs)} runs", style="bold", markup=False)
+    for one in outcome.set_aside:
+        print(f"set aside: {safe(one)}", file=sys.stderr)
+
+
+def _first(aside: list[str]) -> str:
+    return f"; set aside: {aside[0]}" + f" (and {len(aside) - 1} more)" * (len(aside) > 1) if aside else ""
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import re
 
 import pyarrow as pa
 
-from lope_common.shown import safe
+from lope_common.shown import markdown
 from lope_data.rows.json_type import type_name
 from lope_data.store.manifest_model import Facts, IngestFacts, Line
 
@@ -101,8 +101,8 @@ def _front_matter(facts: Facts, rows: str) -> str:
 
 
 def _about(facts: Facts) -> str:
-    shapes = ", ".join(f"{_plain(shape)} ({rows:,})" for shape, rows in sorted(facts.shapes.items()))
-    lines = [f"# {_plain(facts.name)}", "", _plain(about(facts)), "", f"Shapes of rows: {shapes}."]
+    shapes = ", ".join(f"{markdown(shape)} ({rows:,})" for shape, rows in sorted(facts.shapes.items()))
+    lines = [f"# {markdown(facts.name)}", "", markdown(about(facts)), "", f"Shapes of rows: {shapes}."]
     if facts.kind == "build" and facts.shortfall:
         lines += ["", f"{facts.shortfall:,} rows fewer than asked: no op of the mix can change more."]
     return "\n".join([*lines, ""])
@@ -116,11 +116,13 @@ def _lineage(facts: Facts) -> str:
     if facts.kind == "ingest" and facts.curated is not None:
         lines += [f"| rows of `{facts.curated.ref}` | `{facts.curated.content_digest}` |", ""]
     else:
-        lines += [f"| source {_plain(source.name)} | `{source.fingerprint}` (fingerprint of its bytes) |", ""]
+        lines += [f"| source {markdown(source.name)} | `{source.fingerprint}` (fingerprint of its bytes) |", ""]
     if facts.kind == "build":
-        own = {op: f" of {_plain(module)}" for op, module in facts.op_modules.items()}
-        ops = ", ".join(f"{_code(op)} {_plain(version)}{own.get(op, '')}" for op, version in sorted(facts.ops.items()))
-        lines += [f"Seed {facts.seed}; recipe {_plain(facts.recipe.name)}; ops and their versions: {ops}."]
+        own = {op: f" of {markdown(module)}" for op, module in facts.op_modules.items()}
+        ops = ", ".join(
+            f"{_code(op)} {markdown(version)}{own.get(op, '')}" for op, version in sorted(facts.ops.items())
+        )
+        lines += [f"Seed {facts.seed}; recipe {markdown(facts.recipe.name)}; ops and their versions: {ops}."]
         lines += ["`manifest.json` holds the recipe, whole.", ""]
     return "\n".join(lines)
 
@@ -138,7 +140,7 @@ def _noise(facts: Facts) -> str:
         "",
     ]
     if hints := {key: value for key, value in facts.hints.plain.items() if value is not None}:
-        said = ", ".join(f"{_plain(key)} {_plain(json.dumps(value))}" for key, value in sorted(hints.items()))
+        said = ", ".join(f"{markdown(key)} {markdown(json.dumps(value))}" for key, value in sorted(hints.items()))
         lines += [f"Hints for a trainer, which are no part of the rows: {said}.", ""]
     return "\n".join(lines)
 
@@ -146,7 +148,7 @@ def _noise(facts: Facts) -> str:
 def _rates(line: Line) -> list[str]:
     units, interval = line.units, line.interval
     return [
-        _plain(line.step),
+        markdown(line.step),
         _code(line.op),
         f"{line.rows_asked:,.1f}",
         f"{line.rows:,}",
@@ -155,15 +157,15 @@ def _rates(line: Line) -> list[str]:
         f"{line.changed / units:.1%}" if units else "–",
         "–" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}",
         "–" if line.cer is None else f"{line.cer:.1%}",
-        f"{units:,} × {_plain(line.unit)}",
+        f"{units:,} × {markdown(line.unit)}",
     ]
 
 
 def _columns(facts: Facts, schema: pa.Schema) -> str:
     lines = ["## Columns", "", "| column | type | |", "|---|---|---|"]
     for field in schema:
-        said = _OURS.get(field.name) or _plain(_meaning(facts, field.name))
-        lines.append(f"| {_plain(field.name)} | {_plain(type_name(field.type))} | {said} |")
+        said = _OURS.get(field.name) or markdown(_meaning(facts, field.name))
+        lines.append(f"| {markdown(field.name)} | {markdown(type_name(field.type))} | {said} |")
     return "\n".join([*lines, ""])
 
 
@@ -213,10 +215,5 @@ describes the files to other tools.
 """
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown, and HTML in it, shows as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]()<>#!|~$&])", r"\\\1", safe(text))
-
-
 def _code(text: str) -> str:
-    return f"`{text}`" if re.fullmatch(r"[\w.]+", text, re.ASCII) else _plain(text)
+    return f"`{text}`" if re.fullmatch(r"[\w.]+", text, re.ASCII) else markdown(text)

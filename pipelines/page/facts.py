@@ -70,10 +70,8 @@ def versions_table(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def sittings(outcome: Outcome) -> list[str]:
-    """When, by what code and on what the runs were made, where that is not the same for all of them."""
+    """When, by what code and on what the runs were made."""
     counts = Counter(run.sitting for run in outcome.runs)
-    if len(counts) < 2:
-        return []
     told = sorted(counts.items(), key=lambda one: (one[0].date, one[0].commit))
     return [
         f"{count} run{'s' * (count > 1)} of {one.date}, commit {one.commit or 'unknown'}, on {one.hardware}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
     from pipelines.study.recipe import FIRST_SEED, Scale, Study, load_scales
     from pipelines.study.record import Sitting
+    from pipelines.study.recorded import from_record
     from pipelines.study.run import run_study
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Sitting",
     "Step",
     "Study",
+    "from_record",
     "load_scales",
     "plan",
     "run_study",
@@ -46,6 +48,7 @@ __getattr__ = lazy(
         "Sitting": "record",
         "Step": "outcome",
         "Study": "recipe",
+        "from_record": "recorded",
         "load_scales": "recipe",
         "plan": "jobs",
         "run_study": "run",

@@ -19,6 +19,8 @@ from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluati
 Kind = Literal["model", "ingest", "build", "items", "export", "train", "evaluate"]
 Results = Mapping[str, dict[str, Any]]
 """The JSON that finished jobs printed, by the job's id."""
+Names = Mapping[str, tuple[str, float]]
+"""What the study calls a version that was asked: the task, and the ratio of the noise in its questions."""
 _RECIPES = Path(__file__).parents[1]
 
 
@@ -49,6 +51,10 @@ class Job:
     cell: Cell | None = None
     reads: Callable[[Results], list[str]] = lambda _: []
     decides: Callable[[Results], list[str]] = lambda _: []
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """Of a training what the recipe says of its cell (`asked_of`)."""
+    names: Callable[[Results], Names] = lambda _: {}
+    """Of an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +97,35 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
                 cell = Cell(model, arm.id, condition.id, seed)
                 options = _training(arm, condition, setting.scale, seed)
                 data = _versions(options, condition, seed, study.edition, arm.unrecorded)[-1].id
-                jobs.append(_train(cell, options, data, held_out, ready))
+                said = asked_of(study, setting.scale, arm, condition, seed)
+                jobs.append(_train(cell, options, data, held_out, ready, said))
                 jobs.append(_evaluate(cell, options, study.evaluation, setting, ready, arm.deployed))
     return jobs
+
+
+def asked_of(study: Study, scale: Scale, arm: Arm, condition: Condition, seed: int) -> dict[str, Any]:
+    """All that a recipe says of a cell, in values of JSON: what a record keeps beside its result."""
+    options = _training(arm, condition, scale, seed)
+    data = {"source": study.source, "nois": condition.nois, "hynoise": _hynoise(options, condition)}
+    return {
+        "train": options,
+        "rows": scale.rows,
+        "questions": scale.questions,
+        "edition": study.edition,
+        "unrecorded": arm.unrecorded,
+        "test": study.evaluation.test and study.evaluation.test.model_dump(mode="json", exclude_none=True),
+        **{name: one and one.model_dump(mode="json", exclude_none=True) for name, one in data.items()},
+    }
 
 
 def run_id(cell: Cell) -> str:
     """The id of the job that trains the cell."""
     return " ".join(("train", cell.model, str(cell.arm), str(cell.condition), str(cell.seed)))
+
+
+def evaluation_id(cell: Cell) -> str:
+    """The id of the job that evaluates the cell."""
+    return f"evaluate {run_id(cell)}"
 
 
 def ref(result: Mapping[str, Any]) -> str:
@@ -267,7 +294,14 @@ def _noisy_questions(task: str, evaluation: Evaluation, setting: Setting, editio
     ]
 
 
-def _train(cell: Cell, options: Mapping[str, Option], data: str, held_out: str | None, ready: tuple[str, ...]) -> Job:
+def _train(
+    cell: Cell,
+    options: Mapping[str, Option],
+    data: str,
+    held_out: str | None,
+    ready: tuple[str, ...],
+    asked: Mapping[str, Any],
+) -> Job:
     stages = 1 if options.get("route") == "edits" else _method(options).passes
     passes = float(str(options.get("epochs", 1))) * stages
 
@@ -288,6 +322,7 @@ def _train(cell: Cell, options: Mapping[str, Option], data: str, held_out: str |
         cell,
         reads,
         lambda results: [*said(results, "MODEL"), *reads(results)],
+        asked,
     )
 
 
@@ -330,10 +365,15 @@ def _evaluate(
         run = [] if options is None else [run_content(Path(results[run_id(cell)]["path"]))]
         return [model, *run, *tasks]
 
+    def names(results: Results) -> Names:
+        test = {} if evaluation.test is None else {ref(results["test"]): (Path(evaluation.test.file).name, 0.0)}
+        noisy = {(task, ratio): noisy_id(task, ratio) for task in evaluation.tasks for ratio in evaluation.noise}
+        return test | {ref(results[job]): which for which, job in noisy.items()}
+
     tasks = [setting.tasks[task] for task in evaluation.tasks if task in setting.tasks]
     cost = modes * (1 + len(evaluation.noise))
     return Job(
-        f"evaluate {run_id(cell)}",
+        evaluation_id(cell),
         "evaluate",
         _title(cell),
         tuple(needs),
@@ -342,6 +382,7 @@ def _evaluate(
         cell,
         reads,
         lambda results: [*said(results, ["RUN"], {}), *tasks],
+        names=names,
     )
 
 

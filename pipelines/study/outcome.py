@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.study.jobs import Cell, Names
 from pipelines.study.recipe import Scale, Study
 from pipelines.study.record import Sitting
 
@@ -41,6 +43,35 @@ class Answers:
         return sum(self.right) / len(self.right)
 
 
+def named(printed: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """What `evaluate --json` printed, each result with the `task` and the `noise` that the study calls it by."""
+    results = []
+    for one in printed["results"]:
+        task, noise = names.get(one["data"], (one["data"], 0.0))
+        results.append({**one, "task": task, "noise": noise})
+    return {**printed, "results": results}
+
+
+def answers_of(cell: Cell, answers: Mapping[str, Any]) -> list[Answers]:
+    """Of one run what was `named`. Raises KeyError where it lacks something."""
+    sets = {one["name"]: one for one in answers["sets"]}
+    return [
+        Answers(
+            cell.model,
+            cell.arm or BASE,
+            cell.condition or BASE,
+            cell.seed,
+            one["mode"],
+            one["task"],
+            one["noise"],
+            tuple(sets[one["data"]]["ids"]),
+            tuple(mark == "1" for mark in one["right"]),
+            sets[one["data"]]["chance"],
+        )
+        for one in answers["results"]
+    ]
+
+
 @dataclass(frozen=True)
 class Step:
     """One command of the study: the words that a user would type, and what became of it."""
@@ -68,6 +99,8 @@ class Run:
     record: dict[str, Any]
     """Its run.json."""
     sitting: Sitting
+    seconds: float
+    """Of training and evaluation."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +119,8 @@ class Outcome:
     runs: list[Run] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     versions: list[Manifest] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
+    """Recorded runs that are not in it, and why."""
 
     @property
     def seconds(self) -> float:

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,11 @@ class Recorded:
 class Record:
     """The file, read whole; lines are added at its end."""
 
-    def __init__(self, path: Path, sitting: Sitting) -> None:
-        """`sitting` is of what will be added. Raises PipelineError where a line is not one of a record; says which."""
+    def __init__(self, path: Path, sitting: Sitting | None = None) -> None:
+        """`sitting` is of what will be added, if anything is.
+
+        Raises PipelineError where a line is not one of a record, and says which.
+        """
         self._path, self._sitting = path, sitting
         self._sets: dict[str, dict[str, Any]] = {}
         self._found: dict[str, dict[str, Any]] = {}
@@ -93,13 +96,28 @@ class Record:
                 f"{self._path}: the line of run {key} lacks {error}; remove it, to make it again"
             ) from error
 
+    def cells(self) -> list[tuple[str, Cell, dict[str, Any]]]:
+        """Key, cell, and what was asked of it, of each line, in their order. Raises PipelineError as `find` does."""
+        try:
+            names = [field.name for field in fields(Cell)]
+            return [(key, Cell(**{n: line[n] for n in names}), line["asked"]) for key, line in self._found.items()]
+        except KeyError as error:
+            raise PipelineError(f"{self._path}: a line of a run lacks {error}; remove it, to make it again") from error
+
     def add(
-        self, key: str, cell: Cell, run: Mapping[str, Any], answers: Mapping[str, Any], seconds: tuple[float, float]
+        self,
+        key: str,
+        cell: Cell,
+        asked: Mapping[str, Any],
+        run: Mapping[str, Any],
+        answers: Mapping[str, Any],
+        seconds: tuple[float, float],
     ) -> None:
         """Write a finished cell at the end of the file, and its questions where they are not there yet.
 
         Raises PipelineError where it cannot be written.
         """
+        assert self._sitting is not None, "the record was opened to be read"
         lines = []
         sets = []
         for one in answers["sets"]:
@@ -112,7 +130,7 @@ class Record:
         settings = {name: value for name, value in run["settings"].items() if name not in _PLACES}
         kept = {name: value for name, value in run.items() if name not in _PLACES}
         kept |= {"model": cell.model, "settings": settings | {"model": cell.model}}
-        line = {"key": key, **asdict(cell), "seconds": seconds, "sitting": asdict(self._sitting)}
+        line = {"key": key, **asdict(cell), "asked": asked, "seconds": seconds, "sitting": asdict(self._sitting)}
         results = [{name: value for name, value in one.items() if name not in _PLACES} for one in answers["results"]]
         line |= {"results": results, "sets": sets, "run": kept}
         self._found[key] = line

@@ -21,9 +21,9 @@ from lope_common.places import store_folder
 from lope_data.store import Version
 from pipelines.errors import PipelineError
 from pipelines.study.contents import RECORD, task_content
-from pipelines.study.jobs import Cell, Setting, check_training, noisy_id, plan, ref, run_id
+from pipelines.study.jobs import Cell, Setting, check_training, evaluation_id, plan, ref, run_id
 from pipelines.study.live import Progress
-from pipelines.study.outcome import BASE, Answers, Outcome, Run, Step
+from pipelines.study.outcome import Answers, Outcome, Run, Step, answers_of, named
 from pipelines.study.recipe import Scale, Study, load_scales
 from pipelines.study.record import RECORDED, Record, Sitting, commit_here
 from pipelines.study.schedule import Finished, Pool
@@ -125,7 +125,7 @@ def run_study(
         command=shlex.join(["python", "-m", "pipelines", *sys.argv[1:]]),
         hardware=sitting.hardware,
         date=sitting.date,
-        answers=_answers(study, finished.values()),
+        answers=_answers(finished),
         runs=_runs(study, setting, finished, sitting),
         steps=[Step(f.job.title, f.job.kind, f.command, f.seconds, f.state, f.reason) for f in finished.values()],
         versions=_versions(finished.values()),
@@ -140,45 +140,15 @@ def _check_data(study: Study, data_dir: Path) -> None:
             raise PipelineError(f"{data_dir / source.file}: no such file; --data-dir names the folder it is in")
 
 
-def _answers(study: Study, finished: Iterable[Finished]) -> list[Answers]:
-    done = list(finished)
-    ratios = {
-        ref(f.result): (task, ratio)
-        for f in done
-        for task in study.evaluation.tasks
-        for ratio in study.evaluation.noise
-        if f.job.id == noisy_id(task, ratio) and f.result
-    }
-    tests = {
-        ref(f.result): Path(study.evaluation.test.file).name
-        for f in done
-        if f.job.id == "test" and f.result and study.evaluation.test
-    }
-    answers = []
-    for f in done:
-        if f.job.kind != "evaluate" or not f.result:
-            continue
-        cell = f.job.cell
-        assert cell is not None
-        sets = {one["name"]: one for one in f.result["sets"]}
-        for entry in f.result["results"]:
-            one = sets[entry["data"]]
-            task, ratio = ratios.get(entry["data"], (tests.get(entry["data"], entry["data"]), 0.0))
-            answers.append(
-                Answers(
-                    cell.model,
-                    cell.arm or BASE,
-                    cell.condition or BASE,
-                    cell.seed,
-                    entry["mode"],
-                    task,
-                    ratio,
-                    tuple(one["ids"]),
-                    tuple(mark == "1" for mark in entry["right"]),
-                    one["chance"],
-                )
-            )
-    return answers
+def _answers(finished: Mapping[str, Finished]) -> list[Answers]:
+    results = {name: one.result for name, one in finished.items()}
+    done = [one for one in finished.values() if one.job.kind == "evaluate" and one.result]
+    return [
+        answer
+        for one in done
+        if one.job.cell is not None
+        for answer in answers_of(one.job.cell, named(one.result, one.job.names(results)))
+    ]
 
 
 def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished], sitting: Sitting) -> list[Run]:
@@ -186,16 +156,17 @@ def _runs(study: Study, setting: Setting, finished: Mapping[str, Finished], sitt
     for model in setting.models:
         for seed in setting.seeds:
             for arm, condition in study.cells():
-                made = finished[run_id(Cell(model, arm.id, condition.id, seed))]
+                cell = (model, arm.id, condition.id, seed)
+                made = finished[run_id(Cell(*cell))]
                 if not made.result:
                     continue
-                cell = (model, arm.id, condition.id, seed)
+                seconds = made.seconds + finished[evaluation_id(Cell(*cell))].seconds
                 if RECORDED in made.result:
-                    runs.append(Run(*cell, None, made.result, Sitting(**made.result[RECORDED])))
+                    runs.append(Run(*cell, None, made.result, Sitting(**made.result[RECORDED]), seconds))
                     continue
                 path = Path(made.result["path"])
                 record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-                runs.append(Run(*cell, path, record, sitting))
+                runs.append(Run(*cell, path, record, sitting, seconds))
     return runs
 
 

@@ -27,6 +27,7 @@ from lope_common.locks import acquire
 from pipelines.errors import PipelineError
 from pipelines.study.contents import RECORD, is_run
 from pipelines.study.jobs import Cell, Job, Results
+from pipelines.study.outcome import named
 from pipelines.study.record import RECORDED, Record, Recorded, key_of
 
 State = Literal["done", "kept", "failed", "not run"]
@@ -227,7 +228,9 @@ class _Cells:
             trained = done[self._pairs[job.cell]["train"].id]
             seconds = (trained.seconds, finished.seconds)
             run = json.loads((Path(trained.result["path"]) / RECORD).read_text(encoding="utf-8"))
-            self._record.add(self._keys[job.cell], job.cell, run, finished.result, seconds)
+            asked = self._pairs[job.cell]["train"].asked
+            answers = named(finished.result, job.names({name: ended.result for name, ended in done.items()}))
+            self._record.add(self._keys[job.cell], job.cell, asked, run, answers, seconds)
 
 
 class _Workers:

@@ -63,7 +63,7 @@ def test_the_data_half_builds_without_torch(tmp_path: Path) -> None:
 VERBS = {
     "lope_data": "build diff export gc import ingest list ops preview push report show tag verify",
     "lope_train": "evaluate export generate get-model items params score train",
-    "pipelines": "run",
+    "pipelines": "results run",
 }
 
 

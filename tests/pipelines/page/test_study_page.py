@@ -121,7 +121,7 @@ def run(arm: str, condition: str, seed: int) -> Run:
     stage = {"stage": "stage I", "trained_parameters": 230400, "seconds": 574.7}
     stage["embedding_alpha"] = 0.05 if arm == "lope" else 0.0
     record = {"settings": settings, "stages": [stage], "libraries": {"torch": "2.13.0", "peft": "0.21.2"}}
-    return Run("smollm2-135m", arm, condition, seed, Path("/runs") / arm, record, SITTING)
+    return Run("smollm2-135m", arm, condition, seed, Path("/runs") / arm, record, SITTING, 600.0)
 
 
 def manifest(name: str, version: str, parents: list[dict[str, Any]]) -> Manifest:

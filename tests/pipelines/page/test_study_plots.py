@@ -48,7 +48,7 @@ def draw(*plots: dict[str, Any], **changed: Any) -> list[Drawing]:
     found.append(Answers("m", BASE, BASE, None, "none", "piqa", 0.0, ("1", "2", "3", "4"), (True,) * 4, chance))
     settings = {"num_experts": 4, "num_poisoning": 1, "compensation_experts": None}
     runs = [
-        Run("m", arm, "c5", 614, Path("/gone") / arm, {"settings": settings}, Sitting("", "", ""))
+        Run("m", arm, "c5", 614, Path("/gone") / arm, {"settings": settings}, Sitting("", "", ""), 1.0)
         for arm in ("lope", "hydra")
     ]
     outcome = Outcome(study, "n", "s", Scale(), ("m",), "c", "h", "d", changed.get("answers", found), runs)

@@ -16,6 +16,7 @@ from pipelines.study.record import Record, Sitting, commit_here, key_of
 
 SITTING = Sitting("2026-11-27", "abc", "two cores")
 CELL = Cell("tiny", "lora", "clean", 614)
+ASKED = {"train": {"method": "lora"}, "rows": 8}
 RUN: dict[str, Any] = {"model": "/somewhere/tiny", "method": "lora", "stages": [{"seconds": 5.0}]}
 RUN["settings"] = {"model": "/somewhere/tiny", "out": "/somewhere/run", "store": "/somewhere", "seed": 614}
 ANSWERS: dict[str, Any] = {
@@ -27,7 +28,7 @@ ANSWERS: dict[str, Any] = {
 def written(path: Path, *keys: str) -> Record:
     record = Record(path, SITTING)
     for key in keys:
-        record.add(key, CELL, RUN, ANSWERS, (5.0, 1.0))
+        record.add(key, CELL, ASKED, RUN, ANSWERS, (5.0, 1.0))
     return record
 
 
@@ -42,6 +43,7 @@ def test_what_is_written_is_found_again_without_places(tmp_path: Path) -> None:
     assert (found.seconds, found.sitting) == ((5.0, 1.0), SITTING)
     assert "/somewhere" not in path.read_text()
     assert Record(path, SITTING).find("two") is None
+    assert Record(path).cells() == [("one", CELL, ASKED)]
 
 
 def test_questions_stand_there_once(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_a_line_torn_by_a_kill_is_taken_away_with_the_next(tmp_path: Path) -> No
     record = Record(path, SITTING)
     assert record.find("one") is not None
     assert record.find("two") is None
-    record.add("two", CELL, RUN, ANSWERS, (5.0, 1.0))
+    record.add("two", CELL, ASKED, RUN, ANSWERS, (5.0, 1.0))
     again = Record(path, SITTING)
     assert all(again.find(key) is not None for key in ("one", "two"))
 
