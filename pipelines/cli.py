@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -129,7 +130,16 @@ def run(
         folder = out or Path("runs") / ("paper" if (PAPER.parent / f"{pipeline}.toml").parent == PAPER else stem)
         name = page_name(stem, scale, {**sizes, **parts, "models": model})
         models = tuple(model or ())
-        outcome = run_study(recipe, name, scale, chosen, models, data_dir, folder, store, jobs, console, record)
+        if chosen.depth is None:
+            outcome = run_study(recipe, name, scale, chosen, models, data_dir, folder, store, jobs, console, record)
+        else:
+            from pipelines.anatomy.run import run_anatomy
+
+            written = record or folder / f"{name}.jsonl"
+            command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
+            outcome = run_anatomy(
+                recipe, name, scale, chosen, models, data_dir, folder, store, jobs, console, written, command
+            )
         page = folder / f"{name}.html"
         write_page(outcome, page)
         console.print(summary_table(outcome))

@@ -295,6 +295,14 @@ class TrainSettings(BaseModel):
                 f"hynoise {self.hynoise!r} contradicts on {self.on!r}: the noise in the text is in the noisy version, "
                 "so `discrete` and `both` go with on 'noisy', `continuous` and `none` with on 'parent'"
             )
+        if not self.noise.continuous:
+            fields = type(self).model_fields
+            for name in ("embedding_alpha", "embedding_scale"):
+                if getattr(self, name) not in (fields[name].default, 0):
+                    raise SettingsError(
+                        f"{name} is of noise in the embeddings, and there is none: give hynoise 'continuous' (with on "
+                        "'noisy' or lope: 'both'), or leave it out"
+                    )
 
     @property
     def stages(self) -> tuple[Stage, ...]:

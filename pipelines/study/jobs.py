@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lope_train.cli import flag
-from lope_train.errors import LopeTrainError
-from lope_train.methods import METHODS, Method
-from lope_train.settings import settings_from
 from lope_train.tuner import Inference
-from pipelines.errors import PipelineError
+from pipelines.study.cells import Cell, asked_of, hynoise_of, method_of, options_of
 from pipelines.study.contents import model_content, run_content
-from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
+from pipelines.study.recipe import FIRST_SEED, Arm, Condition, Evaluation, Noise, Option, Scale, Source, Study
 
 Kind = Literal["model", "ingest", "build", "items", "export", "train", "evaluate"]
 Results = Mapping[str, dict[str, Any]]
@@ -22,16 +19,6 @@ Results = Mapping[str, dict[str, Any]]
 Names = Mapping[str, tuple[str, float]]
 """What the study calls a version that was asked: the task, and the ratio of the noise in its questions."""
 _RECIPES = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One trained run of a study; the untrained model has neither arm, condition nor seed."""
-
-    model: str
-    arm: str | None = None
-    condition: str | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,13 +68,12 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
     made: dict[str, Job] = {}
     for seed in setting.seeds:
         for arm, condition in study.cells():
-            options = _training(arm, condition, setting.scale, seed)
-            versions = _versions(options, condition, seed, study.edition, arm.unrecorded)
-            made |= {job.id: job for job in versions}
+            options = options_of(arm, condition, setting.scale, seed)
+            made |= {job.id: job for job in _versions(study, arm, condition, options, seed)}
     jobs += made.values()
     jobs += _questions(study, setting)
     ready = tuple(job.id for job in jobs if job.kind == "model")
-    trained = [_training(arm, condition, setting.scale, FIRST_SEED) for arm, condition in study.cells()]
+    trained = [options_of(arm, condition, setting.scale, FIRST_SEED) for arm, condition in study.cells()]
     heads = all(options.get("head") == "classification" for options in trained)  # no untrained model has one
     for model in setting.models:
         if not heads:
@@ -95,27 +81,17 @@ def plan(study: Study, setting: Setting, gettable: Iterable[str]) -> list[Job]:
         for seed in setting.seeds:
             for arm, condition in study.cells():
                 cell = Cell(model, arm.id, condition.id, seed)
-                options = _training(arm, condition, setting.scale, seed)
-                data = _versions(options, condition, seed, study.edition, arm.unrecorded)[-1].id
+                options = options_of(arm, condition, setting.scale, seed)
+                data = data_id(study, setting.scale, arm, condition, seed)
                 said = asked_of(study, setting.scale, arm, condition, seed)
                 jobs.append(_train(cell, options, data, held_out, ready, said))
                 jobs.append(_evaluate(cell, options, study.evaluation, setting, ready, arm.deployed))
     return jobs
 
 
-def asked_of(study: Study, scale: Scale, arm: Arm, condition: Condition, seed: int) -> dict[str, Any]:
-    """All that a recipe says of a cell, in values of JSON: what a record keeps beside its result."""
-    options = _training(arm, condition, scale, seed)
-    data = {"source": study.source, "nois": condition.nois, "hynoise": _hynoise(options, condition)}
-    return {
-        "train": options,
-        "rows": scale.rows,
-        "questions": scale.questions,
-        "edition": study.edition,
-        "unrecorded": arm.unrecorded,
-        "test": study.evaluation.test and study.evaluation.test.model_dump(mode="json", exclude_none=True),
-        **{name: one and one.model_dump(mode="json", exclude_none=True) for name, one in data.items()},
-    }
+def data_id(study: Study, scale: Scale, arm: Arm, condition: Condition, seed: int) -> str:
+    """The id of the job that makes the version which a cell is trained with."""
+    return _versions(study, arm, condition, options_of(arm, condition, scale, seed), seed)[-1].id
 
 
 def run_id(cell: Cell) -> str:
@@ -151,28 +127,6 @@ def flags(
         for item in value if isinstance(value, list) else [str(value)]:
             words += [option, item]
     return words
-
-
-def check_training(study: Study, scale: Scale) -> None:
-    """That every arm can be trained with its options, and asked for every K. Raises PipelineError, with the arm."""
-    places = {"data": "-", "model": "-", "out": "-"} | ({"held_out": "-"} if study.source.validation else {})
-    for arm, condition in study.cells():
-        where = f"arm {arm.id!r} on {condition.id!r}"
-        try:
-            given = settings_from(places, _training(arm, condition, scale, FIRST_SEED))
-        except LopeTrainError as error:
-            raise PipelineError(f"{where}: {error}") from error
-        normal = given.num_experts - given.num_poisoning
-        if METHODS[given.method].poisoning and (large := [k for k in study.evaluation.experts if k > normal]):
-            raise PipelineError(f"{where}: experts has {large[0]}, but there are {normal} normal experts")
-
-
-def _training(arm: Arm, condition: Condition, scale: Scale, seed: int) -> dict[str, Option]:
-    return {**scale.train, **arm.train, **condition.train.get(arm.id, {}), "seed": seed}
-
-
-def _method(options: Mapping[str, Option]) -> Method:
-    return METHODS[str(options["method"])]
 
 
 def _get_model(name: str) -> Job:
@@ -228,17 +182,15 @@ def _build(job_id: str, parent: str, noise: Noise, name: str, seed: int, edition
     return Job(job_id, "build", title, (parent,), lambda r: ["lope_data", "build", "--from", ref(r[parent]), *words])
 
 
-def _versions(
-    options: Mapping[str, Option], condition: Condition, seed: int, edition: int, unrecorded: bool
-) -> list[Job]:
+def _versions(study: Study, arm: Arm, condition: Condition, options: Mapping[str, Option], seed: int) -> list[Job]:
     """Nois where the condition has it, and HyNoIse on top; the last is what is trained with."""
     jobs, parent = [], "source"
     if condition.nois is not None:
-        jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed, edition))
-        jobs += _without_records(jobs[-1]) if unrecorded else []
+        jobs.append(_build(f"nois {_spec(condition.nois)} {seed}", parent, condition.nois, "nois", seed, study.edition))
+        jobs += _without_records(jobs[-1]) if arm.unrecorded else []
         parent = jobs[-1].id
-    hynoise = _hynoise(options, condition)
-    return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed, edition)]
+    hynoise = hynoise_of(arm, condition, options)
+    return [*jobs, _build(f"{parent} hynoise {_spec(hynoise)} {seed}", parent, hynoise, "hynoise", seed, study.edition)]
 
 
 def _without_records(built: Job) -> list[Job]:
@@ -255,12 +207,6 @@ def _without_records(built: Job) -> list[Job]:
         return ["lope_data", "ingest", results[rows.id]["path"], "--name", "unrecorded"]
 
     return [rows, Job(f"{built.id} unrecorded", "ingest", f"{built.title}, without its records", (rows.id,), read)]
-
-
-def _hynoise(options: Mapping[str, Option], condition: Condition) -> Noise:
-    """What never reads HyNoIse is given the paper's, so that conditions which differ in that alone share its runs."""
-    reads = _method(options).reads_both or options.get("on") == "noisy"
-    return condition.hynoise if reads else HYNOISE
 
 
 def _spec(noise: Noise) -> str:
@@ -302,7 +248,7 @@ def _train(
     ready: tuple[str, ...],
     asked: Mapping[str, Any],
 ) -> Job:
-    stages = 1 if options.get("route") == "edits" else _method(options).passes
+    stages = 1 if options.get("route") == "edits" else method_of(options).passes
     passes = float(str(options.get("epochs", 1))) * stages
 
     def said(results: Results, model: str) -> list[str]:

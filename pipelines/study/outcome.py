@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.study.jobs import Cell, Names
+from pipelines.study.cells import Cell
+from pipelines.study.jobs import Names
 from pipelines.study.recipe import Scale, Study
 from pipelines.study.record import Sitting
 

@@ -20,6 +20,8 @@ SCALES = PAPER / "scales.toml"
 FIRST_SEED = 614
 """The paper's. Further seeds count up from it; each varies the noise and the training."""
 Option = str | int | float | bool | list[str]
+Depth = Literal["last", "all"]
+"""The layers that an anatomy adapts."""
 _Ratio = Annotated[float, Field(gt=0, le=1)]
 _RESERVED = ("data", "model", "out", "store", "seed", "held_out", "report_to")
 """Options of training that the study itself gives, or that would change what runs are compared by."""
@@ -77,8 +79,25 @@ class Condition(_Strict):
     train: dict[str, dict[str, Option]] = Field(default_factory=dict)
 
 
+class Surgery(_Strict):
+    """What an arm of an anatomy changes that no option of training does."""
+
+    stage1: Literal["noise", "clean", "none"] = "noise"
+    """Stage I reads HyNoIse, with embedding noise; or what stage II reads, without; or there is none."""
+    poisoning: Literal["kept", "zeroed"] = "kept"
+    """The poisoning expert in stage II: as stage I left it, or with B = 0, as if it had learned nothing."""
+    router: Literal["trained", "fixed"] = "trained"
+    """In stage II."""
+    removed: Literal["poisoning", "normal"] = "poisoning"
+    """The expert that is left out at inference: `normal`, the first of these, with the poisoning one left in."""
+    restart: bool = False
+    """Of one-stage methods: a pass over the same rows before, then a new head, optimizer and schedule, as stage II."""
+
+
 class Arm(_Strict):
     """A way to train: options of `lope_train train`. `on` are the conditions it is trained on (default: all).
+
+    `hynoise` takes the place of its conditions' own. `surgery` is for studies whose scales have a `depth`.
 
     `unrecorded`: its data has no edit records but HyNoIse's, as that of users, whose wrong rows no record knows.
 
@@ -91,6 +110,8 @@ class Arm(_Strict):
     train: dict[str, Option]
     on: tuple[str, ...] = ()
     unrecorded: bool = False
+    hynoise: Noise | None = None
+    surgery: Surgery = Surgery()
     x: float | None = None
 
     @property
@@ -151,7 +172,7 @@ class Figure(_Strict):
 class Scale(_Strict):
     """How large a study is: training rows and questions a task (None: all), number of seeds, options of training.
 
-    `arms`, `conditions` and `tasks` are those of the study that are run (empty: all).
+    `arms`, `conditions` and `tasks` are those of the study that are run (empty: all). `depth` makes it an anatomy.
     """
 
     rows: int | None = None
@@ -162,6 +183,7 @@ class Scale(_Strict):
     arms: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    depth: Depth | None = None
     about: str = ""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from lope_common.files import canonical
 from pipelines.errors import PipelineError
-from pipelines.study.jobs import Cell
+from pipelines.study.cells import Cell
 
 RECORDED = "recorded"
 """What the result of a training that was found in a record has beside its run.json: its sitting."""
@@ -150,21 +149,3 @@ class Record:
 def key_of(content: Sequence[str]) -> str:
     """Of the words and contents that decide a cell's training and answers."""
     return hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
-
-
-def commit_here() -> str:
-    """The commit of the code that runs; empty where it is in no checkout."""
-    root = Path(__file__).parents[2]
-
-    def said(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        if said("rev-parse", "--show-toplevel") != str(root.resolve()):
-            return ""
-        return said("rev-parse", "--short=12", "HEAD") + "+" * bool(
-            said("status", "--porcelain", "--untracked-files=no")
-        )
-    except OSError:
-        return ""

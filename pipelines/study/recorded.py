@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import PipelineError
-from pipelines.study.jobs import Cell, asked_of
+from pipelines.study.cells import Cell, asked_of
 from pipelines.study.outcome import Answers, Outcome, Run, answers_of
 from pipelines.study.recipe import Arm, Condition, Scale, Study
 from pipelines.study.record import Record, Recorded

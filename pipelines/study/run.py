@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +17,18 @@ from lope_common.errors import suggest
 from lope_common.places import store_folder
 from lope_data.store import Version
 from pipelines.errors import PipelineError
+from pipelines.study.cells import Cell, check_training
 from pipelines.study.contents import RECORD, task_content
-from pipelines.study.jobs import Cell, Setting, check_training, evaluation_id, plan, ref, run_id
+from pipelines.study.jobs import Setting, evaluation_id, plan, ref, run_id
 from pipelines.study.live import Progress
+from pipelines.study.machine import MEMORY_A_JOB, cores, free_memory, sitting_here
 from pipelines.study.outcome import Answers, Outcome, Run, Step, answers_of, named
 from pipelines.study.recipe import Scale, Study, load_scales
-from pipelines.study.record import RECORDED, Record, Sitting, commit_here
+from pipelines.study.record import RECORDED, Record, Sitting
 from pipelines.study.schedule import Finished, Pool
 
 if TYPE_CHECKING:
     from lope_data.store import Manifest
-
-_MEMORY_A_JOB = 6 * 2**30
-"""Bytes that training a small model takes; a large one is told by --jobs."""
 
 
 def choose_scale(
@@ -77,9 +73,8 @@ def slots(jobs: int | None) -> tuple[dict[str, str], ...]:
     gpus = torch.cuda.device_count()
     if gpus:
         return tuple({"CUDA_VISIBLE_DEVICES": str(i % gpus)} for i in range(jobs or gpus))
-    cores = _cores()
-    count = jobs or max(1, min(cores, _memory() // _MEMORY_A_JOB))
-    return ({"OMP_NUM_THREADS": str(max(1, cores // count))},) * count
+    count = jobs or max(1, min(cores(), free_memory() // MEMORY_A_JOB))
+    return ({"OMP_NUM_THREADS": str(max(1, cores() // count))},) * count
 
 
 def run_study(
@@ -111,7 +106,7 @@ def run_study(
         raise PipelineError(f"scale {scale_name!r} names no model; give one with --model")
     planned = plan(study, setting, CACHED)
     places = slots(jobs)
-    sitting = Sitting(datetime.now(UTC).date().isoformat(), commit_here(), _hardware())
+    sitting = sitting_here()
     written = None if record is None else Record(record, sitting)
     progress = Progress(planned, len(places), console)
     with progress.shown():
@@ -174,30 +169,3 @@ def _versions(finished: Iterable[Finished]) -> list[Manifest]:
     made = [f.result for f in finished if f.job.kind in ("ingest", "build") and f.result]
     paths = {ref(result): Path(result["path"]) for result in made}  # jobs may have made the same one
     return [Version.at(path).manifest for path in paths.values()]
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory() -> int:
-    """Bytes of memory that are free for use."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return 2 * _MEMORY_A_JOB
-
-
-def _hardware() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model}, {_cores()} cores"

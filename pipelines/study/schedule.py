@@ -25,8 +25,9 @@ from lope_common.files import write_whole
 from lope_common.locks import Lock as FileLock
 from lope_common.locks import acquire
 from pipelines.errors import PipelineError
+from pipelines.study.cells import Cell
 from pipelines.study.contents import RECORD, is_run
-from pipelines.study.jobs import Cell, Job, Results
+from pipelines.study.jobs import Job, Results
 from pipelines.study.outcome import named
 from pipelines.study.record import RECORDED, Record, Recorded, key_of
 

@@ -92,7 +92,8 @@ USE = """
 import contextlib, sys
 from pathlib import Path
 from lope_train.cli.run import main
-from pipelines.study.jobs import Setting, check_training, plan
+from pipelines.study.cells import check_training
+from pipelines.study.jobs import Setting, plan
 from pipelines.study.recipe import Scale, Study
 
 recipe, model, store, out = sys.argv[1:]

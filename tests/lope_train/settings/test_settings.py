@@ -65,6 +65,12 @@ def test_defaults_are_those_of_the_paper() -> None:
             "fsdp does not go with method 'adalora': it needs its adapter whole in every process; leave it out",
         ),
         ({"method": "lora", "hynoise": "both"}, "hynoise 'both' contradicts on 'parent'"),
+        (
+            {"method": "lora", "embedding_alpha": 5.0},
+            "embedding_alpha is of noise in the embeddings, and there is none",
+        ),
+        ({"method": "lora", "embedding_scale": "neftune"}, "embedding_scale is of noise in the embeddings"),
+        ({"hynoise": "discrete", "embedding_alpha": 0.1}, "embedding_alpha is of noise in the embeddings"),
         ({"route": "edit"}, "'none' or 'edits'; did you mean 'edits'?"),
         ({"method": "lora", "route": "edits"}, "route is for method lope; 'lora' has no poisoning expert"),
         ({"method": "hydralora", "train_router": True}, "train_router is for method lope"),

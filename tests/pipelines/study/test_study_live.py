@@ -7,7 +7,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from pipelines.study.jobs import Cell, Job
+from pipelines.study.cells import Cell
+from pipelines.study.jobs import Job
 from pipelines.study.live import Progress
 from pipelines.study.schedule import Finished, State
 

@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.errors import PipelineError
 from pipelines.steps import load
-from pipelines.study.jobs import Cell, Setting, check_training, plan, run_id
+from pipelines.study.cells import Cell, check_training
+from pipelines.study.jobs import Setting, plan, run_id
 from pipelines.study.recipe import PAPER, SCALES, Scale, Study, load_scales
 from pipelines.study.run import choose_scale, page_name
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.study.jobs import Cell
-from pipelines.study.record import Record, Sitting, commit_here, key_of
+from pipelines.study.cells import Cell
+from pipelines.study.machine import commit_here
+from pipelines.study.record import Record, Sitting, key_of
 
 SITTING = Sitting("2026-11-27", "abc", "two cores")
 CELL = Cell("tiny", "lora", "clean", 614)

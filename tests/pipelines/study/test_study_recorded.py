@@ -16,7 +16,7 @@ import pytest
 from pipelines.errors import PipelineError
 from pipelines.page import write_markdown
 from pipelines.steps import load
-from pipelines.study.jobs import Cell, asked_of
+from pipelines.study.cells import Cell, asked_of
 from pipelines.study.recipe import Scale, Study
 from pipelines.study.record import Record, Sitting
 from pipelines.study.recorded import from_record

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from lope_common.locks import acquire
-from pipelines.study.jobs import Cell, Job, Results
+from pipelines.study.cells import Cell
+from pipelines.study.jobs import Job, Results
 from pipelines.study.schedule import Finished, Pool
 
 ROOT = Path(__file__).parents[3]
