@@ -18,6 +18,7 @@ from rich.console import Console
 from lope_common.files import canonical
 from lope_common.places import store_folder
 from lope_common.progress import counted
+from lope_train.cli import quiet_libraries
 from lope_train.data import parent, resolve
 from lope_train.libraries import ADAPTERS
 from lope_train.models import CACHED
@@ -159,6 +160,7 @@ def _results(tasks: list[tuple[str, _Task]], jobs: int) -> Iterator[tuple[Future
 
 
 def _start(threads: int) -> None:
+    quiet_libraries()
     torch.set_num_threads(threads)
 
 

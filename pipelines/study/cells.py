@@ -10,7 +10,7 @@ from lope_train.errors import LopeTrainError
 from lope_train.methods import METHODS, Method
 from lope_train.settings import TrainSettings, settings_from
 from pipelines.errors import PipelineError
-from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Noise, Option, Scale, Study
+from pipelines.study.recipe import FIRST_SEED, HYNOISE, Arm, Condition, Noise, Option, Scale, Study, Surgery
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ def asked_of(study: Study, scale: Scale, arm: Arm, condition: Condition, seed: i
 def check_training(study: Study, scale: Scale) -> None:
     """That every arm can be trained with its options, and asked for every K. Raises PipelineError, with the arm."""
     for arm, condition in study.cells():
+        if scale.depth is None and arm.surgery != Surgery():
+            depths = [name for name, one in study.scales.items() if one.depth]
+            raise PipelineError(
+                f"arm {arm.id!r} has surgery, which only a scale with a depth does: {', '.join(depths)}"
+            )
         given = settings_of(study, scale, arm, condition, FIRST_SEED)
         where = f"arm {arm.id!r} on {condition.id!r}"
         normal = given.num_experts - given.num_poisoning
