@@ -67,9 +67,18 @@ def _named(names: Sequence[str]) -> str:
     return f"class{'es' if len(names) > 1 else ''} " + ", ".join(map(repr, names[:5])) + ", ..." * (len(names) > 5)
 
 
-def check_trained(ref: str, tokens: Tokens, classes: Sequence[str], max_length: int) -> None:
-    """Raise VersionError where a class has no row among the tokens, of version `ref`, that the model is trained on."""
-    held = {*np.asarray(tokens.dataset["labels"]).tolist()}
+def check_trained(
+    ref: str, tokens: Tokens, classes: Sequence[str], max_length: int, weights: torch.Tensor | None = None
+) -> None:
+    """Raise VersionError where a class has no row among the tokens, of version `ref`, that the model is trained on, or
+    where all of its rows weigh 0, by the `weights` of the version's rows.
+    """
+    labels = np.asarray(tokens.dataset["labels"])
+    held = {*labels.tolist()}
+    if weights is not None:
+        weighing = {*labels[weights.numpy()[np.asarray(tokens.dataset["row"])] > 0].tolist()}
+        if nothing := [name for number, name in enumerate(classes) if number in held - weighing]:
+            raise VersionError(f"{ref}: all rows of the {_named(nothing)} weigh 0; give some of them a weight")
     absent = [name for number, name in enumerate(classes) if number not in held]
     if absent:
         said = f"no row to train on of the {_named(absent)}"

@@ -23,6 +23,7 @@ from lope_train.errors import SettingsError, VersionError
 
 if TYPE_CHECKING:
     import datasets
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
@@ -57,6 +58,18 @@ class Tokens:
 
     dataset: datasets.Dataset
     counts: Counts
+
+    def check_weights(self, ref: str, weights: Tensor | None) -> None:
+        """Raise VersionError where all rows that are read of the version `ref` weigh 0, of `weights` (its rows,)."""
+        if weights is None:
+            return
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        numbers = self.dataset.with_format("arrow").select_columns(["row"])[:].column("row")
+        packed = not pa.types.is_integer(numbers.type)
+        if not weights.numpy()[(pc.list_flatten(numbers) if packed else numbers).to_numpy()].any():
+            raise VersionError(f"{ref}: the rows that can be trained on weigh 0; give some of them a weight")
 
 
 def load_tokens(

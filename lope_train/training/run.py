@@ -127,10 +127,12 @@ def train(settings: TrainSettings) -> Path:
         )
         for stage in stages
     ]
+    for stage, stage_rows in zip(stages, rows, strict=True):
+        read[stage.reads].check_weights(stage_rows.ref, stage_rows.weights)
     last_read = read[stages[-1].reads]
     if classes is not None:
         learned = last_read if injected is None else learned_rows(last_read, injected)
-        check_trained(versions[stages[-1].reads].ref, learned, classes, settings.max_length)
+        check_trained(rows[-1].ref, learned, classes, settings.max_length, rows[-1].weights)
     transition = _transition(settings, classes)
     if settings.noise_rate is not None:
         _check_rate(settings.noise_rate, last_read.counts.rows - last_read.counts.unusable - last_read.counts.too_long)

@@ -71,6 +71,30 @@ def test_tokens_count_for_what_their_row_does(
         assert torch.stack(found).sum(0).tolist() == pytest.approx([wanted, count], rel=1e-5)
 
 
+@pytest.mark.parametrize("packing", [False, True])
+def test_rows_that_all_weigh_nothing_are_refused_before_training(
+    packing: bool, tiny_settings: Make, tiny_model: Path, weighted: Write, tmp_path: Path
+) -> None:
+    """The only one with a weight is too long to be read."""
+    store = tmp_path / "store"
+    weighted(store, "some", [1.0] * ROWS)
+    tokens = load_tokens(resolve("some", store), load_tokenizer(str(tiny_model)), max_length=512, cache=tmp_path)
+    sizes = [len(row["input_ids"]) for row in tokens.dataset]
+    weighted(store, "few", [float(size == max(sizes)) for size in sizes])
+    given = {"data": "few", "store": store, "method": "lora", "on": "noisy", "packing": packing}
+    with pytest.raises(VersionError, match=r"^few@\w+: the rows that can be trained on weigh 0; give some of them"):
+        train(tiny_settings(tmp_path / "run", **given, max_length=max(sizes) - 1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_whose_rows_all_weigh_nothing_is_refused(class_settings: Make, weighted: Write, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    weighted(store, "some", [0.0 if label == "colour" else 1.0 for label in LABELS], LABELS)
+    with pytest.raises(VersionError, match=r"all rows of the class 'colour' weigh 0; give some of them a weight"):
+        train(class_settings(tmp_path / "run", data="some", store=store, method="lora", on="noisy"))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     "values",
     [{}, {"packing": True, "max_length": 512}, {"gradient_accumulation": 4}],
