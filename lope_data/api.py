@@ -5,7 +5,6 @@ Everything that can be checked is checked before anything is read or written: nu
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,17 +12,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lope_common.errors import shown
 from lope_common.progress import Notice, Progress, silent
+from lope_data.arguments import (
+    count_of,
+    name_of,
+    one_split,
+    options_of,
+    recipe_of,
+    source_of,
+    store_of,
+    text_of,
+    with_reading,
+)
 from lope_data.builds import each, obtain
-from lope_data.builds.obtain import Options, child_name
+from lope_data.builds.obtain import child_name
 from lope_data.builds.without import find_without
-from lope_data.errors import LopeDataError, RecipeError, SourceError, StoreError
-from lope_data.names import check_name
+from lope_data.errors import RecipeError, SourceError, StoreError
 from lope_data.noise.imports import Imports, import_ops
-from lope_data.recipe.recipe import Recipe, named_recipe, validated
-from lope_data.rows.columns import Columns
-from lope_data.sources import ALL, InMemory, Reading, in_memory
+from lope_data.recipe.recipe import Recipe
 from lope_data.store.locks import in_use
-from lope_data.store.store import Store
 from lope_data.store.version import Version
 
 if TYPE_CHECKING:
@@ -71,7 +77,7 @@ def open(ref: str, *, store: Path | str | None = None) -> Version:  # noqa: A001
     Raises:
         StoreError: there is none, or its manifest is not as it was written.
     """
-    return _store(store).resolve(_text("ref", ref, StoreError))
+    return store_of(store).resolve(text_of("ref", ref, StoreError))
 
 
 def ingest(
@@ -111,10 +117,10 @@ def ingest(
         LopeDataError: an argument, the source or the store does not do; says what and where.
     """
     import_ops(imports)
-    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows, place = _count("limit", limit), _source(source)
-    checked = _one_split(_reading(checked, split=split, config=config, revision=revision), "ingest_splits")
-    name = _name(name)
+    checked, options = recipe_of(recipe, columns), options_of(store, workers, shard_rows, progress, notice)
+    rows, place = count_of("limit", limit), source_of(source)
+    checked = one_split(with_reading(checked, split=split, config=config, revision=revision), "ingest_splits")
+    name = name_of(name)
     with in_use(options.store, options.notice):
         left_out = None if without is None else find_without(without, options.store)
         return obtain.ingest(place, checked, rows, options, name=name, without=left_out)
@@ -147,10 +153,10 @@ def ingest_splits(
         LopeDataError: as `ingest`; the source has no splits, too. Then no version of any split has been written.
     """
     import_ops(imports)
-    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows, place = _count("limit", limit), _source(source)
-    checked = _reading(checked, config=config, revision=revision)
-    name = _name(name)
+    checked, options = recipe_of(recipe, columns), options_of(store, workers, shard_rows, progress, notice)
+    rows, place = count_of("limit", limit), source_of(source)
+    checked = with_reading(checked, config=config, revision=revision)
+    name = name_of(name)
     with in_use(options.store, options.notice):
         return each.ingest_splits(place, checked, rows, options, name)
 
@@ -203,10 +209,10 @@ def build(
         LopeDataError: an argument, the source, the parent or the store does not do; says what and where.
     """
     import_ops(imports)
-    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows = _count("limit", limit)
+    checked, options = recipe_of(recipe, columns), options_of(store, workers, shard_rows, progress, notice)
+    rows = count_of("limit", limit)
     asked = {"split": split, "config": config, "revision": revision}
-    checked = _reading(checked, **asked)
+    checked = with_reading(checked, **asked)
     if source is not None and parent is not None:
         raise RecipeError("source (--source) and parent (--from) exclude each other: a version is built on one of them")
     if limit is not None and parent is not None:
@@ -219,14 +225,14 @@ def build(
     if source is None and (given := [what for what in asked if said[what] is not None]):
         raise RecipeError(f"{given[0]} (--{given[0]}) is for a source that has several; say which (--source)")
     if parent is None:
-        checked = _one_split(checked, "build_splits")
-    name = _name(name)
+        checked = one_split(checked, "build_splits")
+    name = name_of(name)
     if isinstance(parent, Version):
         parent = Version.at(parent.folder)  # as it is now, whoever wrote it
         child_name(name, checked, parent.manifest.name)
     elif parent is not None:
-        parent = _text("parent", parent, StoreError)
-    place = None if source is None else _source(source)
+        parent = text_of("parent", parent, StoreError)
+    place = None if source is None else source_of(source)
     with in_use(options.store, options.notice):
         if isinstance(parent, str):
             parent = options.store.resolve(parent)
@@ -278,10 +284,10 @@ def curate(
 
     if drop is None and relabel is None and weight is None:
         raise SourceError("a version is curated by lists: give drop (--drop), relabel (--relabel) or weight (--weight)")
-    options, name = _options(store, workers, shard_rows, progress, notice), _name(name)
+    options, name = options_of(store, workers, shard_rows, progress, notice), name_of(name)
     with in_use(options.store, options.notice):
         found = Version.at(ref.folder) if isinstance(ref, Version) else None
-        source = found or options.store.resolve(_text("ref", ref, StoreError))
+        source = found or options.store.resolve(text_of("ref", ref, StoreError))
         return curated(read_curation(source, drop, relabel, weight), name, options)
 
 
@@ -316,15 +322,15 @@ def build_splits(
         LopeDataError: as `build`; the source has no splits or not those named, too.
     """
     import_ops(imports)
-    checked, options = _recipe(recipe, columns), _options(store, workers, shard_rows, progress, notice)
-    rows, place = _count("limit", limit), _source(source)
+    checked, options = recipe_of(recipe, columns), options_of(store, workers, shard_rows, progress, notice)
+    rows, place = count_of("limit", limit), source_of(source)
     try:
         given = [noise_splits] if isinstance(noise_splits, str) else [*noise_splits]
     except TypeError:
         raise SourceError(f"noise_splits must hold names of splits, not {shown(noise_splits)}") from None
-    noisy = [_text("noise_splits", one, SourceError) for one in given]
-    checked = _reading(checked, config=config, revision=revision)
-    name = _name(name)
+    noisy = [text_of("noise_splits", one, SourceError) for one in given]
+    checked = with_reading(checked, config=config, revision=revision)
+    name = name_of(name)
     with in_use(options.store, options.notice):
         return each.build_splits(place, checked, noisy, name, rows, options, allow_shortfall=allow_shortfall)
 
@@ -351,90 +357,5 @@ def preview(
     from lope_data.builds.preview import preview as previewed
 
     import_ops(imports)
-    checked = _one_split(_reading(_recipe(recipe, columns), split=split, config=config, revision=revision), None)
-    return previewed("sample" if source is None else _source(source), checked)
-
-
-def _recipe(recipe: Any, columns: Mapping[str, Any] | None) -> Recipe:
-    """The recipe, with `columns` put over its own."""
-    found = _as_recipe(recipe)
-    if columns is None:
-        return found
-    if not isinstance(columns, Mapping):
-        raise RecipeError(f'columns must be a dict such as {{"text": "body"}}, not {shown(columns)}')
-    mapped = validated(Columns, found.columns.model_dump(exclude_none=True) | dict(columns), "columns")
-    return found.model_copy(update={"columns": mapped})
-
-
-def _as_recipe(recipe: Any) -> Recipe:
-    if recipe is None or isinstance(recipe, str | os.PathLike):
-        return named_recipe(None if recipe is None else _text("recipe", recipe, RecipeError), {})
-    if isinstance(recipe, Mapping):
-        return validated(Recipe, recipe, "the recipe")
-    if not isinstance(recipe, Recipe):
-        raise RecipeError(f"recipe must be a lope_data.Recipe, a dict, or a name or file, not {shown(recipe)}")
-    return recipe
-
-
-def _source(source: Any) -> str | InMemory:
-    """A path or id as text, or an object in memory."""
-    if isinstance(source, str | os.PathLike):
-        return _text("source", source, SourceError)
-    if isinstance(source, Version):
-        raise SourceError(f"source: {source.ref} is a version; build on it with parent (--from)")
-    return in_memory(source)
-
-
-def _reading(recipe: Recipe, **asked: Any) -> Recipe:
-    """The recipe with what was asked of the source put over its own."""
-    given = {what: _text(what, value, SourceError) for what, value in asked.items() if value is not None}
-    if not given:
-        return recipe
-    own = recipe.source.model_dump(exclude_unset=True)
-    return recipe.model_copy(update={"source": validated(Reading, own | given, "the source")})
-
-
-def _one_split(recipe: Recipe, each_of_them: str | None) -> Recipe:
-    if recipe.source.split == ALL:
-        todo = "name it" if each_of_them is None else f"name it, or call {each_of_them}"
-        raise SourceError(f"split {ALL!r} stands for each split, where one is needed; {todo}")
-    return recipe
-
-
-def _name(name: Any) -> str | None:
-    return None if name is None else check_name(_text("name", name, StoreError))
-
-
-def _options(store: Any, workers: Any, shard_rows: Any, progress: Progress, notice: Notice) -> Options:
-    threads = _count("workers", workers) or os.cpu_count() or 1
-    for what, called in (("progress", progress), ("notice", notice)):
-        if not callable(called):
-            raise RecipeError(f"{what} must be a function, not {shown(called)}")
-    return Options(_store(store), threads, _count("shard_rows", shard_rows), progress, notice)
-
-
-def _store(store: Any) -> Store:
-    return Store(None if store is None else Path(_text("store", store, StoreError)))
-
-
-def _count(what: str, number: Any) -> int | None:
-    """A number of rows or threads, numpy's too."""
-    if number is None:
-        return None
-    try:
-        count = operator.index(number)
-    except TypeError:
-        count = 0
-    if isinstance(number, bool) or not 1 <= count < 2**63:
-        raise RecipeError(f"{what} must be 1 or more, as a whole number below 2**63, not {shown(number)}")
-    return count
-
-
-def _text(what: str, value: Any, error: type[LopeDataError]) -> str:
-    try:
-        text = os.fspath(value)
-    except TypeError:
-        text = None
-    if not isinstance(text, str):
-        raise error(f"{what} must be text, not {shown(value)}")
-    return text
+    checked = one_split(with_reading(recipe_of(recipe, columns), split=split, config=config, revision=revision), None)
+    return previewed("sample" if source is None else source_of(source), checked)
