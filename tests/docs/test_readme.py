@@ -125,3 +125,5 @@ if __name__ == "__main__":
 def test_every_study_is_in_the_table() -> None:
     told = set(re.findall(r"`(paper/[a-z0-9]+)`", README.read_text(encoding="utf-8")))
     assert told == {f"paper/{file.stem}" for file in (ROOT / "pipelines" / "paper").glob("*.toml")} - {"paper/scales"}
+    ours = set(re.findall(r"^\| `(study/[a-z0-9-]+)`", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert ours == {f"study/{file.stem}" for file in (ROOT / "pipelines" / "study").glob("*.toml")}
