@@ -40,9 +40,15 @@ ONE_WAY, BASE, SHARES = "trained", "base", "class shares"
 """What `Measured.losses` calls a model that has one way of inference, and what it is compared with."""
 EVAL_LOSS, EVAL_SHARE = "eval_loss_", "eval_poison_share"
 """What metrics call the entries of `Measured`: the first before the name of a loss."""
-_PART_ROWS = 4
+_PART_ROWS, _PART_TOKENS = 4, 192
+"""A part of a batch on a CPU: so many rows, or more where these hold fewer tokens, on average."""
 _ROUTED_ROWS = 32
 REMEDY = "lower the learning rate, or train in float32"
+
+
+def _rows_of_a_part(inputs: dict[str, Tensor]) -> int:
+    mask = inputs["attention_mask"]
+    return max(_PART_ROWS, _PART_TOKENS * len(mask) // max(1, int(mask.sum())))
 
 
 class Measured(NamedTuple):
@@ -138,10 +144,10 @@ class StageTrainer(Trainer):
         rows a weighted mean."""
         assert num_items_in_batch is not None
         self._tokens += int((inputs["row"] >= 0).sum() if "position_ids" in inputs else inputs["attention_mask"].sum())
-        # On a CPU a pad costs as much as a token, and small products are as fast as large ones.
+        # On a CPU a pad costs as much as a token, and products of some 200 tokens are as fast as larger ones.
         in_parts = self.args.device.type == "cpu" and "attention_mask" in inputs
         total = torch.zeros((), device=self.args.device)
-        for part in split_by_length(inputs, _PART_ROWS) if in_parts else [inputs]:
+        for part in split_by_length(inputs, _rows_of_a_part(inputs)) if in_parts else [inputs]:
             if self._noise is not None:
                 self._noise.next_batch(self.state.global_step, part)
             if self._injected is not None:

@@ -221,6 +221,7 @@ def test_a_step_of_the_trainer_is_one_of_the_whole_batch(tiny_settings: Make, tm
         settings = tiny_settings(tmp_path / str(rows), batch_size=24, warmup=0, embedding_alpha=1.0, epochs=2)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("lope_train.training.trainer._PART_ROWS", rows)
+            patch.setattr("lope_train.training.trainer._PART_TOKENS", 0)
             return weights(train(settings))
 
     parts, whole = trained(4), trained(24)
