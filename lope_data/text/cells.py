@@ -119,7 +119,7 @@ class Cells:
     def words(self) -> Spans:
         """Maximal runs of graphemes that are not all white space (Unicode's White_Space); none crosses a cell."""
         if self.ascii:
-            start, end = kernels.runs(self.data, _INK, self.bounds)
+            start, end = kernels.runs(self.data, INK, self.bounds)
         else:
             start, end = kernels.runs(self._inked().view(np.uint8), _ITSELF, self.bounds)
         return Spans(np.searchsorted(start, self.bounds[self.row_bounds]), start, end)
@@ -136,7 +136,7 @@ class Cells:
     def _inked(self) -> Mask:
         """Which bytes belong to graphemes that are not all white space."""
         data = self.data
-        inked: Mask = byte_class(data, _INK.tobytes()).astype(np.bool_)
+        inked: Mask = byte_class(data, INK.tobytes()).astype(np.bool_)
         wide = kernels.marked_in(data, _WIDE_LEADS, self.row_edges, self.plain)
         size = np.where(data[wide] == 0xC2, 2, 3)
         code = data[wide].astype(np.uint32) << 16 | data[wide + 1].astype(np.uint32) << 8
@@ -174,6 +174,6 @@ _WIDE_SPACES = np.array(
     np.uint32,
 )
 
-_INK = np.array([not (byte == 0x20 or 0x09 <= byte <= 0x0D) for byte in range(256)], np.uint8)
+INK = np.array([not (byte == 0x20 or 0x09 <= byte <= 0x0D) for byte in range(256)], np.uint8)
 _WIDE_LEADS = np.array([byte in (0xC2, 0xE1, 0xE2, 0xE3) for byte in range(256)], np.uint8)
 _ITSELF = np.arange(256, dtype=np.uint8)

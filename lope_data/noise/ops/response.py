@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,9 @@ from pydantic import Field, field_validator
 
 from lope_data.noise.op import Params
 from lope_data.noise.registry import label_op
-from lope_data.text.buffers import Mask, whole
-from lope_data.text.cells import Cells
+from lope_data.text import kernels
+from lope_data.text.buffers import Bytes, Mask, offsets_and_data, whole
+from lope_data.text.cells import INK, Cells
 from lope_data.text.draws import I64, U64, Draw, ordered, row_hashes
 
 _Proposal = tuple[pa.Array, pa.Array]
@@ -31,6 +33,8 @@ class _Donors:
     ids: pa.Array
     outputs: pa.Array
     donor: I64
+    keys: U64
+    """Of the responses: equal texts have equal ones."""
     hashes: U64
     order: I64
 
@@ -48,7 +52,7 @@ class _Donors:
             order = np.argsort(hashes, kind="stable")
             donor = _derangement(outputs, Draw(context, hashes))
             known_by = weakref.ref(population, lambda _: _last.clear())
-            _last[:] = [cls(known_by, context, ids, outputs, donor, hashes[order], order)]
+            _last[:] = [cls(known_by, context, ids, outputs, donor, _keys(outputs), hashes[order], order)]
             return _last[0]
 
     def places(self, rows: U64) -> pa.Array:
@@ -65,9 +69,19 @@ _last: list[_Donors] = []  # one at most
 
 def _has_donor(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
     donors = _Donors.of(population, draw.context)
-    given = donors.outputs.take(donors.places(draw.rows))
-    able: Mask = np.asarray(pc.fill_null(pc.not_equal(given, whole(rows["target"])), False))
+    given, target = donors.places(draw.rows), whole(rows["target"])
+    able: Mask = np.asarray(given.is_valid()) & np.asarray(target.is_valid())
+    mine = np.flatnonzero(able)
+    theirs = np.asarray(given.drop_null())[np.asarray(target.is_valid())[np.asarray(given.is_valid())]]
+    same = np.flatnonzero(_keys(target)[mine] == donors.keys[theirs])  # and so perhaps the same text
+    texts = donors.outputs.take(pa.array(theirs[same])), target.take(pa.array(mine[same]))
+    able[mine[same]] = np.asarray(pc.not_equal(*texts))
     return able
+
+
+def _keys(texts: pa.Array) -> U64:
+    offsets, data = offsets_and_data(texts)
+    return kernels.text_keys(data, kernels.words_of(data), offsets)
 
 
 @label_op(
@@ -120,10 +134,27 @@ class TruncateParams(Params):
         return value
 
 
+def _has_two_words(rows: pa.Table, population: pa.Table, draw: Draw, params: TruncateParams) -> Mask:  # noqa: ARG001
+    return _looked(rows, kernels.two_words, INK, lambda unsure: Cells.of(unsure).words.count >= 2)
+
+
+def _looked(rows: pa.Table, look: Callable[..., Bytes], by: Any, ask: Callable[[pa.Array], Any]) -> Mask:
+    """Which targets have what a kernel looks for by something; `ask` says it of those of which that is unsure."""
+    target = whole(rows["target"])
+    offsets, data = offsets_and_data(target)
+    found = np.where(np.asarray(target.is_valid()), look(data, offsets, by), 0)
+    able: Mask = found == kernels.HAS
+    unsure = np.flatnonzero(found == kernels.UNSURE)
+    if len(unsure):
+        able[unsure] = ask(target.take(pa.array(unsure)))
+    return able
+
+
 @label_op(
     "label.truncate_response",
     version=1,
     kind="response",
+    able=_has_two_words,
     params=TruncateParams,
     needs="a response of two words or more",
 )
@@ -149,15 +180,12 @@ def truncate_response(rows: pa.Table, population: pa.Table, draw: Draw, params: 
 _DIGITS = 18  # of a number at most; longer runs are identifiers
 _NUMBER = re.compile(r"(?<!\w)(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?")
 
-_CERTAIN = rf"(?:^|[ \n])[0-9]{{1,{_DIGITS}}}(?:[ \n]|$)"  # one that stands alone, told without looking at each text
-
 
 def _has_number(rows: pa.Table, population: pa.Table, draw: Draw, params: Params) -> Mask:  # noqa: ARG001
-    target = whole(rows["target"])
-    able: Mask = np.asarray(pc.fill_null(pc.match_substring_regex(target, _CERTAIN), False)).copy()
-    some = np.flatnonzero(np.asarray(pc.fill_null(pc.match_substring_regex(target, "[0-9]"), False)) & ~able)
-    able[some] = [_last_number(text) is not None for text in target.take(pa.array(some)).to_pylist()]
-    return able
+    def ask(texts: pa.Array) -> list[bool]:
+        return [_last_number(text) is not None for text in texts.to_pylist()]
+
+    return _looked(rows, kernels.numbers, _DIGITS, ask)
 
 
 @label_op(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lope_data.errors import NoiseError, RecipeError
@@ -396,3 +396,37 @@ def test_a_long_response_is_read_in_linear_time() -> None:
     began = time.perf_counter()
     near_misses("1" * 500_000 + ",111" * 100_000 + "x1" * 100_000, 2)
     assert time.perf_counter() - began < 3
+
+
+NUMBERS = st.lists(
+    st.sampled_from([*"0123456789,,..  ", "v", "_", "Z", "é", "日", "٣", "-", "\u0301", "123", ",000"]), max_size=30
+)
+WORDS = st.lists(
+    st.sampled_from([*"ab \t\r\n\x1f", "é", "\u0301", "\u00a0", "\u3000", "\u200d", "\u0600", "日"]), max_size=12
+)
+
+
+@pytest.mark.parametrize(
+    ("op", "texts"),
+    [
+        ("label.near_miss_number", NUMBERS),
+        ("label.truncate_response", WORDS),
+        ("label.swap_response", st.lists(st.sampled_from("ab"), max_size=2)),
+    ],
+)
+def test_a_row_is_looked_at_no_longer_than_needed_and_judged_as_the_op_does(op: str, texts: Any) -> None:
+    """Of any text, what can be told without its new target is whether it has one."""
+    found = all_ops()[op]
+    assert isinstance(found, LabelOp)
+    assert found.able is not None
+
+    @example(["", "a \u0301b", "a\u0301 b", "a \r\n", "1é2", "v1,5", "v12", "1" * 19, "1" * 18, "x 1" + ",111" * 6])
+    @given(st.lists(st.one_of(st.none(), texts.map("".join)), min_size=1, max_size=20))
+    def judged(targets: list[str | None]) -> None:
+        ids = [str(i) for i in range(len(targets))]
+        rows = pa.table({ROW_ID: ids, "target": pa.array(targets, pa.large_string())}).slice(len(targets) > 3)
+        draw = Draw((1, 1, "s", op), row_hashes(rows[ROW_ID]))
+        after, _ = found.propose(rows, rows, draw, found.params())
+        assert found.can(rows, rows, draw, found.params()).tolist() == np.asarray(after.is_valid()).tolist()
+
+    judged()

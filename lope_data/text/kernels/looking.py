@@ -1,0 +1,66 @@
+"""Whether a text has what an op needs: the first that is found ends the look."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import int64
+
+from lope_data.text.kernels.compiling import I64, I64_IN, U8_IN, Bytes, kernel
+
+HAS, UNSURE = 1, 2
+"""What is said of a text, else 0; of one that is `UNSURE` only who knows Unicode can tell."""
+
+
+@kernel(U8_IN, I64_IN, U8_IN)
+def two_words(data: Bytes, offsets: I64, ink: Bytes) -> Bytes:
+    """Whether each data[offsets[i]:offsets[i + 1]] has two words; `ink` marks bytes that are no white space of ASCII.
+
+    White space between two characters of ASCII is white space, whatever stands elsewhere.
+    """
+    out = np.zeros(len(offsets) - 1, np.uint8)
+    for text in range(len(out)):
+        word = False  # a character of ASCII in a word was seen, and white space alone since
+        gap = False
+        for i in range(offsets[text], offsets[text + 1]):
+            byte = data[i]
+            if byte >= 0x80:
+                out[text] = 2  # unless the rest is certain
+                word = gap = False
+            elif not ink[byte]:
+                gap = word
+            elif gap:
+                out[text] = 1
+                break
+            else:
+                word = True
+    return out
+
+
+@kernel(U8_IN, I64_IN, int64)
+def numbers(data: Bytes, offsets: I64, most: int) -> Bytes:
+    """Whether each data[offsets[i]:offsets[i + 1]] has a number, of at most `most` characters, that begins in no word.
+
+    A run of digits, commas and points has one where it begins in no word, or has a digit after a comma or a point. What
+    is unsure are longer runs, and those after a character that is not of ASCII.
+    """
+    out = np.zeros(len(offsets) - 1, np.uint8)
+    for text in range(len(out)):
+        end = offsets[text + 1]
+        before = 0x20
+        i = offsets[text]
+        while i < end:
+            if not 0x30 <= data[i] <= 0x39:
+                before = data[i]
+                i += 1
+                continue
+            low = i
+            begins = before < 0x80 and not (0x61 <= before | 0x20 <= 0x7A or before == 0x5F)
+            while i < end and (0x30 <= data[i] <= 0x39 or data[i] == 0x2C or data[i] == 0x2E):
+                begins |= i > low and data[i] >= 0x30 and data[i - 1] < 0x30
+                i += 1
+            if begins and i - low <= most:
+                out[text] = 1
+                break
+            if begins or before >= 0x80:
+                out[text] = 2
+    return out
