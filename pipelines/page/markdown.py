@@ -66,7 +66,7 @@ def _plain(outcome: Outcome, findings: Findings) -> list[str]:
             ("too few seeds to say", [one for one in here if one.p is None]),
         ]
         listed = [f"{name}: {'; '.join(_difference(outcome, one) for one in some)}" for name, some in groups if some]
-        first = f"{markdown(reference)} has {_percent(base.mean)} %"
+        first = f"{markdown(reference)} is right on {_percent(base.mean)} %"
         said.append(f"**{markdown(_where(outcome, *place))}**: {first}. {_sentence(listed)}")
     if seen := detectable(found):
         said.append(seen)
@@ -98,17 +98,19 @@ def _interval(one: Comparison) -> str:
 def _missing(outcome: Outcome) -> list[str]:
     """Seeds that the study plans and that are not there, recorded runs that were set aside, and code that changed."""
     study, wanted = outcome.study, wanted_seeds(outcome)
-    absent = []
+    absent: dict[tuple[str, str], list[str]] = {}
     for model in outcome.models:
         for arm, condition in study.cells():
-            there = {
-                run.seed for run in outcome.runs if (run.model, run.arm, run.condition) == (model, arm.id, condition.id)
-            }
+            cell = (model, arm.id, condition.id)
+            there = {run.seed for run in outcome.runs if (run.model, run.arm, run.condition) == cell}
             if lacking := [seed for seed in wanted if seed not in there]:
                 count = f"{len(lacking)} of {len(wanted)} seeds" if there else "all seeds"
-                models = f", {model}" * (len(outcome.models) > 1)
-                absent.append(f"{markdown(f'{arm.label} on {condition.label}{models}')} ({count})")
-    said = [f"Missing: {'; '.join(absent)}."] * bool(absent)
+                place = condition.label + f", {model}" * (len(outcome.models) > 1)
+                absent.setdefault((place, count), []).append(arm.label)
+    said = [
+        f"Missing on {markdown(place)}: {count} of {'; '.join(map(markdown, arms))}."
+        for (place, count), arms in absent.items()
+    ]
     said += [f"Set aside, as it is not what the recipe asks for: {markdown(one)}." for one in outcome.set_aside]
     commits = dict.fromkeys(run.sitting.commit for run in outcome.runs)
     if len(commits) > 1:
@@ -176,11 +178,15 @@ def _tested(outcome: Outcome, findings: Findings) -> list[str]:
 def _settings(outcome: Outcome) -> list[str]:
     columns, rows = settings_table(outcome)
     made = [
-        [row["label"] + f" ({row['on']})" * bool(row["on"]), str(row["runs"]), *row["values"]]
+        [row["label"] + f" ({row['on']})" * bool(row["on"]), str(row["runs"]), *row["values"], row["typed"]]
         for row in rows
         if row["values"]
     ]
-    return [_table(["method", "runs", *columns], [[markdown(cell) for cell in line] for line in made])]
+    return [
+        _table(
+            ["method", "runs", *columns, "as the recipe has it"], [[markdown(cell) for cell in line] for line in made]
+        )
+    ]
 
 
 def _made(outcome: Outcome) -> list[str]:

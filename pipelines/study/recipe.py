@@ -27,6 +27,8 @@ _RESERVED = ("data", "model", "out", "store", "seed", "held_out", "report_to")
 """Options of training that the study itself gives, or that would change what runs are compared by."""
 _OF_ARMS = ("stage2", "inference")
 """Options that only an arm may set: it is compared by what they say."""
+_LIKE = "like"
+"""The key by which a study takes from another in its folder what it does not state itself."""
 _Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
@@ -278,15 +280,34 @@ def _chosen(what: str, wanted: Sequence[str], known: Sequence[str]) -> Sequence[
 
 def is_study(recipe: dict[str, Any]) -> bool:
     """Whether the TOML is a study rather than a list of steps."""
-    return "arms" in recipe
+    return "arms" in recipe or _LIKE in recipe
 
 
 def parse(path: Path, recipe: dict[str, Any]) -> Study:
-    """Raises PipelineError, one line, with the file and the key."""
+    """The study, with what it does not state from the one beside it that it is `like`.
+
+    Raises PipelineError, one line, with the file and the key.
+    """
     try:
-        return Study.model_validate(recipe)
+        return Study.model_validate(_completed(path, recipe))
     except ValidationError as error:
         raise PipelineError(f"{path}: {_first(error)}") from error
+
+
+def _completed(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+    if (name := recipe.get(_LIKE)) is None:
+        return recipe
+    other = path.parent / f"{name}.toml"
+    if not isinstance(name, str) or Path(name).name != name or not other.is_file():
+        raise PipelineError(f"{path}: {_LIKE}: there is no {other}")
+    try:
+        given = tomllib.loads(other.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise PipelineError(f"{other}: {error}") from error
+    if _LIKE in given:
+        raise PipelineError(f"{path}: {_LIKE}: {other} is itself like another; name that one")
+    own = {key: value for key, value in recipe.items() if key != _LIKE}
+    return {**given, **own, "evaluation": {**given.get("evaluation", {}), **own.get("evaluation", {})}}
 
 
 def load_scales() -> dict[str, Scale]:

@@ -171,14 +171,38 @@ def test_the_rows_that_choose_a_step_are_none_of_those_trained_on(tmp_path: Path
         written(tmp_path, RECIPE + TEST + "validation = 5\n")
 
 
+@pytest.mark.parametrize("name", ["noisy-labels", "noisy-labels-sst2"])
 @pytest.mark.parametrize("scale", ["smoke", "small", "gpu", "paper"])
-def test_noisy_labels_is_whole_at_every_scale(scale: str) -> None:
-    study = load("study/noisy-labels")
+def test_noisy_labels_is_whole_at_every_scale(scale: str, name: str) -> None:
+    study = load(f"study/{name}")
     assert isinstance(study, Study)
     chosen = choose_scale(study, scale, {}, {})
     scaled = study.scaled(chosen)
     check_training(scaled, chosen)
     assert commands(scaled, chosen, chosen.models)
+
+
+def test_a_study_takes_what_it_does_not_state_from_the_one_it_is_like(tmp_path: Path) -> None:
+    first = written(tmp_path, RECIPE + TEST)
+    text = (
+        'like = "tiny"\ntitle = "other"\n[source]\nfile = "b.jsonl"\nwithout = "test"\n[evaluation.test]\nfile = "c"\n'
+    )
+    (tmp_path / "other.toml").write_text(text)
+    other = load(str(tmp_path / "other.toml"))
+    assert isinstance(other, Study)
+    assert (other.title, other.source.file, other.arms, other.conditions) == (
+        "other",
+        "b.jsonl",
+        first.arms,
+        first.conditions,
+    )
+    assert other.evaluation.tasks == first.evaluation.tasks
+    assert other.evaluation.test is not None
+    assert other.evaluation.test.file == "c"
+    for name, message in (("none", "there is no .*none.toml"), ("../tiny", "there is no"), ("other", "is itself like")):
+        (tmp_path / "third.toml").write_text(text.replace('"tiny"', f'"{name}"'))
+        with pytest.raises(PipelineError, match=message):
+            load(str(tmp_path / "third.toml"))
 
 
 def test_noise_may_be_a_recipe_of_ours(tmp_path: Path) -> None:

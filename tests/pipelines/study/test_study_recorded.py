@@ -109,7 +109,7 @@ def place(tmp_path: Path) -> Path:
 def test_the_page_says_who_is_above_whom_and_what_it_could_have_seen(place: Path) -> None:
     text = page_of(place, study_of(place))
     first = text.split("\n\n")[1]
-    assert first.startswith("**40 % flipped**: HydraLoRA has 75.0 %. Above it: LoPE (+15.0 points [")
+    assert first.startswith("**40 % flipped**: HydraLoRA is right on 75.0 %. Above it: LoPE (+15.0 points [")
     assert "could have been seen with power 0.8" in first
     (row,) = [line for line in text.splitlines() if line.startswith("| LoPE | masked + compensated | 6 | 90.0 |")]
     assert row.endswith("| significant, higher |")
@@ -127,7 +127,7 @@ def test_a_missing_seed_is_named_and_the_rest_is_compared_by_the_seeds_of_both(t
     record(tmp_path / "which.jsonl", study, 150)
     record(tmp_path / "which.jsonl", study, 180, "better", list(SEEDS)[:4])
     text = page_of(tmp_path, study)
-    assert "Missing: LoPE on 40 % flipped (2 of 6 seeds)." in text
+    assert "Missing on 40 % flipped: 2 of 6 seeds of LoPE." in text
     assert "too few seeds to say: LoPE (+15.0 points" in text.lower().replace("lope", "LoPE")
     assert "cannot decide" in text
 
@@ -171,7 +171,7 @@ def test_an_arm_that_the_recipe_lost_is_set_aside(place: Path) -> None:
     without = RECIPE.replace('id = "better"', 'id = "other"')
     text = page_of(place, study_of(place, without))
     assert text.count("the recipe has no such arm on such a condition") == 6
-    assert "Missing: LoPE on 40 % flipped (all seeds)." in text
+    assert "Missing on 40 % flipped: all seeds of LoPE." in text
 
 
 def test_what_a_record_says_is_shown_and_does_nothing(place: Path) -> None:
