@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -16,16 +16,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lope_data.errors import NoiseError
-from lope_data.inject.rank import deal, ranked
+from lope_data.inject.rank import Dealer, ranked
 from lope_data.noise.op import F64, LabelOp, TextOp
 from lope_data.recipe.guard import Guard
 from lope_data.recipe.recipe import Step
 from lope_data.rows.fields import Targets, inputs_of, targets_of
 from lope_data.rows.shapes import ROW_ID
 from lope_data.text.buffers import Mask
+from lope_data.text.cells import Cells
 from lope_data.text.draws import I64, U64, Draw, row_hashes
 
-_PART = 16_384  # rows that are examined at a time
+_PART = 16_384  # rows that are looked at together
+_AT_ONCE = 4  # parts for each worker that are in memory, looked at and not yet dealt
 
 
 @dataclass(frozen=True)
@@ -116,44 +118,47 @@ class Planner:
         silent = step.level == 0 and any(isinstance(step.ops[name], TextOp) for name in names)
         wanted = 0 if silent else round(step.ratio * len(self.population))
         order = ranked(self.population, self.hashes, Draw((*self.context, step.name), self.hashes), step.stratify)
-        block = _Block.empty(len(names))
         targets = {kind: targets_of(self.population, kind) for kind in sorted(_kinds(step))} if wanted else {}
-        seen = 0
-        while block.changeable < wanted and seen < len(order):
-            places = order[seen : seen + max(wanted - block.changeable, min(seen, 100_000))]
-            parts = np.array_split(places, -(-len(places) // _PART))
-            with ThreadPoolExecutor(self.workers) as threads:
-                blocks = threads.map(lambda part: self._examine(part, *current(part), targets, step), parts)
-                block = _Block.join([block, *blocks])
-            seen += len(places)
-        if block.changeable < wanted and not self.allow_shortfall:
+        dealer = Dealer([step.weights[name] for name in names], names)
+        done: list[_Dealt] = []
+        examined = changeable = 0
+        eligible = np.zeros(len(names), np.int64)
+        with ThreadPoolExecutor(self.workers) as threads:
+            while changeable < wanted and examined < len(order):
+                most = min(max(wanted - changeable, min(examined, 100_000)), _PART * _AT_ONCE * self.workers)
+                places = order[examined : examined + most]
+                parts = np.array_split(places, -(-len(places) // _PART))
+                dealt = []
+                for look in threads.map(lambda part: self._look(part, *current(part), targets, step), parts):
+                    mine = look.first(wanted - changeable)
+                    examined += mine.able.shape[1]
+                    changeable += mine.changeable
+                    eligible += mine.able.sum(axis=1)
+                    dealt.append((mine, dealer.deal(mine.able)))
+                done += threads.map(lambda one: self._deal(one[0], one[1], targets, step), dealt)
+        if changeable < wanted and not self.allow_shortfall:
             raise NoiseError(
                 f"step {step.name!r} asks for {wanted} rows (ratio {step.ratio:g} of {len(self.population)}), but its "
-                f"mix can change only {block.changeable}; lower the ratio, add ops that apply to these rows, or take "
+                f"mix can change only {changeable}; lower the ratio, add ops that apply to these rows, or take "
                 "what there is with --allow-shortfall"
             )
-        block = block.first(wanted)
-        dealt = deal([step.weights[name] for name in names], names, block.able)
-        touched = np.flatnonzero(dealt >= 0)
-        touched = touched[np.argsort(block.places[touched])]
-        places, op = block.places[touched], dealt[touched]
-        after, detail = self._new_targets(places, op, current, targets, step)
+        touched = _Dealt.join(done)
         plans = [
             OpPlan(
                 op=name,
                 weight=step.weights[name],
                 asked=float(step.weights[name] * wanted),
-                dealt=int((op == i).sum()),
-                examined=len(block.places),
-                eligible=int(block.able[i].sum()),
+                dealt=int((touched.op == i).sum()),
+                examined=examined,
+                eligible=int(eligible[i]),
                 needs=step.ops[name].needs + (self.guard.about if isinstance(step.ops[name], TextOp) else ""),
-                expected=float(block.expected[i][touched[op == i]].sum()),
+                expected=float(touched.expected[touched.op == i].sum()),
             )
             for i, name in enumerate(names)
         ]
-        return Deal(step, names, places, op, after, detail), plans
+        return Deal(step, names, touched.places, touched.op, touched.after, touched.detail), plans
 
-    def _examine(
+    def _look(
         self,
         places: I64,
         rows: pa.Table,
@@ -161,46 +166,49 @@ class Planner:
         protected: Mask | None,
         targets: dict[str, Targets],
         step: Step,
-    ) -> _Block:
-        """Which ops can change the rows at some places, and the units that they would be expected to change."""
+    ) -> _Look:
+        """Which ops can change the rows at some places."""
         cells = self.guard.bar(inputs_of(rows).cells(), protected)
         share = self.guard.share(spent)
         mine = {kind: targets_of(rows, kind) for kind in targets}
         able = np.zeros((len(step.weights), len(places)), np.bool_)
-        expected = np.ones(able.shape)
         for i, name in enumerate(step.weights):
             op = step.ops[name]
             params = step.params_of(name)
             if isinstance(op, TextOp):
-                ground = op.ground(cells, params, share)
-                able[i] = ground.room > 0
-                expected[i] = op.expected(ground, step.level)
+                able[i] = op.can(cells, params, share)
             elif len(mine[op.kind].places):
                 some = mine[op.kind]
                 able[i, some.places] = op.can(some.table, targets[op.kind].table, self._draw(step, name, some), params)
-        return _Block(places, able, expected)
+        return _Look(places, able, rows, cells, share)
 
-    def _new_targets(
-        self, places: I64, op: I64, current: Current, targets: dict[str, Targets], step: Step
-    ) -> tuple[pa.Array, pa.Array]:
-        """For each touched row, if it was dealt a label op, its new target and the record of it, else null."""
+    def _deal(self, look: _Look, op: I64, targets: dict[str, Targets], step: Step) -> _Dealt:
+        """What becomes of the rows that were dealt an op, of all that were looked at: the units that it is expected to
+        change, and the new target and the record of it where it is a label op, else null.
+        """
+        touched = np.flatnonzero(op >= 0)
+        expected = np.ones(len(op))
+        index = np.zeros(len(op), np.int64)
         after, detail = [pa.nulls(1, pa.large_string())], [pa.nulls(1, pa.large_string())]
-        index = np.zeros(len(places), np.int64)
         for i, name in enumerate(step.weights):
-            label_op, mine = step.ops[name], np.flatnonzero(op == i)
-            if not isinstance(label_op, LabelOp) or not len(mine):
+            mine, dealt, params = np.flatnonzero(op == i), step.ops[name], step.params_of(name)
+            if not len(mine):
                 continue
-            some = targets_of(current(places[mine])[0], label_op.kind)
-            draw = self._draw(step, name, some)
-            new, said = label_op.propose(some.table, targets[label_op.kind].table, draw, step.params_of(name))
+            if isinstance(dealt, TextOp):
+                share = None if look.share is None else look.share[mine]
+                expected[mine] = dealt.expected(dealt.ground(look.cells.take(mine), params, share), step.level)
+                continue
+            some = targets_of(look.rows.take(pa.array(mine)), dealt.kind)
+            new, said = dealt.propose(some.table, targets[dealt.kind].table, self._draw(step, name, some), params)
             assert len(new) == len(mine)
             if new.null_count:  # only an op of a user's own can do that
                 raise NoiseError(f"{name} gives no new target for a row that it said it could change")
             index[mine] = sum(map(len, after)) + np.arange(len(mine))
             after.append(new.cast(pa.large_string()))
             detail.append(said.cast(pa.large_string()))
-        taken = pa.array(index)
-        return pa.concat_arrays(after).take(taken), pa.concat_arrays(detail).take(taken)
+        taken = pa.array(index[touched])
+        texts = (pa.concat_arrays(some).take(taken) for some in (after, detail))
+        return _Dealt(look.places[touched], op[touched], expected[touched], *texts)
 
     def _draw(self, step: Step, op: str, targets: Targets) -> Draw:
         return Draw((*self.context, step.name, op), row_hashes(targets.table[ROW_ID]))
@@ -211,33 +219,49 @@ def _kinds(step: Step) -> set[str]:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Ranked rows and, of shape (ops, rows), whether each op can change them, and the units it would."""
+class _Look:
+    """Ranked rows at some `places`, and, of shape (ops, rows), whether each op can change them.
+
+    `rows`, `cells` and `share` are of all rows of the part, of which `able` may have but the first.
+    """
 
     places: I64
     able: npt.NDArray[np.bool_]
-    expected: npt.NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, ops: int) -> _Block:
-        return cls(np.empty(0, np.int64), np.empty((ops, 0), np.bool_), np.empty((ops, 0)))
-
-    @classmethod
-    def join(cls, blocks: Sequence[_Block]) -> _Block:
-        return cls(
-            np.concatenate([block.places for block in blocks]),
-            np.concatenate([block.able for block in blocks], axis=1),
-            np.concatenate([block.expected for block in blocks], axis=1),
-        )
+    rows: pa.Table
+    cells: Cells
+    share: F64 | None
 
     @property
     def changeable(self) -> int:
         return int(self.able.any(axis=0).sum())
 
-    def first(self, wanted: int) -> _Block:
-        """The block cut after the last row that is needed."""
+    def first(self, wanted: int) -> _Look:
+        """The same, cut after the last row that is needed."""
         changeable = np.flatnonzero(self.able.any(axis=0))[:wanted]
         if len(changeable) < wanted:
             return self
         end = int(changeable[-1]) + 1 if wanted else 0
-        return _Block(self.places[:end], self.able[:, :end], self.expected[:, :end])
+        return replace(self, places=self.places[:end], able=self.able[:, :end])
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """Touched rows, ascending where `join` made it; the attributes are those of `Deal`, with the expected units."""
+
+    places: I64
+    op: I64
+    expected: F64
+    after: pa.Array
+    detail: pa.Array
+
+    @classmethod
+    def join(cls, parts: Sequence[_Dealt]) -> _Dealt:
+        if not parts:
+            none = pa.nulls(0, pa.large_string())
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), none, none)
+        places = np.concatenate([part.places for part in parts])
+        order = np.argsort(places)
+        op, expected = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("op", "expected"))
+        after, detail = (pa.concat_arrays([getattr(part, name) for part in parts]) for name in ("after", "detail"))
+        taken = pa.array(order)
+        return cls(places[order], op, expected, after.take(taken), detail.take(taken))

@@ -88,24 +88,27 @@ def _occurrence(values: I64) -> I64:
     return result
 
 
-def deal(weights: Sequence[Fraction], names: Sequence[str], able: npt.NDArray[np.bool_]) -> I64:
-    """Deals ops to ranked rows, -1 where no op can change a row; prefix-stable.
+class Dealer:
+    """Deals ops to ranked rows, some after others; prefix-stable.
 
     Level by level, then op by op within the level, by the quota method (Balinski and Young 1975): of those whose count
     is below ceil(weight * turn), the one with the smallest (count + 1) / weight. While every row can take every level,
-    each level stays within one row of its share. Levels that tie are told apart by the op that is owed most.
-
-    Args:
-        able: which op can change which row, shape (ops, rows).
+    each level stays within one row of its share. Of levels that tie, the one with the op that is owed most comes first.
     """
-    levels = [level for level in LEVELS if any(level_of(name) == level for name in names)]
-    level = [levels.index(level_of(name)) for name in names]
-    sums = [
-        sum((weight for weight, of in zip(weights, level, strict=True) if of == k), Fraction(0)) for k in set(level)
-    ]
-    within = [weight / sums[k] for weight, k in zip(weights, level, strict=True)]
-    matrix = np.ascontiguousarray(able.T).view(np.uint8)
-    return kernels.dealt(np.array(level, np.int64), *_quotients(within), *_quotients(sums), matrix)
+
+    def __init__(self, weights: Sequence[Fraction], names: Sequence[str]) -> None:
+        levels = [level for level in LEVELS if any(level_of(name) == level for name in names)]
+        level = [levels.index(level_of(name)) for name in names]
+        sums = [
+            sum((weight for weight, of in zip(weights, level, strict=True) if of == k), Fraction(0)) for k in set(level)
+        ]
+        within = [weight / sums[k] for weight, k in zip(weights, level, strict=True)]
+        self._rule = np.array(level, np.int64), *_quotients(within), *_quotients(sums)
+        self._counts = np.zeros(len(names), np.int64), np.zeros(len(levels), np.int64)
+
+    def deal(self, able: npt.NDArray[np.bool_]) -> I64:
+        """The op of each of the next rows, -1 where no op can change it, of which can in `able`, shape (ops, rows)."""
+        return kernels.dealt(*self._rule, np.ascontiguousarray(able.T).view(np.uint8), *self._counts)
 
 
 def _quotients(weights: Sequence[Fraction]) -> tuple[I64, I64]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from lope_common.errors import shown
 from lope_data.errors import RecipeError
 from lope_data.inject.held import Texts, opened
-from lope_data.inject.rank import deal
+from lope_data.inject.rank import Dealer
 from lope_data.noise.editions import get_edition, newest_edition
 from lope_data.noise.imports import Imports, import_ops, named_op
 from lope_data.noise.op import TextOp
@@ -262,10 +262,10 @@ def _dealt(column: pa.Array, step: Step, keys: U64, seed: int) -> I64:
     for low, high in _batches(column):
         cells = Cells.of(column[low:high])
         for i, name in enumerate(names):
-            able[i, low:high] = _text_op(step, name).ground(cells, step.params_of(name)).room > 0
+            able[i, low:high] = _text_op(step, name).can(cells, step.params_of(name))
     order = np.lexsort((keys, Draw((seed, "corrupt"), keys).bits("rank")))
     dealt = np.empty(len(column), np.int64)
-    dealt[order] = deal([step.weights[name] for name in names], names, able[:, order])
+    dealt[order] = Dealer([step.weights[name] for name in names], names).deal(able[:, order])
     return dealt
 
 

@@ -133,6 +133,7 @@ class TextOp:
         counted: the units that a level is a share of, where they are not `units`.
         table: the bytes of the table that the op reads, if any; they count as part of its version.
         certain: whether every hit changes something, so that no edit need be compared with what it replaces.
+        local: whether a text has all units of its head (`Cells.heads`), whatever comes after it.
         origin: where it was defined; None for an op of lope_data.
     """
 
@@ -152,7 +153,20 @@ class TextOp:
     counted: Callable[[Cells, Any], Spans] | None
     table: Callable[[Any], bytes] | None
     certain: bool
+    local: bool
     origin: Origin | None
+
+    def can(self, cells: Cells, params: Params, share: F64 | None = None) -> Mask:
+        """Which rows the op can change, shape (rows,): those that have room in `ground`, from the same arguments."""
+        if share is not None or not self.local:
+            return self.ground(cells, params, share).room > 0
+        heads, whole = cells.heads
+        able: Mask = self._room(heads.open(self.units(heads, params))) > 0
+        rest = np.flatnonzero(~able & ~whole)
+        if len(rest):
+            some = cells.take(rest)
+            able[rest] = self._room(some.open(self.units(some, params))) > 0
+        return able
 
     def ground(self, cells: Cells, params: Params, share: F64 | None = None) -> Ground:
         """What the op finds in a batch.
@@ -162,12 +176,17 @@ class TextOp:
         """
         spans = cells.open(self.units(cells, params))
         size = spans.count if self.counted is None else cells.open(self.counted(cells, params)).count
+        most = None if share is None else np.floor(share * size / self.per_hit + 1e-9).astype(np.int64)
+        return Ground(spans, size, self._room(spans, most))
+
+    def _room(self, spans: Spans, most: I64 | None = None) -> I64:
+        """Hits for each row, shape (rows,), at most `most`; 0 where there are fewer than `least`."""
         room = np.maximum(spans.count - self.keep, 0)
         if self.pick == "apart":
             room = (room + 1) // 2
-        if share is not None:
-            room = np.minimum(room, np.floor(share * size / self.per_hit + 1e-9).astype(np.int64))
-        return Ground(spans, size, np.where(room >= self.least, room, 0))
+        if most is not None:
+            room = np.minimum(room, most)
+        return np.where(room >= self.least, room, 0)
 
     def expected(self, ground: Ground, level: float) -> F64:
         """Units that each row is expected to change at `level`, under the floor of `least` hits."""

@@ -93,6 +93,7 @@ def text_op(
     counted: Callable[[Cells, Any], Spans] | None = None,
     table: Callable[[Any], bytes] | None = None,
     certain: bool = False,
+    local: bool = False,
 ) -> Callable[[Callable[[Hits, Any], Edits]], Callable[[Hits, Any], Edits]]:
     """Registers a text op; see `TextOp`. The first line of the function's docstring is its summary.
 
@@ -123,6 +124,7 @@ def text_op(
             counted=counted,
             table=table,
             certain=certain,
+            local=local,
             origin=origin_of(caller, [function, units, counted or units]),
         )
         _register(new if new.origin is None else checked_text(new), function)

@@ -61,6 +61,25 @@ class Cells:
         _, barred = offsets_and_data(gather(self.barred.view(np.uint8), self.bounds[cell], self.bounds[cell + 1]))
         return Cells(data, offsets, row_bounds, barred.view(np.bool_))
 
+    @cached_property
+    def heads(self) -> tuple[Cells, Mask]:
+        """The head of each row's first cell, cut where no character and no word is, and which of these are whole rows.
+
+        Of a row whose first cell is short it is the cell; of one without cells, nothing.
+        """
+        first, last = self.row_bounds[:-1], self.row_bounds[1:]
+        some = first < last
+        start = self.bounds[np.minimum(first, len(self.bounds) - 1)]
+        stop = np.where(some, self.bounds[np.minimum(first + 1, len(self.bounds) - 1)], start)
+        end = kernels.heads(self.data, start, stop, INK, _HEAD)
+        whole: Mask = (end == stop) & (last - first <= 1)
+        offsets, data = offsets_and_data(gather(self.data, start, end))
+        rows = np.arange(len(first) + 1)
+        if self.barred is None:
+            return Cells(data, offsets, rows), whole
+        _, barred = offsets_and_data(gather(self.barred.view(np.uint8), start, end))
+        return Cells(data, offsets, rows, barred.view(np.bool_)), whole
+
     def open(self, spans: Spans) -> Spans:
         """The spans that hold no barred byte."""
         if self.barred is None:
@@ -174,6 +193,8 @@ _WIDE_SPACES = np.array(
     np.uint32,
 )
 
+_HEAD = 64
+"""Bytes of a head: nearly every text has by then what an op needs."""
 INK = np.array([not (byte == 0x20 or 0x09 <= byte <= 0x0D) for byte in range(256)], np.uint8)
 _WIDE_LEADS = np.array([byte in (0xC2, 0xE1, 0xE2, 0xE3) for byte in range(256)], np.uint8)
 _ITSELF = np.arange(256, dtype=np.uint8)

@@ -52,6 +52,7 @@ class AlphabetParams(Params):
     params=AlphabetParams,
     needs="a character to insert before",
     certain=True,
+    local=True,
 )
 def insert(hits: Hits, params: AlphabetParams) -> Edits:
     """Inserts a noise character before a character (NCI)."""
@@ -59,7 +60,16 @@ def insert(hits: Hits, params: AlphabetParams) -> Edits:
     return Edits(hits.row, hits.cell, hits.start, hits.start, letters)
 
 
-@text_op("char.delete", version=1, unit="character", units=_graphemes, keep=1, needs="two characters", certain=True)
+@text_op(
+    "char.delete",
+    version=1,
+    unit="character",
+    units=_graphemes,
+    keep=1,
+    needs="two characters",
+    certain=True,
+    local=True,
+)
 def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a character (CD); the last one stays."""
     return hits.replace(hits.nothing())
@@ -79,6 +89,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     counted=_graphemes,
     needs="two neighbouring characters that differ",
     certain=True,
+    local=True,
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring characters."""
@@ -102,6 +113,7 @@ def _keys(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     table=lambda _: keyboard_file(),
     needs="a character that the English keyboard types",
     certain=True,
+    local=True,
 )
 def mistype(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a character by one beside it on the keyboard (nlpaug's table)."""
@@ -125,6 +137,7 @@ def _replaceable(cells: Cells, params: AlphabetParams) -> Spans:
     params=AlphabetParams,
     needs="a character to replace",
     certain=True,
+    local=True,
 )
 def substitute(hits: Hits, params: AlphabetParams) -> Edits:
     """Replaces a character by another one of an alphabet.

@@ -39,6 +39,7 @@ def _misreadable(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     units=_misreadable,
     table=lambda _: ocr_file(),
     needs="a character that the table of OCR errors knows",
+    local=True,
 )
 def misread(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a character by one that optical character recognition takes it for (nlpaug's table)
@@ -60,6 +61,7 @@ def _with_homoglyph(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     units=_with_homoglyph,
     table=lambda _: homoglyph_bytes(),
     needs="a Latin letter that another letter looks the same as",
+    local=True,
 )
 def homoglyph(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a Latin letter by a Cyrillic or Greek one that looks the same
@@ -82,7 +84,7 @@ def _cased(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return _CASED.units(cells)
 
 
-@text_op("char.case", version=1, unit="letter", units=_cased, needs="a letter with two cases")
+@text_op("char.case", version=1, unit="letter", units=_cased, needs="a letter with two cases", local=True)
 def case(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Switches the case of a letter
 
@@ -110,7 +112,7 @@ def _repeatable(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return _REPEATABLE.units(cells)
 
 
-@text_op("char.repeat", version=1, unit="character", units=_repeatable, needs="a character to type twice")
+@text_op("char.repeat", version=1, unit="character", units=_repeatable, needs="a character to type twice", local=True)
 def repeat(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Types a character twice
 

@@ -24,6 +24,7 @@ def _misspelt(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     units=_misspelt,
     table=lambda _: vocabulary_file(),
     needs="a word that nlpaug's spelling table has misspellings of",
+    local=True,
 )
 def misspell(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a word by one of its common misspellings (nlpaug's spelling table).

@@ -70,7 +70,14 @@ def _gaps(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return Spans(words.first, start, end).select(inner)
 
 
-@text_op("structure.whitespace", version=1, unit="gap", units=_gaps, needs="white space between two words of one field")
+@text_op(
+    "structure.whitespace",
+    version=1,
+    unit="gap",
+    units=_gaps,
+    needs="white space between two words of one field",
+    local=True,
+)
 def whitespace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces the white space between two words by other white space
 
@@ -90,7 +97,12 @@ def _punctuation(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
 
 
 @text_op(
-    "structure.punctuation", version=1, unit="punctuation mark", units=_punctuation, needs="an ASCII punctuation mark"
+    "structure.punctuation",
+    version=1,
+    unit="punctuation mark",
+    units=_punctuation,
+    needs="an ASCII punctuation mark",
+    local=True,
 )
 def punctuation(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a punctuation mark or replaces it by another one

@@ -32,7 +32,9 @@ def _words_that_differ(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return words.select(mixed[row])
 
 
-@text_op("word.shuffle", version=3, unit="word", units=_words_that_differ, least=2, needs="two words that differ")
+@text_op(
+    "word.shuffle", version=3, unit="word", units=_words_that_differ, least=2, needs="two words that differ", local=True
+)
 def shuffle(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Moves words to each other's places (WOS).
 
@@ -109,7 +111,9 @@ def _codes(text: pa.Array) -> I64:
     return np.asarray(text.dictionary_encode().indices).astype(np.int64)
 
 
-@text_op("word.replace", version=1, unit="word", units=_words, table=lambda _: vocabulary_file(), needs="a word")
+@text_op(
+    "word.replace", version=1, unit="word", units=_words, table=lambda _: vocabulary_file(), needs="a word", local=True
+)
 def replace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Replaces a word by a random English word (WR; words of nlpaug's spelling table)."""
     words = vocabulary()
@@ -119,7 +123,7 @@ def replace(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     return hits.replace(words.take(pa.array(drawn)))
 
 
-@text_op("word.repeat", version=1, unit="word", units=_words, needs="a word")
+@text_op("word.repeat", version=1, unit="word", units=_words, needs="a word", local=True)
 def repeat(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Says a word twice.
 
@@ -153,6 +157,7 @@ def _unequal_neighbours(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     counted=_words,
     needs="two neighbouring words that differ",
     certain=True,
+    local=True,
 )
 def swap(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Swaps two neighbouring words.
@@ -170,7 +175,12 @@ def _divisible(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
 
 
 @text_op(
-    "word.split", version=1, unit="word of two characters or more", units=_divisible, needs="a word of two characters"
+    "word.split",
+    version=1,
+    unit="word of two characters or more",
+    units=_divisible,
+    needs="a word of two characters",
+    local=True,
 )
 def split(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Puts a space inside a word, between two of its characters.
@@ -188,7 +198,7 @@ def _gaps(cells: Cells, params: Params) -> Spans:  # noqa: ARG001
     return _pairs(cells)[0]
 
 
-@text_op("word.merge", version=1, unit="gap", units=_gaps, needs="two words in one text")
+@text_op("word.merge", version=1, unit="gap", units=_gaps, needs="two words in one text", local=True)
 def merge(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Joins two neighbouring words: the white space between them goes.
 
@@ -198,7 +208,7 @@ def merge(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     return hits.replace(hits.nothing())
 
 
-@text_op("word.delete", version=1, unit="word", units=_words, keep=1, needs="two words")
+@text_op("word.delete", version=1, unit="word", units=_words, keep=1, needs="two words", local=True)
 def delete(hits: Hits, params: Params) -> Edits:  # noqa: ARG001
     """Deletes a word with the white space that parts it from the next; one word stays."""
     words = hits.cells.words  # all of them: a barred word, too, is a neighbour

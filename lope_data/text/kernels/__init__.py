@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lope_data.text.kernels.dealing import dealt
     from lope_data.text.kernels.draws import distinct, draws_below, text_keys, variants
     from lope_data.text.kernels.joining import add_sizes, put_cells
-    from lope_data.text.kernels.looking import HAS, UNSURE, numbers, two_words
+    from lope_data.text.kernels.looking import HAS, UNSURE, heads, numbers, two_words
     from lope_data.text.kernels.neighbours import count_pairs, exchanged, find_pairs, unequal_neighbours
     from lope_data.text.kernels.scanning import PADDING, scanned, top_level
     from lope_data.text.kernels.spans import grapheme_edges, grapheme_numbers, marked, marked_in, of_points, plain, runs
@@ -39,6 +39,7 @@ __all__ = [
     "gathered",
     "grapheme_edges",
     "grapheme_numbers",
+    "heads",
     "marked",
     "marked_in",
     "moved",
@@ -69,7 +70,7 @@ _HOMES = {
     "dealing": ("dealt",),
     "draws": ("distinct", "draws_below", "text_keys", "variants"),
     "joining": ("add_sizes", "put_cells"),
-    "looking": ("HAS", "UNSURE", "numbers", "two_words"),
+    "looking": ("HAS", "UNSURE", "heads", "numbers", "two_words"),
     "neighbours": ("count_pairs", "exchanged", "find_pairs", "unequal_neighbours"),
     "scanning": ("PADDING", "scanned", "top_level"),
     "spans": ("grapheme_edges", "grapheme_numbers", "marked", "marked_in", "of_points", "plain", "runs"),

@@ -36,6 +36,7 @@ def reads(kind: Any) -> Any:
 U8_IN, U64_IN, I64_IN = reads(uint8), reads(uint64), reads(int64)
 
 U8_MATRIX_IN = types.Array(uint8, 2, "C", readonly=True)
+I64_OUT = types.Array(int64, 1, "C")
 U8_OUT = types.Array(uint8, 1, "C")
 WORDS_IN = types.Array(uint64, 1, "A", readonly=True, aligned=False)
 WORDS_OUT = types.Array(uint64, 1, "A", aligned=False)

@@ -1,24 +1,33 @@
-"""Dealing ops to ranked rows; what the rule is, and why, stands in `lope_data.deal`."""
+"""Dealing ops to ranked rows; what the rule is, and why, stands in `lope_data.inject.rank`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lope_data.text.kernels.compiling import I64, I64_IN, U8_MATRIX_IN, Bytes, kernel
+from lope_data.text.kernels.compiling import I64, I64_IN, I64_OUT, U8_MATRIX_IN, Bytes, kernel
 
 
-@kernel(I64_IN, I64_IN, I64_IN, I64_IN, I64_IN, U8_MATRIX_IN)
-def dealt(level_of: I64, op_num: I64, op_den: I64, level_num: I64, level_den: I64, able: Bytes) -> I64:
+@kernel(I64_IN, I64_IN, I64_IN, I64_IN, I64_IN, U8_MATRIX_IN, I64_OUT, I64_OUT)
+def dealt(
+    level_of: I64,
+    op_num: I64,
+    op_den: I64,
+    level_num: I64,
+    level_den: I64,
+    able: Bytes,
+    op_count: I64,
+    level_count: I64,
+) -> I64:
     """For each row, of shape (rows, ops) in `able`, the op that it is dealt, -1 where it can take none.
 
     Args:
         level_of: the level of each op.
         op_num, op_den: the weight of each op within its level; level_num, level_den: those of the levels.
+        op_count, level_count: how often each was dealt to the rows before, to which these are added.
     """
     rows, ops, levels = able.shape[0], able.shape[1], len(level_num)
     out = np.full(rows, -1, np.int64)
-    op_count, level_count = np.zeros(ops, np.int64), np.zeros(levels, np.int64)
-    open_, turns = np.zeros(levels, np.uint8), 0
+    open_, turns = np.zeros(levels, np.uint8), level_count.sum()
     for row in range(rows):
         open_[:] = 0
         for op in range(ops):

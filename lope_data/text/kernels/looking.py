@@ -1,4 +1,4 @@
-"""Whether a text has what an op needs: the first that is found ends the look."""
+"""Whether a text has what an op needs: the first that is found ends the look, or a look at its head."""
 
 from __future__ import annotations
 
@@ -63,4 +63,19 @@ def numbers(data: Bytes, offsets: I64, most: int) -> Bytes:
                 break
             if begins or before >= 0x80:
                 out[text] = 2
+    return out
+
+
+@kernel(U8_IN, I64_IN, I64_IN, U8_IN, int64)
+def heads(data: Bytes, start: I64, end: I64, ink: Bytes, most: int) -> I64:
+    """Where the head of each data[start[i]:end[i]] ends. Of a text of more than `most` bytes that is after these at the
+    latest, between white space of ASCII and another character of it, so that no character and no word is cut; else it
+    is the end of the text.
+    """
+    out = end.copy()
+    for i in range(len(out)):
+        for at in range(start[i] + most if end[i] - start[i] > most else 0, start[i], -1):
+            if data[at] < 0x80 and ink[data[at]] and not ink[data[at - 1]]:
+                out[i] = at
+                break
     return out

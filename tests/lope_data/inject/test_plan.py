@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lope_data.errors import NoiseError
 from lope_data.inject.apply import corrupt_rows
 from lope_data.inject.planning import plan
-from lope_data.inject.rank import deal
+from lope_data.inject.rank import Dealer
 from lope_data.noise import newest_edition
 from lope_data.recipe import Recipe
 from lope_data.rows import OPS, ROW_ID
@@ -37,7 +37,7 @@ def corrupt(rows: pa.Table, recipe: Recipe, context: tuple[int, int] = CONTEXT) 
 @given(st.lists(st.integers(1, 9), min_size=4, max_size=4), st.integers(0, 400))
 def test_every_level_stays_within_one_row_of_its_share(weights: list[int], rows: int) -> None:
     shares = [Fraction(w, sum(weights)) for w in weights]
-    dealt = deal(shares, NAMES, np.ones((4, rows), np.bool_))
+    dealt = Dealer(shares, NAMES).deal(np.ones((4, rows), np.bool_))
     for turn in {rows // 3, rows // 2, rows}:
         counts = np.bincount(dealt[:turn], minlength=4)
         for ops in ([0, 1], [2], [3]):
@@ -48,8 +48,8 @@ def test_every_level_stays_within_one_row_of_its_share(weights: list[int], rows:
 def test_deals_are_prefix_stable_and_possible(able: list[list[bool]], cut: int) -> None:
     can = np.array(able).T
     shares = [Fraction(1, 4)] * 4
-    dealt = deal(shares, NAMES, can)
-    assert np.array_equal(deal(shares, NAMES, can[:, :cut]), dealt[:cut])
+    dealt = Dealer(shares, NAMES).deal(can)
+    assert np.array_equal(Dealer(shares, NAMES).deal(can[:, :cut]), dealt[:cut])
     for row, op in enumerate(dealt.tolist()):
         assert can[op, row] if op >= 0 else not can[:, row].any()
 

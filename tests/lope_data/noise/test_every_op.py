@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -67,6 +68,43 @@ def corrupt(op: TextOp, texts: list[str], level: float, ids: list[str] | None = 
 
 def changeable(op: TextOp, texts: list[str]) -> list[int]:
     return np.flatnonzero(op.ground(cells_of(op, texts), params_of(op)).room).tolist()
+
+
+pieces = st.lists(
+    st.sampled_from(
+        [
+            *"abI.,!? \n\r\t\0",
+            " ",
+            " the ",
+            " the the",
+            "teh ",
+            "1l0",
+            "\u0301",
+            "\u200d",
+            "👩",
+            "日",
+            "\u00a0",
+            "é",
+            "12 34 ",
+            "aa",
+        ]
+    ),
+    max_size=40,
+).map("".join)
+
+
+@every_text_op
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_look_at_the_head_says_what_the_whole_says(op: TextOp, data: st.DataObject) -> None:
+    """Of rows of no, one or several cells, with bytes that are barred or without."""
+    rows = data.draw(st.lists(st.lists(pieces, max_size=2), max_size=6))
+    bounds = np.cumsum([0, *map(len, rows)])
+    cells = Cells.of(pa.array([text for row in rows for text in row], pa.large_string()), bounds)
+    if data.draw(st.booleans()):
+        barred = np.random.default_rng(data.draw(st.integers(0, 99))).random(len(cells.data)) < 0.05
+        cells = replace(cells, barred=barred)
+    assert op.can(cells, params_of(op)).tolist() == (op.ground(cells, params_of(op)).room > 0).tolist()
 
 
 @every_text_op
