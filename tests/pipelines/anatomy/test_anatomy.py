@@ -20,7 +20,9 @@ from lope_train.settings import TrainSettings
 from lope_train.tuner import Inference, lope_experts, set_mode
 from pipelines.anatomy.arm import Data, right, train_arm, ways_of
 from pipelines.anatomy.bed import Bed
-from pipelines.study import Surgery
+from pipelines.errors import PipelineError
+from pipelines.steps import load
+from pipelines.study import Study, Surgery, check_training
 
 ROOT = Path(__file__).parents[3]
 WORDS = ("red", "green", "blue", "one", "two", "three", "the", "a", "is", "of")
@@ -270,7 +272,11 @@ def test_a_study_trains_each_arm_once_for_its_record(bert: Path, tmp_path: Path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "record.jsonl").read_text() == grown
     assert re.search(r"LoPE\s.*\[", again.stdout)
+
+
+def test_surgery_needs_a_depth(tmp_path: Path) -> None:
     (tmp_path / "apart.toml").write_text(RECIPE.replace('depth = "last"\n', ""))
-    plain = run()
-    assert plain.returncode == 2
-    assert "arm 'zeroed' has surgery, which only a scale with a depth does" in plain.stderr
+    study = load(str(tmp_path / "apart.toml"))
+    assert isinstance(study, Study)
+    with pytest.raises(PipelineError, match="arm 'zeroed' has surgery, which only a scale with a depth does"):
+        check_training(study, study.scales["small"])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.cli import main
 from pipelines.errors import PipelineError
 from pipelines.page import write_markdown
 from pipelines.steps import load
@@ -192,19 +191,23 @@ def test_a_record_that_cannot_be_read_is_one_line(place: Path, tmp_path: Path) -
         from_record(study_of(place), "which", "small", SCALE, place / "which.jsonl", "")
 
 
-def test_the_command_writes_the_page_and_refuses_in_one_line(place: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines", "results", *words]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment, check=False)
+def test_the_command_refuses_in_one_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["pipelines", "results", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        return said.err
 
+    monkeypatch.chdir(place)
     scaled = RECIPE + '\n[scales.small]\nrows = 9\nseeds = 6\nmodels = ["m"]\n'
     study_of(place, scaled)
-    none = run("which.toml", "--record", "which.jsonl")
-    assert (none.returncode, none.stdout) == (2, "")
-    assert none.stderr.count("\n") == 1
-    assert "set aside: m, plain on flip, seed 614: it has" in none.stderr
+    none = refusal("which.toml", "--record", "which.jsonl")
+    assert "set aside: m, plain on flip, seed 614: it has" in none
     assert not (place / "which.md").exists()
-    missing = run("which.toml")
-    assert missing.returncode == 2
-    assert "docs/results/which.jsonl: no such record" in missing.stderr
+    assert "docs/results/which.jsonl: no such record" in refusal("which.toml")
+    assert "demo is a list of steps; only studies have records" in refusal("demo")
