@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version as library_version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,15 @@ def _results(tasks: list[tuple[str, _Task]], jobs: int) -> Iterator[tuple[Future
         try:
             for future in as_completed(futures):
                 yield future, futures[future]
-        finally:
+        except BaseException:  # an interrupt, or the loop that ends early
             executor.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
 
 
 def _start(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study ends it
     quiet_libraries()
     torch.set_num_threads(threads)
 
