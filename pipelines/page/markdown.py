@@ -69,7 +69,10 @@ def _plain(outcome: Outcome, findings: Findings) -> list[str]:
         first = f"{markdown(reference)} is right on {_percent(base.mean)} %"
         said.append(f"**{markdown(_where(outcome, *place))}**: {first}. {_sentence(listed)}")
     if seen := detectable(found):
-        said.append(seen)
+        tests = sum(one.holm is not None for one in findings.comparisons)
+        said.append(
+            f"{seen} What is above or below is so after Holm's correction for {tests} tests; intervals are of one."
+        )
     return said or ["There is nothing to compare yet."]
 
 
