@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lope_common.cli import new_app, path, run_app
-from lope_common.places import STORE_HELP
+from lope_common.places import STORE_HELP, store_folder
 from lope_common.shown import SafeConsole, neutral, safe
 from pipelines.errors import PipelineError
 
@@ -117,7 +116,7 @@ def run(
         from pipelines.page.page import write_page
         from pipelines.page.terminal import summary_table
         from pipelines.study.recipe import PAPER
-        from pipelines.study.run import choose_scale, page_name, run_study
+        from pipelines.study.run import Order, choose_scale, page_name, run_study
 
         if data_dir is None:
             raise PipelineError(
@@ -130,16 +129,13 @@ def run(
         folder = out or Path("runs") / ("paper" if (PAPER.parent / f"{pipeline}.toml").parent == PAPER else stem)
         name = page_name(stem, scale, {**sizes, **parts, "models": model})
         models = tuple(model or ())
+        order = Order(recipe, name, scale, chosen, models, data_dir, folder, store_folder(store), jobs, record)
         if chosen.depth is None:
-            outcome = run_study(recipe, name, scale, chosen, models, data_dir, folder, store, jobs, console, record)
+            outcome = run_study(order, console)
         else:
             from pipelines.anatomy.run import run_anatomy
 
-            written = record or folder / f"{name}.jsonl"
-            command = shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
-            outcome = run_anatomy(
-                recipe, name, scale, chosen, models, data_dir, folder, store, jobs, console, written, command
-            )
+            outcome = run_anatomy(order, record or folder / f"{name}.jsonl", console)
         page = folder / f"{name}.html"
         write_page(outcome, page)
         console.print(summary_table(outcome))
@@ -182,7 +178,7 @@ def results(
     from pipelines.page.markdown import write_markdown
     from pipelines.steps.recipe import Pipeline, load
     from pipelines.study.recorded import from_record
-    from pipelines.study.run import choose_scale
+    from pipelines.study.run import choose_scale, typed
 
     recipe = load(study)
     if isinstance(recipe, Pipeline):
@@ -191,10 +187,7 @@ def results(
     file = record or Path("docs/results") / f"{stem}.jsonl"
     page = out or file.with_suffix(".md")
     chosen = choose_scale(recipe, scale, {"seeds": seeds}, {})
-    typed = [f"--record {file}" if record else "", f"--out {page}" if out else ""]
-    typed += [f"--scale {scale}" if scale != "small" else "", f"--seeds {seeds}" if seeds else ""]
-    command = " ".join(["python -m pipelines results", study, *filter(None, typed)])
-    outcome = from_record(recipe, stem, scale, chosen, file, command)
+    outcome = from_record(recipe, stem, scale, chosen, file, typed())
     if not outcome.runs:
         raise PipelineError(f"{file} has no run of {study} at scale {scale!r}{_first(outcome.set_aside)}")
     try:

@@ -54,12 +54,7 @@ class Cells:
         """The cells of some rows."""
         counts = np.diff(self.row_bounds)[rows]
         cell = np.repeat(self.row_bounds[rows], counts) + ranges(counts)
-        offsets, data = offsets_and_data(gather(self.data, self.bounds[cell], self.bounds[cell + 1]))
-        row_bounds = np.concatenate(([0], np.cumsum(counts)))
-        if self.barred is None:
-            return Cells(data, offsets, row_bounds)
-        _, barred = offsets_and_data(gather(self.barred.view(np.uint8), self.bounds[cell], self.bounds[cell + 1]))
-        return Cells(data, offsets, row_bounds, barred.view(np.bool_))
+        return self._cut(self.bounds[cell], self.bounds[cell + 1], np.concatenate(([0], np.cumsum(counts))))
 
     @cached_property
     def heads(self) -> tuple[Cells, Mask]:
@@ -73,12 +68,15 @@ class Cells:
         stop = np.where(some, self.bounds[np.minimum(first + 1, len(self.bounds) - 1)], start)
         end = kernels.heads(self.data, start, stop, INK, _HEAD)
         whole: Mask = (end == stop) & (last - first <= 1)
+        return self._cut(start, end, np.arange(len(first) + 1)), whole
+
+    def _cut(self, start: I64, end: I64, row_bounds: I64) -> Cells:
+        """Each data[start[i]:end[i]] as a cell."""
         offsets, data = offsets_and_data(gather(self.data, start, end))
-        rows = np.arange(len(first) + 1)
         if self.barred is None:
-            return Cells(data, offsets, rows), whole
+            return Cells(data, offsets, row_bounds)
         _, barred = offsets_and_data(gather(self.barred.view(np.uint8), start, end))
-        return Cells(data, offsets, rows, barred.view(np.bool_)), whole
+        return Cells(data, offsets, row_bounds, barred.view(np.bool_))
 
     def open(self, spans: Spans) -> Spans:
         """The spans that hold no barred byte."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lope_common.faces import lazy
 
 if TYPE_CHECKING:
-    from lope_train.data.classified import ClassifiedCollator, load_classified
+    from lope_train.data.classified import ClassifiedCollator, classes_of, load_classified
     from lope_train.data.collate import Collator
     from lope_train.data.edits import Mark
     from lope_train.data.injected import find_injected
@@ -27,6 +27,7 @@ __all__ = [
     "Mark",
     "PromptTemplate",
     "Version",
+    "classes_of",
     "find_injected",
     "load_classified",
     "load_tokens",
@@ -43,6 +44,7 @@ __getattr__ = lazy(
         "Mark": "edits",
         "PromptTemplate": "prompts",
         "Version": "versions",
+        "classes_of": "classified",
         "find_injected": "injected",
         "load_classified": "classified",
         "load_tokens": "tokens",

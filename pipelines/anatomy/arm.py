@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,9 @@ from pipelines.study import Surgery
 
 @dataclass(frozen=True)
 class Data:
-    """What an arm reads. `noisy` is what stage I does: HyNoIse's rows, with embedding noise of strength `alpha`."""
+    """What an arm reads. `noisy` makes what stage I reads: HyNoIse's rows, with embedding noise of strength `alpha`."""
 
-    noisy: Rows
+    noisy: Callable[[], Rows]
     parent: Rows
     held_out: Rows
     test: Rows
@@ -40,7 +41,7 @@ def train_arm(bed: Bed, settings: TrainSettings, surgery: Surgery, data: Data) -
         reports = []
         if method.poisoning and surgery.stage1 != "none":
             set_mode(model, "stage1_router" if settings.train_router else "stage1")
-            rows, alpha = (data.noisy, data.alpha) if surgery.stage1 == "noise" else (data.parent, 0.0)
+            rows, alpha = (data.noisy(), data.alpha) if surgery.stage1 == "noise" else (data.parent, 0.0)
             reports.append(_fit(bed, model, rows, settings, "stage I", alpha))
         elif surgery.restart:
             set_mode(model, "stage2")

@@ -82,13 +82,11 @@ class Bed:
 
     def batch(self, model: Any, inputs: Sequence[Tensor], noise: tuple[float, torch.Generator] | None) -> Tensor:
         """Logits (rows, classes); `noise` is of the embeddings, which with the depth `last` the states have already."""
-        lengths = torch.tensor([len(one) for one in inputs])
-        mask = torch.arange(int(lengths.max())).unsqueeze(0) < lengths.unsqueeze(1)
-        values = pad_sequence(list(inputs), batch_first=True)
+        values, mask = _padded(inputs)
         if self._depth == "all":
             values = model.get_input_embeddings()(values)
             values = _noised(values, *noise) if noise is not None else values
-        logits: Tensor = model(inputs_embeds=values, attention_mask=mask.long()).logits
+        logits: Tensor = model(inputs_embeds=values, attention_mask=mask).logits
         return logits
 
     @torch.no_grad()
@@ -108,12 +106,10 @@ class Bed:
         embeddings = self._base.get_input_embeddings()
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            lengths = torch.tensor([len(one) for one in some])
-            mask = torch.arange(int(lengths.max())).unsqueeze(0) < lengths.unsqueeze(1)
-            values = change(embeddings(pad_sequence(list(some), batch_first=True)))
-            made = self._body(inputs_embeds=values, attention_mask=mask.long(), output_hidden_states=True)
-            for state, length in zip(made.hidden_states[-2], lengths.tolist(), strict=True):
-                yield state[:length].clone()
+            values, mask = _padded(some)
+            made = self._body(inputs_embeds=change(embeddings(values)), attention_mask=mask, output_hidden_states=True)
+            for state, one in zip(made.hidden_states[-2], some, strict=True):
+                yield state[: len(one)].clone()
 
 
 class _Given(nn.Module):
@@ -121,6 +117,12 @@ class _Given(nn.Module):
 
     def forward(self, inputs_embeds: Tensor, **_: Any) -> Tensor:
         return inputs_embeds
+
+
+def _padded(inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Inputs of different lengths as one batch, and its attention mask."""
+    ones = [torch.ones(len(one), dtype=torch.long) for one in inputs]
+    return pad_sequence(list(inputs), batch_first=True), pad_sequence(ones, batch_first=True)
 
 
 def _noised(values: Tensor, alpha: float, draws: torch.Generator) -> Tensor:

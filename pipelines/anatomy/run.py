@@ -17,10 +17,10 @@ import torch
 from rich.console import Console
 
 from lope_common.files import canonical
-from lope_common.places import store_folder
 from lope_common.progress import counted
+from lope_data.rows import ROW_ID
 from lope_train.cli import quiet_libraries
-from lope_train.data import parent, resolve
+from lope_train.data import classes_of, parent, resolve
 from lope_train.libraries import ADAPTERS
 from lope_train.models import CACHED
 from lope_train.settings import TrainSettings
@@ -30,15 +30,12 @@ from pipelines.errors import PipelineError
 from pipelines.study import (
     Cell,
     Depth,
+    Order,
     Outcome,
     Pool,
     Record,
-    Scale,
-    Setting,
-    Study,
     Surgery,
     asked_of,
-    check_training,
     cores,
     data_id,
     from_record,
@@ -48,6 +45,7 @@ from pipelines.study import (
     ref,
     settings_of,
     sitting_here,
+    typed,
 )
 
 _DATA = ("model", "ingest", "export", "build")
@@ -70,32 +68,18 @@ class _Task:
     store: Path
 
 
-def run_anatomy(
-    study: Study,
-    name: str,
-    scale_name: str,
-    scale: Scale,
-    models: tuple[str, ...],
-    data_dir: Path,
-    folder: Path,
-    store: Path | None,
-    jobs: int | None,
-    console: Console,
-    record: Path,
-    command: str,
-) -> Outcome:
-    """Trains what is not in the `record` yet, in `jobs` processes, and adds it; the outcome is all that it holds.
+def run_anatomy(order: Order, record: Path, console: Console) -> Outcome:
+    """Trains what is not in the `record` yet, and adds it; the outcome is all that it holds.
 
-    Raises PipelineError where the study has no validation rows or no test file, its data cannot be made, or a run
-    fails, with the arm; what was done before is in the record.
+    Raises PipelineError as `Order.checked`, where the study has no validation rows or no test file, its data cannot be
+    made, or a run fails, with the arm; what was done before is in the record.
     """
-    whole, study = study, study.scaled(scale)
-    check_training(study, scale)
-    setting = Setting(scale, models or scale.models, data_dir)
+    study, setting = order.checked()
+    scale = order.scale
     if scale.depth is None or study.evaluation.test is None or not study.source.validation:
-        raise PipelineError(f"scale {scale_name!r}: an anatomy needs a depth, validation rows and a test file")
+        raise PipelineError(f"scale {order.scale_name!r}: an anatomy needs a depth, validation rows and a test file")
     planned = [job for job in plan(study, setting, CACHED) if job.kind in _DATA]
-    made = Pool(folder, store_folder(store), ({"OMP_NUM_THREADS": str(cores())},)).run(planned, _Told(console))
+    made = Pool(order.folder, order.store, ({"OMP_NUM_THREADS": str(cores())},)).run(planned, _Told(console))
     if failed := next((one for one in made.values() if not one.result), None):
         raise PipelineError(f"{failed.job.title}: {failed.reason}")
     written = Record(record, sitting_here())
@@ -117,13 +101,13 @@ def run_anatomy(
                     ref(made["validation"].result),
                     ref(made["test"].result),
                     Path(study.evaluation.test.file).name,
-                    store_folder(store),
+                    order.store,
                 )
                 key = key_of([canonical(asked).decode(), data, task.held_out, task.test, model_content(path)])
                 if written.find(key) is None:
                     tasks[key] = task, asked
     with counted(f"{len(tasks)} runs", len(tasks)) as advance:
-        for future, key in _results([(key, task) for key, (task, _) in tasks.items()], jobs or cores()):
+        for future, key in _results([(key, task) for key, (task, _) in tasks.items()], order.jobs or cores()):
             task, asked = tasks[key]
             try:
                 run, answers, seconds = future.result()
@@ -132,7 +116,7 @@ def run_anatomy(
                 raise PipelineError(f"{where}: {error}") from error
             written.add(key, task.cell, asked, run, answers, seconds)
             advance(1)
-    return from_record(whole, name, scale_name, scale, record, command)
+    return from_record(order.study, order.name, order.scale_name, scale, record, typed())
 
 
 class _Told:
@@ -184,13 +168,14 @@ def _train(task: _Task) -> tuple[dict[str, Any], dict[str, Any], tuple[float, fl
     started = time.monotonic()
     noisy, test = resolve(task.data, task.store), resolve(task.test, task.store)
     clean = parent(noisy, task.store)
-    classes = tuple(sorted({str(label) for label in test.dataset()["label"]}))
+    held_out = resolve(task.held_out, task.store)
+    classes = classes_of([clean, noisy, held_out, test])
     bed = _bed(task.model, classes, task.depth, task.settings.max_length)
     alpha = task.settings.embedding_alpha if task.settings.embedding_alpha is not None else noisy.embedding_alpha or 0.0
     data = Data(
-        _noisy(bed, task.data, task.store, alpha, task.settings.seed),
+        lambda: _noisy(bed, task.data, task.store, alpha, task.settings.seed),
         bed.read(clean),
-        bed.read(resolve(task.held_out, task.store)),
+        bed.read(held_out),
         bed.read(test),
         alpha,
     )
@@ -206,7 +191,7 @@ def _train(task: _Task) -> tuple[dict[str, Any], dict[str, Any], tuple[float, fl
         }
         for name, way in ways_of(task.settings, task.surgery).items()
     ]
-    ids = [str(one) for one in test.dataset()["lope_row_id"]]
+    ids = [str(one) for one in test.dataset()[ROW_ID]]
     run = {
         "model": task.cell.model,
         "method": task.settings.method,

@@ -77,10 +77,14 @@ def _plain(outcome: Outcome, findings: Findings) -> list[str]:
 
 
 def _where(outcome: Outcome, condition: str, task: str, model: str) -> str:
-    several = [task_label(outcome.study, task)] * (len({one.task for one in outcome.answers}) > 1)
-    models = [model] * (len(outcome.models) > 1)
-    where = ", ".join([condition_label(outcome.study, condition), *several, *models])
+    where = ", ".join([condition_label(outcome.study, condition), *_more(outcome, task, model)])
     return where[:1].upper() + where[1:]
+
+
+def _more(outcome: Outcome, task: str, model: str) -> list[str]:
+    """The task and the model, each where there are several."""
+    several = [task_label(outcome.study, task)] * (len({one.task for one in outcome.answers}) > 1)
+    return several + [model] * (len(outcome.models) > 1)
 
 
 def _sentence(parts: Iterable[str]) -> str:
@@ -154,10 +158,8 @@ def _condition(outcome: Outcome, findings: Findings, condition: str) -> list[str
 
 def _row(outcome: Outcome, one: Accuracy, against: dict[Key, Comparison]) -> list[str]:
     spread = [*one.by_seed.values()]
-    several = [task_label(outcome.study, one.key.task)] * (len({answer.task for answer in outcome.answers}) > 1)
-    models = [one.key.model] * (len(outcome.models) > 1)
     cells = [
-        markdown(", ".join([arm_label(outcome.study, one.key.arm), *several, *models])),
+        markdown(", ".join([arm_label(outcome.study, one.key.arm), *_more(outcome, one.key.task, one.key.model)])),
         "" if one.key.mode == NO_EXPERT else markdown(one.key.mode),
         str(len(spread)),
         _percent(one.mean),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipelines.study.recipe import FIRST_SEED, Depth, Scale, Study, Surgery, load_scales
     from pipelines.study.record import Record, Sitting, key_of
     from pipelines.study.recorded import from_record
-    from pipelines.study.run import run_study
+    from pipelines.study.run import Order, run_study, typed
     from pipelines.study.schedule import Pool
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Answers",
     "Cell",
     "Depth",
+    "Order",
     "Outcome",
     "Pool",
     "Record",
@@ -51,6 +52,7 @@ __all__ = [
     "run_study",
     "settings_of",
     "sitting_here",
+    "typed",
 ]
 
 __getattr__ = lazy(
@@ -61,6 +63,7 @@ __getattr__ = lazy(
         "Cell": "cells",
         "Depth": "recipe",
         "FIRST_SEED": "recipe",
+        "Order": "run",
         "Outcome": "outcome",
         "Pool": "schedule",
         "Record": "record",
@@ -84,5 +87,6 @@ __getattr__ = lazy(
         "run_study": "run",
         "settings_of": "cells",
         "sitting_here": "machine",
+        "typed": "run",
     },
 )

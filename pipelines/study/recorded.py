@@ -37,12 +37,12 @@ def from_record(study: Study, name: str, scale_name: str, scale: Scale, path: Pa
     record = Record(path)
     kept: dict[Cell, Recorded] = {}
     aside: list[str] = []
-    lines = [_Line(*line) for line in record.cells()]
-    last = {line.cell: line.key for line in lines if not _why(study, scale, line)}
-    for line in lines:
-        why = _why(study, scale, line)
+    lines = [(line, _why(study, scale, line)) for line in (_Line(*one) for one in record.cells())]
+    last = {line.cell: line.key for line, why in lines if not why}
+    for line, why in lines:
         if not why and last[line.cell] != line.key:
-            why = "it was made again, with other data or another model"
+            aside.append(f"{_called(line.cell)}: it was made again, with other data or another model")
+            continue
         if why:
             aside.append(f"{_called(line.cell)}: {why}")
             continue

@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lope_common.errors import suggest
-from lope_common.places import store_folder
 from lope_data.store import Version
 from pipelines.errors import PipelineError
 from pipelines.study.cells import Cell, check_training
@@ -77,47 +77,66 @@ def slots(jobs: int | None) -> tuple[dict[str, str], ...]:
     return ({"OMP_NUM_THREADS": str(max(1, cores() // count))},) * count
 
 
-def run_study(
-    study: Study,
-    name: str,
-    scale_name: str,
-    scale: Scale,
-    models: tuple[str, ...],
-    data_dir: Path,
-    folder: Path,
-    store: Path | None,
-    jobs: int | None,
-    console: Console,
-    record: Path | None = None,
-) -> Outcome:
-    """Runs what has no result in `folder` yet, nor in the `record`, to which it is added; the outcome has what failed.
+@dataclass(frozen=True)
+class Order:
+    """A study that is to be run at a scale; on which `models` (none: the scale's), and where all is read and written.
 
-    Raises PipelineError where a file of the data folder is missing, the folder cannot be written, or the record cannot
-    be read.
+    `jobs` is how many run at once; None: as fit. `record` has finished runs, to which new ones are added.
+    """
+
+    study: Study
+    name: str
+    scale_name: str
+    scale: Scale
+    models: tuple[str, ...]
+    data_dir: Path
+    folder: Path
+    store: Path
+    jobs: int | None
+    record: Path | None
+
+    def checked(self) -> tuple[Study, Setting]:
+        """The part of the study that is run, and its setting.
+
+        Raises PipelineError where an arm cannot be trained, no model is named, or a file of the data folder is missing.
+        """
+        study = self.study.scaled(self.scale)
+        check_training(study, self.scale)
+        _check_data(study, self.data_dir)
+        tasks = {task: task_content(task, self.data_dir) for task in study.evaluation.tasks}
+        setting = Setting(self.scale, self.models or self.scale.models, self.data_dir, tasks)
+        if not setting.models:
+            raise PipelineError(f"scale {self.scale_name!r} names no model; give one with --model")
+        return study, setting
+
+
+def typed() -> str:
+    """The command that runs."""
+    return shlex.join(["python", "-m", "pipelines", *sys.argv[1:]])
+
+
+def run_study(order: Order, console: Console) -> Outcome:
+    """Runs what has no result in the folder yet, nor in the record; the outcome has what failed.
+
+    Raises PipelineError as `Order.checked`, and where the folder cannot be written, or the record cannot be read.
     """
     from lope_train.models import CACHED
 
-    study = study.scaled(scale)
-    check_training(study, scale)
-    _check_data(study, data_dir)
-    tasks = {task: task_content(task, data_dir) for task in study.evaluation.tasks}
-    setting = Setting(scale, models or scale.models, data_dir, tasks)
-    if not setting.models:
-        raise PipelineError(f"scale {scale_name!r} names no model; give one with --model")
+    study, setting = order.checked()
     planned = plan(study, setting, CACHED)
-    places = slots(jobs)
+    places = slots(order.jobs)
     sitting = sitting_here()
-    written = None if record is None else Record(record, sitting)
+    written = None if order.record is None else Record(order.record, sitting)
     progress = Progress(planned, len(places), console)
     with progress.shown():
-        finished = Pool(folder, store_folder(store), places, written).run(planned, progress)
+        finished = Pool(order.folder, order.store, places, written).run(planned, progress)
     return Outcome(
         study=study,
-        name=name,
-        scale_name=scale_name,
-        scale=scale,
+        name=order.name,
+        scale_name=order.scale_name,
+        scale=order.scale,
         models=setting.models,
-        command=shlex.join(["python", "-m", "pipelines", *sys.argv[1:]]),
+        command=typed(),
         hardware=sitting.hardware,
         date=sitting.date,
         answers=_answers(finished),

@@ -24,12 +24,12 @@ def two_words(data: Bytes, offsets: I64, ink: Bytes) -> Bytes:
         for i in range(offsets[text], offsets[text + 1]):
             byte = data[i]
             if byte >= 0x80:
-                out[text] = 2  # unless the rest is certain
+                out[text] = UNSURE  # unless the rest is certain
                 word = gap = False
             elif not ink[byte]:
                 gap = word
             elif gap:
-                out[text] = 1
+                out[text] = HAS
                 break
             else:
                 word = True
@@ -59,10 +59,10 @@ def numbers(data: Bytes, offsets: I64, most: int) -> Bytes:
                 begins |= i > low and data[i] >= 0x30 and data[i - 1] < 0x30
                 i += 1
             if begins and i - low <= most:
-                out[text] = 1
+                out[text] = HAS
                 break
             if begins or before >= 0x80:
-                out[text] = 2
+                out[text] = UNSURE
     return out
 
 

@@ -124,7 +124,7 @@ def bed(bert: Path) -> Bed:
 @pytest.fixture(scope="module")
 def data(bed: Bed, noisy: Version) -> Data:
     clean = bed.read(parent(noisy, noisy.path.parents[1]))
-    return Data(bed.read(noisy, (0.05, 614)), clean, clean, clean, 0.05)
+    return Data(lambda: bed.read(noisy, (0.05, 614)), clean, clean, clean, 0.05)
 
 
 def settings(**values: Any) -> TrainSettings:
