@@ -135,7 +135,7 @@ def run(
         else:
             from pipelines.anatomy.run import run_anatomy
 
-            outcome = run_anatomy(order, record or folder / f"{name}.jsonl", console)
+            outcome = run_anatomy(order, record or folder / f"{name}.jsonl")
         page = folder / f"{name}.html"
         write_page(outcome, page)
         console.print(summary_table(outcome))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from lope_common.files import canonical
 from lope_common.progress import counted
@@ -68,7 +67,7 @@ class _Task:
     store: Path
 
 
-def run_anatomy(order: Order, record: Path, console: Console) -> Outcome:
+def run_anatomy(order: Order, record: Path) -> Outcome:
     """Trains what is not in the `record` yet, and adds it; the outcome is all that it holds.
 
     Raises PipelineError as `Order.checked`, where the study has no validation rows or no test file, its data cannot be
@@ -79,7 +78,8 @@ def run_anatomy(order: Order, record: Path, console: Console) -> Outcome:
     if scale.depth is None or study.evaluation.test is None or not study.source.validation:
         raise PipelineError(f"scale {order.scale_name!r}: an anatomy needs a depth, validation rows and a test file")
     planned = [job for job in plan(study, setting, CACHED) if job.kind in _DATA]
-    made = Pool(order.folder, order.store, ({"OMP_NUM_THREADS": str(cores())},)).run(planned, _Told(console))
+    with counted("data", len(planned)) as advance:
+        made = Pool(order.folder, order.store, ({"OMP_NUM_THREADS": str(cores())},)).run(planned, _Counted(advance))
     if failed := next((one for one in made.values() if not one.result), None):
         raise PipelineError(f"{failed.job.title}: {failed.reason}")
     written = Record(record, sitting_here())
@@ -119,16 +119,16 @@ def run_anatomy(order: Order, record: Path, console: Console) -> Outcome:
     return from_record(order.study, order.name, order.scale_name, scale, record, typed())
 
 
-class _Told:
-    """A line for each step that makes data."""
+class _Counted:
+    """Counts the steps that make data."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
 
     def started(self, job: Any) -> None: ...
 
-    def finished(self, finished: Any) -> None:
-        self._console.print(f"{finished.job.kind} {finished.job.title}", markup=False)
+    def finished(self, finished: Any) -> None:  # noqa: ARG002
+        self._advance(1)
 
     def tick(self) -> None: ...
 
